@@ -1,0 +1,167 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "ir/graph.h"
+
+namespace resnetc {
+namespace {
+
+using Types = std::vector<TensorType>;
+
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+  throw std::invalid_argument(fmt::format(format, std::forward<Args>(args)...));
+}
+
+void require_operands(const Types& inputs, size_t least, size_t most) {
+  if (inputs.size() < least || inputs.size() > most) {
+    const std::string wanted = least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
+    fail("takes {} operand{}, got {}", wanted, most == 1 ? "" : "s", inputs.size());
+  }
+}
+
+void require_image(const TensorType& type, const char* what) {
+  if (!type.is_image()) fail("{} must be an image [n,h,w,c], got {}", what, to_string(type));
+}
+
+void require_dims(const TensorType& type, const std::vector<int>& dims, const char* what) {
+  if (type.dims != dims) fail("{} must be [{}], got {}", what, fmt::join(dims, ","), to_string(type));
+}
+
+// floor((size + before + after - dilation * (kernel - 1) - 1) / stride) + 1
+int window_count(int size, int before, int after, int kernel, int stride, int dilation, const char* side) {
+  if (stride < 1 || dilation < 1 || kernel < 1) fail("kernel, stride and dilation must be at least 1");
+  if (before < 0 || after < 0) fail("padding must not be negative");
+  const int64_t padded = int64_t{size} + before + after;
+  if (padded > std::numeric_limits<int>::max())
+    fail("{} {} padded by {} and {} is too large", side, size, before, after);
+  const int64_t span = padded - int64_t{dilation} * (kernel - 1) - 1;
+  if (span < 0)
+    fail("kernel {} (dilation {}) does not fit {} {} padded by {} and {}", kernel, dilation, side, size, before, after);
+  return static_cast<int>(span / stride) + 1;
+}
+
+TensorType pooled(const MaxPool& pool, const TensorType& x) {
+  require_image(x, "operand");
+  const Sides& p = pool.padding;
+  // A window wholly inside the padding would have no maximum.
+  if (p.top >= pool.kernel.h || p.bottom >= pool.kernel.h || p.left >= pool.kernel.w || p.right >= pool.kernel.w)
+    fail("padding must be smaller than the kernel");
+  const int h = window_count(x.height(), p.top, p.bottom, pool.kernel.h, pool.stride.h, 1, "height");
+  const int w = window_count(x.width(), p.left, p.right, pool.kernel.w, pool.stride.w, 1, "width");
+  return image_type(h, w, x.channels());
+}
+
+void require_addable(const Add& add, const TensorType& x, const TensorType& y) {
+  if (add == Add{}) {
+    if (x.dims != y.dims || !x.is_activation())
+      fail("operands must be activations of one shape, got {} and {}", to_string(x), to_string(y));
+    return;
+  }
+  require_image(x, "first operand");
+  require_image(y, "second operand");
+  if (add.subsample < 1 || add.channels_before < 0) fail("subsample must be at least 1, channels_before at least 0");
+  const auto sampled = [&](int size) { return (size - 1) / add.subsample + 1; };
+  if (sampled(y.height()) != x.height() || sampled(y.width()) != x.width() ||
+      add.channels_before > x.channels() - y.channels())
+    fail("shortcut {} with subsample={} channels_before={} does not fit {}", to_string(y), add.subsample,
+         add.channels_before, to_string(x));
+}
+
+struct Infer {
+  const Types& in;
+
+  TensorType operator()(const Input&) const { fail("has the type that it is given"); }
+  TensorType operator()(const Weight&) const { fail("has the type that it is given"); }
+
+  TensorType operator()(const Conv2d& conv) const {
+    const auto adds = static_cast<size_t>(std::count_if(
+        conv.epilogue.begin(), conv.epilogue.end(), [](const Epilogue& e) { return std::holds_alternative<Add>(e); }));
+    require_operands(in, conv.epilogue.empty() ? 2 : 3 + adds, 3 + adds);
+    require_image(in[0], "operand");
+    const TensorType& weight = in[1];
+    if (weight.dims.size() != 4 || weight.is_activation())
+      fail("weight must be [oc,kh,kw,ic/groups], got {}", to_string(weight));
+    const int oc = weight.dims[0];
+    if (conv.groups < 1 || oc % conv.groups != 0 || in[0].channels() % conv.groups != 0)
+      fail("groups={} must divide {} input and {} output channels", conv.groups, in[0].channels(), oc);
+    require_dims(weight, {oc, weight.dims[1], weight.dims[2], in[0].channels() / conv.groups}, "weight");
+    if (in.size() > 2) require_dims(in[2], {oc}, "bias");
+    const Sides& p = conv.padding;
+    const int kh = weight.dims[1], kw = weight.dims[2];
+    const int h = window_count(in[0].height(), p.top, p.bottom, kh, conv.stride.h, conv.dilation.h, "height");
+    const int w = window_count(in[0].width(), p.left, p.right, kw, conv.stride.w, conv.dilation.w, "width");
+    TensorType out = image_type(h, w, oc);
+    size_t residual = 3;
+    for (const Epilogue& step : conv.epilogue) {
+      if (const auto* add = std::get_if<Add>(&step)) require_addable(*add, out, in[residual++]);
+      if (const auto* pool = std::get_if<MaxPool>(&step)) out = pooled(*pool, out);
+    }
+    return out;
+  }
+
+  TensorType operator()(const BatchNorm& norm) const {
+    require_operands(in, 5, 5);
+    require_image(in[0], "operand");
+    if (!(norm.epsilon >= 0)) fail("epsilon must not be negative");
+    for (size_t i = 1; i < 5; i++) require_dims(in[i], {in[0].channels()}, "parameter");
+    return {in[0].dtype, in[0].dims, {}};
+  }
+
+  TensorType operator()(const ScaleShift&) const {
+    require_operands(in, 3, 3);
+    require_image(in[0], "operand");
+    for (size_t i = 1; i < 3; i++) require_dims(in[i], {in[0].channels()}, "parameter");
+    return {in[0].dtype, in[0].dims, {}};
+  }
+
+  TensorType operator()(const Relu&) const {
+    require_operands(in, 1, 1);
+    if (!in[0].is_activation()) fail("operand must be an activation, got {}", to_string(in[0]));
+    return {in[0].dtype, in[0].dims, {}};
+  }
+
+  TensorType operator()(const Add& add) const {
+    require_operands(in, 2, 2);
+    require_addable(add, in[0], in[1]);
+    return {in[0].dtype, in[0].dims, {}};
+  }
+
+  TensorType operator()(const MaxPool& pool) const {
+    require_operands(in, 1, 1);
+    return pooled(pool, in[0]);
+  }
+
+  TensorType operator()(const GlobalAveragePool&) const {
+    require_operands(in, 1, 1);
+    require_image(in[0], "operand");
+    return vector_type(in[0].channels());
+  }
+
+  TensorType operator()(const Dense& dense) const {
+    require_operands(in, 2, 3);
+    if (dense.global_average) require_image(in[0], "operand");
+    if (!dense.global_average && (in[0].dims.size() != 2 || !in[0].is_activation()))
+      fail("operand must be [n,c], got {}", to_string(in[0]));
+    if (in[1].dims.size() != 2 || in[1].is_activation()) fail("weight must be [oc,ic], got {}", to_string(in[1]));
+    require_dims(in[1], {in[1].dims[0], in[0].channels()}, "weight");
+    if (in.size() > 2) require_dims(in[2], {in[1].dims[0]}, "bias");
+    return vector_type(in[1].dims[0]);
+  }
+
+  TensorType operator()(const Output&) const {
+    require_operands(in, 1, 1);
+    require_image(in[0], "operand");
+    return {in[0].dtype, in[0].dims, {}};
+  }
+};
+
+}  // namespace
+
+TensorType infer(const Op& op, const std::vector<TensorType>& inputs) {
+  return std::visit(Infer{inputs}, op);
+}
+
+}  // namespace resnetc
