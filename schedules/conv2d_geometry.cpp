@@ -1,0 +1,141 @@
+#include "schedules/conv2d_geometry.h"
+
+#include <algorithm>
+
+namespace resnetc {
+
+using Halide::Expr;
+
+Conv2dGeometry::Conv2dGeometry(const KernelKey& key, int block_channels)
+    : conv(std::get<Conv2d>(key.op)), input(key.operands[0]), block(block_channels) {
+  const std::vector<int>& weight = key.operands[1].dims;
+  ic = input.channels(), oc = weight[0], kh = weight[1], kw = weight[2];
+  has_bias = key.operands.size() > 2;
+  Conv2d sums = conv;
+  sums.epilogue.clear();
+  const TensorType out = infer(sums, {key.operands[0], key.operands[1]});
+  oh = out.height(), ow = out.width();
+  block_count = blocks(oc, block);
+  const int group_oc = oc / conv.groups;
+  int groups_read = 0;
+  for (int b = 0; b < block_count; b++)
+    groups_read = std::max(groups_read, (std::min(b * block + block, oc) - 1) / group_oc - b * block / group_oc + 1);
+  reduction = groups_read * (ic / conv.groups);
+}
+
+int Conv2dGeometry::first_channel(int block_index) const {
+  return std::min(block_index * block / (oc / conv.groups) * (ic / conv.groups), ic - reduction);
+}
+
+Expr Conv2dGeometry::first_channel(const Expr& block_index) const {
+  if (conv.groups == 1) return 0;
+  return Halide::min(block_index * block / (oc / conv.groups) * (ic / conv.groups), ic - reduction);
+}
+
+PackedWeight Conv2dGeometry::pack(size_t operand, const std::vector<float>& values) const {
+  if (operand == 2) return padded_vector(values, block * block_count);
+  const int group_oc = oc / conv.groups, group_ic = ic / conv.groups;
+  PackedWeight packed{weight_extent(), {}};
+  packed.values.assign(static_cast<size_t>(block) * static_cast<size_t>(block_count) * static_cast<size_t>(reduction) *
+                           static_cast<size_t>(kh * kw),
+                       0.0f);
+  const auto row = static_cast<size_t>(block);
+  for (int o = 0; o < oc; o++) {
+    // From the channel within the group to the channel within what the block reads.
+    const int shift = o / group_oc * group_ic - first_channel(o / block);
+    for (int tap = 0; tap < kh * kw; tap++) {
+      const float* from = &values[(static_cast<size_t>(o) * static_cast<size_t>(kh * kw) + static_cast<size_t>(tap)) *
+                                  static_cast<size_t>(group_ic)];
+      float* to =
+          &packed.values[((static_cast<size_t>(o / block) * static_cast<size_t>(kh * kw) + static_cast<size_t>(tap)) *
+                              static_cast<size_t>(reduction) +
+                          static_cast<size_t>(shift)) *
+                             row +
+                         static_cast<size_t>(o % block)];
+      for (int i = 0; i < group_ic; i++) to[static_cast<size_t>(i) * row] = from[i];
+    }
+  }
+  return packed;
+}
+
+Conv2dOperands::Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry)
+    : input(activation_param(key.operands[0], "input")),
+      weight(weight_param(geometry.weight_extent(), "weight")),
+      bias(weight_param({geometry.block * geometry.block_count}, "bias")) {
+  arguments = {input, weight};
+  if (geometry.has_bias) arguments.push_back(bias);
+  for (size_t i = 3; i < key.operands.size(); i++) {
+    residuals.push_back(activation_param(key.operands[i], "residual" + std::to_string(i - 3)));
+    arguments.push_back(residuals.back());
+  }
+}
+
+Expr window_term(const Conv2dGeometry& geometry, const Conv2dOperands& operands, const Expr& c, const Expr& x_in,
+                 const Expr& y_in, const Expr& n, const Halide::RDom& r) {
+  const Expr block_index = c / geometry.block;
+  return operands.input(geometry.first_channel(block_index) + r.x, x_in + r.y * geometry.conv.dilation.w,
+                        y_in + r.z * geometry.conv.dilation.h, n) *
+         operands.weight(c % geometry.block, r.x, r.y, r.z, block_index);
+}
+
+Expr add_residual(const Add& add, const TensorType& type, const Halide::ImageParam& residual, const Expr& value,
+                  const Expr& c, const Expr& x, const Expr& y, const Expr& n, int lanes) {
+  if (add == Add{}) return value + residual(c, x, y, n);
+  const int channels = type.channels();
+  Expr inside, channel;
+  if (add.channels_before % lanes == 0 && channels % lanes == 0) {
+    // Whole vectors lie inside or outside, so that no lane needs an address of its own.
+    const Expr vector = c / lanes - add.channels_before / lanes;
+    inside = vector >= 0 && vector < channels / lanes;
+    channel = Halide::clamp(vector, 0, channels / lanes - 1) * lanes + c % lanes;
+  } else {
+    inside = c >= add.channels_before && c < add.channels_before + channels;
+    channel = Halide::clamp(c - add.channels_before, 0, channels - 1);
+  }
+  return value + Halide::select(inside, residual(channel, x * add.subsample, y * add.subsample, n), 0.0f);
+}
+
+Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands, Expr sum, const Expr& c, const Expr& x,
+                    const Expr& y, const Expr& n, const Expr& flat_pixel, int lanes) {
+  size_t residual = 0;
+  for (const Epilogue& step : std::get<Conv2d>(key.op).epilogue) {
+    if (std::holds_alternative<MaxPool>(step)) break;
+    if (std::holds_alternative<Relu>(step)) sum = Halide::max(sum, 0.0f);
+    if (const auto* add = std::get_if<Add>(&step)) {
+      const TensorType& type = key.operands[3 + residual];
+      if (flat_pixel.defined() && *add == Add{} && is_flat(type)) {
+        sum += operands.residuals[residual](c, flat_pixel, 0, n);
+      } else {
+        sum = add_residual(*add, type, operands.residuals[residual], sum, c, x, y, n, lanes);
+      }
+      residual++;
+    }
+  }
+  return sum;
+}
+
+const MaxPool* pool_of(const Conv2d& conv) {
+  return conv.epilogue.empty() ? nullptr : std::get_if<MaxPool>(&conv.epilogue.back());
+}
+
+std::vector<RegisterTile> register_tiles(int oc, int pixels, int reduction, const Machine& machine) {
+  std::vector<RegisterTile> tiles;
+  // AVX-512 multiplies by a broadcast operand in memory; the others need a register for it, and one more for the
+  // product where there is no fused multiply-add.
+  const int spare = (machine.lanes == 16 ? 1 : 1) + (machine.fused_multiply_add ? 0 : 1);
+  for (int vectors = 1; vectors <= 4; vectors++) {
+    for (int tile = 1; tile <= std::min(pixels, 28); tile++) {
+      if (vectors * tile + vectors + spare > machine.registers) break;
+      // Two multiply-adds and two loads a cycle, a latency of four cycles; then addresses, bias, stores of a tile.
+      const double step = std::max({0.5 * vectors * tile, 0.5 * (vectors + tile), 4.0});
+      const double once = 16.0 + 4.0 * tile + 1.0 * vectors * tile;
+      const double cycles = blocks(oc, vectors * machine.lanes) * blocks(pixels, tile) * (step * reduction + once);
+      tiles.push_back({vectors, tile, cycles});
+    }
+  }
+  std::stable_sort(tiles.begin(), tiles.end(),
+                   [](const RegisterTile& a, const RegisterTile& b) { return a.cycles < b.cycles; });
+  return tiles;
+}
+
+}  // namespace resnetc

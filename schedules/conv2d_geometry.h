@@ -1,0 +1,72 @@
+// What the convolution strategies share: how output channels are blocked, which input channels a block reads, packed
+// weights, the sum over one window, and the epilogue.
+#pragma once
+
+#include <vector>
+
+#include "schedules/operands.h"
+
+namespace resnetc {
+
+struct Conv2dGeometry {
+  Conv2dGeometry(const KernelKey& key, int block_channels);
+
+  const Conv2d& conv;
+  TensorType input;
+  int ic, oc, kh, kw, oh, ow;  // oh, ow: of the convolution itself, before a max pool in the epilogue
+  bool has_bias;
+  int block;  // output channels in a block; the last block is padded with zero weights
+  int block_count;
+  // Input channels that a block reads. With groups, a block that spans several reads the channels of all of them and
+  // has zero weights outside the own group of each output channel.
+  int reduction;
+
+  // The first input channel that a block reads: min(first group of the block * ic / groups, ic - reduction).
+  int first_channel(int block_index) const;
+  Halide::Expr first_channel(const Halide::Expr& block_index) const;
+
+  std::vector<int> weight_extent() const { return {block, reduction, kw, kh, block_count}; }
+  PackedWeight pack(size_t operand, const std::vector<float>& values) const;
+};
+
+// The operands of a convolution as Halide parameters, in the key's order.
+struct Conv2dOperands {
+  Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry);
+  Halide::ImageParam input, weight, bias;
+  std::vector<Halide::ImageParam> residuals;
+  std::vector<Halide::Argument> arguments;
+};
+
+// One term of the sum for channel c of the pixel whose window starts at (x_in, y_in); r runs over (channel, kx, ky).
+Halide::Expr window_term(const Conv2dGeometry& geometry, const Conv2dOperands& operands, const Halide::Expr& c,
+                         const Halide::Expr& x_in, const Halide::Expr& y_in, const Halide::Expr& n,
+                         const Halide::RDom& r);
+
+// The steps up to a max pool, applied to a sum. x, y: output pixel; where a residual is a plain image without border,
+// flat_pixel (if defined) addresses it as one row.
+Halide::Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands, Halide::Expr sum,
+                            const Halide::Expr& c, const Halide::Expr& x, const Halide::Expr& y, const Halide::Expr& n,
+                            const Halide::Expr& flat_pixel, int lanes);
+
+// The max pool that ends the epilogue, or nullptr.
+const MaxPool* pool_of(const Conv2d& conv);
+
+// x + z of op Add, z read from the residual as He et al.'s option-A shortcut says.
+Halide::Expr add_residual(const Add& add, const TensorType& residual_type, const Halide::ImageParam& residual,
+                          const Halide::Expr& value, const Halide::Expr& c, const Halide::Expr& x,
+                          const Halide::Expr& y, const Halide::Expr& n, int lanes);
+
+// Whether a [n,h,w,c] image has its pixels one after the other, so that it can be addressed as a single row.
+inline bool is_flat(const TensorType& type) {
+  return type.border == Sides{};
+}
+
+// Register tiles of oc_vectors vectors of output channels by `pixels` pixels that fit the machine, with the cost of a
+// pixel row of that many pixels in cycles; the cheapest first.
+struct RegisterTile {
+  int oc_vectors, pixels;
+  double cycles;
+};
+std::vector<RegisterTile> register_tiles(int oc, int pixels, int reduction, const Machine& machine);
+
+}  // namespace resnetc

@@ -1,0 +1,83 @@
+// Convolution followed by a max pool, as in the stem of an ImageNet ResNet: rows of the convolution go into a small
+// buffer that slides down the image with the pool, so that they never leave the cache.
+#include <algorithm>
+
+#include "schedules/conv2d_geometry.h"
+
+namespace resnetc {
+namespace {
+
+bool applies(const KernelKey& key, const Machine&) {
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  if (!conv || !pool_of(*conv)) return false;
+  const Sides &padding = conv->padding, &border = key.operands[0].border;
+  return border.top >= padding.top && border.left >= padding.left && border.bottom >= padding.bottom &&
+         border.right >= padding.right;
+}
+
+std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
+  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
+  std::vector<RegisterTile> tiles = register_tiles(whole.oc, whole.ow, whole.reduction * whole.kh * whole.kw, machine);
+  if (tiles.size() > 6) tiles.resize(6);
+  // A strip recomputes the rows that it shares with the strip above; four strips a thread balance the threads.
+  const int most = std::max(1, key.result.height() / 4);
+  std::vector<Choice> result;
+  for (const RegisterTile& tile : tiles)
+    for (int strips : {std::min(most, 4 * machine.threads), std::min(most, machine.threads)}) {
+      const int unroll = whole.reduction <= 4 ? whole.reduction : 1;
+      Choice choice{"conv2d_max_pool",
+                    {{"oc_vectors", tile.oc_vectors}, {"pixels", tile.pixels}, {"unroll", unroll}, {"strips", strips}}};
+      if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(std::move(choice));
+    }
+  return result;
+}
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
+  const Conv2dOperands operands(key, g);
+  const MaxPool& pool = *pool_of(g.conv);
+
+  Halide::Var c("c"), x("x"), y("y"), n("n"), strip("strip"), row("row"), block("block"), xo("xo"), xi("xi");
+  Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
+  Halide::Func sum("sum"), rows("rows"), result("result");
+  sum(c, x, y, n) = g.has_bias ? Halide::Expr(operands.bias(c)) : Halide::Expr(0.0f);
+  sum(c, x, y, n) += window_term(g, operands, c, x * g.conv.stride.w - g.conv.padding.left,
+                                 y * g.conv.stride.h - g.conv.padding.top, n, r);
+  rows(c, x, y, n) = apply_epilogue(key, operands, sum(c, x, y, n), c, x, y, n, Halide::Expr(), machine.lanes);
+  // Clamping stays inside the window, since every window holds a pixel of the image.
+  Halide::Expr best;
+  for (int ky = 0; ky < pool.kernel.h; ky++)
+    for (int kx = 0; kx < pool.kernel.w; kx++) {
+      const Halide::Expr value = rows(c, Halide::clamp(x * pool.stride.w - pool.padding.left + kx, 0, g.ow - 1),
+                                      Halide::clamp(y * pool.stride.h - pool.padding.top + ky, 0, g.oh - 1), n);
+      best = best.defined() ? Halide::max(best, value) : value;
+    }
+  result(c, x, y, n) = best;
+
+  bound_result(result, key.result);
+  result.bound(c, 0, g.oc).bound(x, 0, key.result.width()).bound(y, 0, key.result.height());
+  const int strip_rows = blocks(key.result.height(), choice["strips"]);
+  result.split(y, strip, row, strip_rows, Halide::TailStrategy::GuardWithIf).reorder(c, x, row, strip, n);
+  if (choice["strips"] > 1) result.parallel(strip);
+  result.vectorize(c, machine.lanes, Halide::TailStrategy::GuardWithIf);
+  rows.store_at(result, strip).compute_at(result, row).align_bounds(c, g.block);
+  rows.split(c, block, c, g.block)
+      .split(x, xo, xi, std::min(choice["pixels"], g.ow), Halide::TailStrategy::ShiftInwards);
+  rows.reorder(c, xi, xo, block, y).vectorize(c, machine.lanes).unroll(c).unroll(xi);
+  sum.compute_at(rows, xo).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+  sum.vectorize(c, machine.lanes).unroll(c).unroll(x);
+  sum.update().reorder(c, x, r.x, r.y, r.z).vectorize(c, machine.lanes).unroll(c).unroll(x);
+  if (choice["unroll"] > 1) sum.update().unroll(r.x, choice["unroll"]);
+  return {Halide::Pipeline(result), operands.arguments};
+}
+
+PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
+                  const std::vector<float>& values) {
+  return Conv2dGeometry(key, choice["oc_vectors"] * machine.lanes).pack(operand, values);
+}
+
+}  // namespace
+
+const Strategy conv2d_max_pool = {"conv2d_max_pool", applies, choices, build, pack};
+
+}  // namespace resnetc

@@ -1,0 +1,150 @@
+// Ops without a window or with one that is read once: bound by memory, vectorised over channels, parallel over rows.
+#include <functional>
+
+#include "schedules/conv2d_geometry.h"
+
+namespace resnetc {
+namespace {
+
+// Below this many elements a parallel loop costs more than it saves (1 to 2 us against some 8 floats a cycle).
+constexpr int64_t parallel_threshold = 1 << 15;
+
+PackedWeight pack_plain(const KernelKey&, const Choice&, const Machine&, size_t, const std::vector<float>& values) {
+  return padded_vector(values, static_cast<int>(values.size()));
+}
+
+std::vector<Choice> only(const char* name) {
+  return {{name, {}}};
+}
+
+void schedule_image(Halide::Func& result, const TensorType& type, const Halide::Var& c, const Halide::Var& y,
+                    const Machine& machine) {
+  bound_result(result, type);
+  result.bound(c, 0, type.channels()).vectorize(c, machine.lanes, Halide::TailStrategy::GuardWithIf);
+  if (element_count(type) >= parallel_threshold) result.parallel(y);
+}
+
+bool is_elementwise(const KernelKey& key, const Machine&) {
+  return std::holds_alternative<Relu>(key.op) || std::holds_alternative<Add>(key.op) ||
+         std::holds_alternative<ScaleShift>(key.op);
+}
+
+KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Machine& machine) {
+  Halide::Var c("c"), x("x"), y("y"), n("n");
+  Halide::Func result("result");
+  Halide::ImageParam input = activation_param(key.operands[0], "input");
+  KernelPipeline kernel;
+  kernel.arguments = {input};
+  const bool image = key.result.is_image();
+  const std::vector<Halide::Expr> at = image ? std::vector<Halide::Expr>{c, x, y, n} : std::vector<Halide::Expr>{c, n};
+  Halide::Expr value = input(at);
+  if (const auto* op = std::get_if<ScaleShift>(&key.op)) {
+    Halide::ImageParam scale = weight_param({key.result.channels()}, "scale"),
+                       shift = weight_param({key.result.channels()}, "shift");
+    kernel.arguments.insert(kernel.arguments.end(), {scale, shift});
+    value = value * scale(c) + shift(c);
+    if (op->relu) value = Halide::max(value, 0.0f);
+  } else if (const auto* add = std::get_if<Add>(&key.op)) {
+    Halide::ImageParam other = activation_param(key.operands[1], "other");
+    kernel.arguments.push_back(other);
+    value = image ? add_residual(*add, key.operands[1], other, value, c, x, y, n, machine.lanes) : value + other(c, n);
+  } else {
+    value = Halide::max(value, 0.0f);
+  }
+  if (image) {
+    result(c, x, y, n) = value;
+    schedule_image(result, key.result, c, y, machine);
+  } else {
+    result(c, n) = value;
+    bound_result(result, key.result);
+    result.vectorize(c, machine.lanes, Halide::TailStrategy::GuardWithIf);
+  }
+  kernel.pipeline = Halide::Pipeline(result);
+  return kernel;
+}
+
+KernelPipeline build_max_pool(const KernelKey& key, const Choice&, const Machine& machine) {
+  const auto& pool = std::get<MaxPool>(key.op);
+  const TensorType& type = key.operands[0];
+  Halide::ImageParam input = activation_param(type, "input");
+  Halide::Var c("c"), x("x"), y("y"), n("n");
+  Halide::Func best("best"), result("result");
+  Halide::RDom r(0, pool.kernel.w, 0, pool.kernel.h, "r");
+  // Clamping stays inside the window, since every window holds a pixel of the image.
+  const auto clamped = [&](const Halide::Expr& dx, const Halide::Expr& dy) {
+    return input(c, Halide::clamp(x * pool.stride.w - pool.padding.left + dx, 0, type.width() - 1),
+                 Halide::clamp(y * pool.stride.h - pool.padding.top + dy, 0, type.height() - 1), n);
+  };
+  best(c, x, y, n) = clamped(0, 0);
+  best(c, x, y, n) = Halide::max(best(c, x, y, n), clamped(r.x, r.y));
+  result(c, x, y, n) = best(c, x, y, n);
+  schedule_image(result, key.result, c, y, machine);
+  best.compute_at(result, c).vectorize(c);
+  best.update().vectorize(c);
+  return {Halide::Pipeline(result), {input}};
+}
+
+KernelPipeline build_global_average_pool(const KernelKey& key, const Choice&, const Machine& machine) {
+  const TensorType& type = key.operands[0];
+  Halide::ImageParam input = activation_param(type, "input");
+  Halide::Var c("c"), n("n");
+  Halide::Func sum("sum"), result("result");
+  Halide::RDom p(0, type.width(), 0, type.height(), "p");
+  sum(c, n) = 0.0f;
+  sum(c, n) += input(c, p.x, p.y, n);
+  result(c, n) = sum(c, n) / static_cast<float>(type.width() * type.height());
+  bound_result(result, key.result);
+  result.bound(c, 0, type.channels()).vectorize(c, machine.lanes, Halide::TailStrategy::GuardWithIf);
+  sum.compute_at(result, c).vectorize(c);
+  sum.update().vectorize(c);
+  return {Halide::Pipeline(result), {input}};
+}
+
+// The caller's planar tensor to an interleaved image and back.
+KernelPipeline build_layout(const KernelKey& key, const Choice&, const Machine& machine) {
+  Halide::Var c("c"), x("x"), y("y"), n("n");
+  Halide::Func result("result");
+  if (std::holds_alternative<Input>(key.op)) {
+    Halide::ImageParam input = caller_param(key.result, "input");
+    result(c, x, y, n) = input(x, y, c, n);
+    bound_result(result, key.result);
+    result.bound(c, 0, key.result.channels());
+    if (key.result.channels() <= 4) {
+      result.reorder(c, x, y, n).unroll(c);
+    } else {
+      result.vectorize(c, machine.lanes, Halide::TailStrategy::GuardWithIf);
+    }
+    if (element_count(key.result) >= parallel_threshold) result.parallel(y);
+    return {Halide::Pipeline(result), {input}};
+  }
+  Halide::ImageParam input = activation_param(key.operands[0], "input");
+  result(x, y, c, n) = input(c, x, y, n);
+  bound_caller_result(result, key.operands[0]);
+  if (element_count(key.result) >= parallel_threshold) result.parallel(c);
+  return {Halide::Pipeline(result), {input}};
+}
+
+template <class Wanted>
+bool is_op(const KernelKey& key, const Machine&) {
+  return std::holds_alternative<Wanted>(key.op);
+}
+
+bool is_layout(const KernelKey& key, const Machine&) {
+  return std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op);
+}
+
+}  // namespace
+
+const Strategy elementwise = {"elementwise", is_elementwise,
+                              [](const KernelKey&, const Machine&) { return only("elementwise"); }, build_elementwise,
+                              pack_plain};
+const Strategy max_pool = {"max_pool", is_op<MaxPool>,
+                           [](const KernelKey&, const Machine&) { return only("max_pool"); }, build_max_pool,
+                           pack_plain};
+const Strategy global_average_pool = {"global_average_pool", is_op<GlobalAveragePool>,
+                                      [](const KernelKey&, const Machine&) { return only("global_average_pool"); },
+                                      build_global_average_pool, pack_plain};
+const Strategy layout = {"layout", is_layout, [](const KernelKey&, const Machine&) { return only("layout"); },
+                         build_layout, pack_plain};
+
+}  // namespace resnetc

@@ -1,0 +1,32 @@
+// A kernel's key: one op with the types of its operands and its result, borders and epilogue included. Nodes with
+// equal keys share one kernel. The text of a key is its C symbol, its row in benchmarks and its name in the database.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace resnetc {
+
+struct KernelKey {
+  Op op;
+  std::vector<TensorType> operands;
+  TensorType result;
+  bool operator==(const KernelKey&) const = default;
+};
+
+// "conv2d_i56x56x64b1_w64x3x3x64_w64_i56x56x64_to_i56x56x64b1_padding1_add_relu_f32": op, operands (i: image height x
+// width x channels, b: its border; v: vector; w: weight), result, attributes that differ from their default, epilogue.
+std::string to_string(const KernelKey& key);
+
+// The inverse. Throws Error.
+KernelKey parse_key(std::string_view text);
+
+KernelKey key_of(const Graph& graph, Value value);
+
+// Operations of one image: two for each multiply-accumulate.
+int64_t flop_count(const KernelKey& key);
+
+}  // namespace resnetc

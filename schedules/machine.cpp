@@ -1,0 +1,90 @@
+#include "schedules/machine.h"
+
+#include <fmt/format.h>
+
+#include "ir/graph.h"
+
+namespace resnetc {
+namespace {
+
+using Halide::Target;
+
+// Strongest first; a level implies all that stand below it. The bits are those of runtime/description.h.
+struct Level {
+  Target::Feature feature;
+  uint32_t bit;
+};
+constexpr Level levels[] = {
+    {Target::AVX512_Zen5, 1u << 9},
+    {Target::AVX512_Zen4, 1u << 8},
+    {Target::AVX512_Cannonlake, 1u << 7},
+    {Target::AVX512_Skylake, 1u << 6},
+    {Target::AVX512, 1u << 5},
+    {Target::AVX2, 1u << 4},
+    {Target::FMA, 1u << 3},
+    {Target::F16C, 1u << 2},
+    {Target::AVX, 1u << 1},
+    {Target::SSE41, 1u << 0},
+};
+
+// FMA and F16C do not imply AVX2, and AVX2 implies AVX only; from AVX-512 up everything below is there.
+Target with_implied_features(Target target) {
+  bool all_below = false;
+  for (const Level& level : levels) {
+    if (target.has_feature(level.feature) && level.feature <= Target::AVX512_Zen5 && level.bit >= 1u << 5)
+      all_below = true;
+    if (all_below) target.set_feature(level.feature);
+  }
+  if (target.has_feature(Target::AVX2) || target.has_feature(Target::FMA) || target.has_feature(Target::F16C))
+    target.set_feature(Target::AVX);
+  if (target.has_feature(Target::AVX)) target.set_feature(Target::SSE41);
+  return target;
+}
+
+}  // namespace
+
+uint32_t cpu_feature_bits(const Target& target) {
+  uint32_t bits = 0;
+  for (const Level& level : levels)
+    if (target.has_feature(level.feature)) bits |= level.bit;
+  return bits;
+}
+
+Machine machine_for(const std::string& text, int threads) {
+  Target requested;
+  if (text == "host") {
+    requested = Halide::get_host_target();
+  } else {
+    if (!Target::validate_target_string(text))
+      throw Error(fmt::format(
+          "--target {}: not a Halide target; `resnetc targets` lists what this build can compile for", text));
+    requested = Target(text);
+  }
+  if (requested.arch != Target::X86 || requested.bits != 64 || requested.os != Target::Linux)
+    throw Error(fmt::format("--target {}: only x86-64-linux targets can be compiled for", text));
+
+  Machine machine;
+  machine.target = Target(Target::Linux, Target::X86, 64);
+  Target known = with_implied_features(requested);
+  for (const Level& level : levels)
+    if (known.has_feature(level.feature)) machine.target.set_feature(level.feature);
+  for (int i = 0; i < Target::FeatureEnd; i++) {
+    const auto feature = static_cast<Target::Feature>(i);
+    if (requested.has_feature(feature) && !machine.target.has_feature(feature) && text != "host")
+      throw Error(fmt::format("--target {}: feature {} is not supported", text, Target::feature_to_name(feature)));
+  }
+  if (!machine.target.has_feature(Target::SSE41))
+    throw Error(
+        fmt::format("--target {}: x86-64 with SSE4.1 is the least that is supported; try x86-64-linux-sse41", text));
+
+  const bool avx512 = machine.target.has_feature(Target::AVX512);
+  const bool avx = machine.target.has_feature(Target::AVX);
+  machine.lanes = avx512 ? 16 : avx ? 8 : 4;
+  machine.registers = avx512 ? 32 : 16;
+  machine.fused_multiply_add = machine.target.has_feature(Target::FMA);
+  machine.level2_bytes = avx512 ? 1024 * 1024 : 512 * 1024;
+  machine.threads = threads;
+  return machine;
+}
+
+}  // namespace resnetc

@@ -1,0 +1,29 @@
+// What a schedule must know of the machine that it is for. Derived from the target string alone, so that compiling
+// for a machine gives the same code wherever resnetc runs.
+#pragma once
+
+#include <Halide.h>
+
+#include <cstdint>
+#include <string>
+
+namespace resnetc {
+
+struct Machine {
+  Halide::Target target;  // operating system, architecture and instruction set; no calling-convention features
+  int lanes = 4;          // float32 lanes of a vector register
+  int registers = 16;     // vector registers
+  bool fused_multiply_add = false;
+  int64_t level1_bytes = 32 * 1024;
+  int64_t level2_bytes = 512 * 1024;
+  int threads = 1;  // that schedules are chosen for; any number gives the same results
+};
+
+// "host" or a Halide target string such as "x86-64-linux-avx2-fma". Implied features are spelled out. Throws Error for
+// anything but 64-bit x86 Linux with SSE4.1.
+Machine machine_for(const std::string& target, int threads);
+
+// The RN_CPU_* bits of runtime/description.h that the target needs.
+uint32_t cpu_feature_bits(const Halide::Target& target);
+
+}  // namespace resnetc

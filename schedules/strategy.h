@@ -1,0 +1,63 @@
+// A strategy is one way to run a kind of kernel: to which keys it applies, which candidates it has, how it packs
+// weights and how it builds the Halide pipeline. One file each; all are listed in strategy.cpp.
+#pragma once
+
+#include <Halide.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schedules/key.h"
+#include "schedules/machine.h"
+
+namespace resnetc {
+
+// A strategy with its parameters, a few named integers. Text: "direct oc_vectors=2 pixels=6".
+struct Choice {
+  std::string strategy;
+  std::vector<std::pair<std::string, int>> parameters;
+  bool operator==(const Choice&) const = default;
+  int operator[](std::string_view name) const;  // throws std::logic_error if there is none
+};
+
+std::string to_string(const Choice& choice);
+Choice parse_choice(std::string_view text);  // throws Error
+
+// A weight operand as its kernel reads it: dense float32, extent[0] innermost, at most five dimensions.
+struct PackedWeight {
+  std::vector<int> extent;
+  std::vector<float> values;
+};
+
+// Arguments stand in the order of the key's operands; the result is the pipeline's output. Images have dimensions
+// (c, x, y, n), vectors (c, n); minimum 0 is the first pixel inside the border. The caller's own tensors, of Input and
+// Output kernels, have dimensions (x, y, c, n).
+struct KernelPipeline {
+  Halide::Pipeline pipeline;
+  std::vector<Halide::Argument> arguments;
+};
+
+struct Strategy {
+  std::string_view name;
+  bool (*applies)(const KernelKey&, const Machine&);
+  std::vector<Choice> (*candidates)(const KernelKey&, const Machine&);  // the best guess first
+  KernelPipeline (*build)(const KernelKey&, const Choice&, const Machine&);
+  // operand: the index of a weight among the key's operands; values in the IR's order.
+  PackedWeight (*pack)(const KernelKey&, const Choice&, const Machine&, size_t operand,
+                       const std::vector<float>& values);
+};
+
+std::span<const Strategy* const> strategies();
+
+// Throws Error if there is none of that name, or it does not apply.
+const Strategy& strategy_named(std::string_view name);
+
+// Every candidate of every strategy that applies; the first is the default. Throws Error if there is none.
+std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);
+Choice default_choice(const KernelKey& key, const Machine& machine);
+
+extern const Strategy conv2d_direct, conv2d_max_pool, dense, max_pool, global_average_pool, elementwise, layout;
+
+}  // namespace resnetc

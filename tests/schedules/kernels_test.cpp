@@ -1,0 +1,148 @@
+// Every candidate of every kernel equals the reference evaluator, exactly, on integers.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "tests/support/kernel_runner.h"
+
+using namespace resnetc;
+
+namespace {
+
+struct ConvCase {
+  int height, width, ic, oc;
+  Hw kernel{1, 1};
+  Conv2d conv{};
+  Sides input_border{}, result_border{}, residual_border{};
+  TensorType residual{};  // default: the result's type
+  bool bias = true;
+};
+
+KernelKey conv_key(const ConvCase& c) {
+  KernelKey key{
+      c.conv,
+      {image_type(c.height, c.width, c.ic), weight_type({c.oc, c.kernel.h, c.kernel.w, c.ic / c.conv.groups})},
+      {}};
+  key.operands[0].border = c.input_border;
+  if (c.bias) key.operands.push_back(weight_type({c.oc}));
+  Conv2d sums = c.conv;
+  sums.epilogue.clear();
+  const TensorType plain = infer(sums, key.operands);
+  for (const Epilogue& step : c.conv.epilogue)
+    if (std::holds_alternative<Add>(step)) {
+      key.operands.push_back(c.residual.dims.empty() ? plain : c.residual);
+      key.operands.back().border = c.residual_border;
+    }
+  key.result = infer(key.op, key.operands);
+  key.result.border = c.result_border;
+  return key;
+}
+
+void check_all_candidates(const KernelKey& key, const char* target, size_t most) {
+  const Machine machine = machine_for(target, 2);
+  const std::string text = to_string(key);
+  REQUIRE(parse_key(text) == key);
+  std::vector<Choice> choices = candidates(key, machine);
+  if (!std::getenv("RESNETC_LONG_TESTS") && choices.size() > most) choices.resize(most);
+  for (const Choice& choice : choices) {
+    CHECK(parse_choice(to_string(choice)) == choice);
+    const std::string label = fmt::format("{} {} on {}", text, to_string(choice), target);
+    INFO(label);
+    for (int batch : {1, 3}) {
+      const std::vector<Tensor> operands = integer_operands(key, batch, 7);
+      Tensor got;
+      CHECK_NOTHROW(got = run_kernel(key, choice, machine, operands));
+      CHECK(got == reference_result(key, operands));
+    }
+  }
+}
+
+const std::vector<Epilogue> relu{Relu{}}, add_relu{Add{}, Relu{}};
+
+}  // namespace
+
+TEST_CASE("direct convolution equals the reference on odd shapes") {
+  std::vector<ConvCase> cases;
+  cases.push_back({7, 7, 16, 32, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, relu}, all_sides(1), all_sides(1)});
+  cases.push_back(
+      {9, 11, 24, 13, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, add_relu}, all_sides(1), all_sides(1), all_sides(1)});
+  cases.push_back({10, 7, 5, 17, {1, 1}, {{1, 1}, {1, 1}, {}, 1, relu}});
+  cases.push_back({10, 7, 8, 16, {1, 1}, {{2, 2}, {1, 1}, {}, 1, {}}, all_sides(1)});
+  cases.push_back({13, 8, 3, 8, {5, 3}, {{2, 1}, {1, 1}, {2, 1, 1, 0}, 1, relu}, {2, 1, 1, 0}, {0, 0, 1, 1}});
+  cases.push_back({12, 12, 4, 8, {3, 3}, {{1, 1}, {2, 2}, all_sides(2), 1, {Relu{}, Add{}}}, all_sides(3), {}});
+  cases.push_back({1, 1, 1, 1, {1, 1}, {{1, 1}, {1, 1}, {}, 1, {}}, {}, {}, {}, {}, false});
+  cases.push_back({6, 6, 64, 64, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 16, relu}, all_sides(1)});
+  cases.push_back({6, 5, 18, 12, {3, 3}, {{2, 2}, {1, 1}, all_sides(1), 6, add_relu}, all_sides(1)});
+  cases.push_back({4, 4, 20, 40, {1, 1}, {{1, 1}, {1, 1}, {}, 2, relu}});
+  cases.push_back({8,
+                   8,
+                   16,
+                   32,
+                   {3, 3},
+                   {{1, 1}, {1, 1}, all_sides(1), 1, {Add{2, 8}, Relu{}}},
+                   all_sides(1),
+                   all_sides(1),
+                   all_sides(1),
+                   image_type(16, 16, 16)});
+  cases.push_back({5,
+                   4,
+                   6,
+                   11,
+                   {3, 3},
+                   {{1, 1}, {1, 1}, all_sides(1), 1, {Add{2, 3}, Relu{}}},
+                   all_sides(1),
+                   {},
+                   {},
+                   image_type(9, 8, 5)});
+  for (const char* target : {"host", "x86-64-linux-sse41", "x86-64-linux-avx2-fma"})
+    for (const ConvCase& c : cases) check_all_candidates(conv_key(c), target, std::string(target) == "host" ? 4 : 1);
+}
+
+TEST_CASE("convolution with max pool equals the reference") {
+  const MaxPool pool{{3, 3}, {2, 2}, all_sides(1)};
+  std::vector<ConvCase> cases;
+  cases.push_back(
+      {32, 30, 3, 16, {7, 7}, {{2, 2}, {1, 1}, all_sides(3), 1, {Relu{}, pool}}, all_sides(3), all_sides(1)});
+  cases.push_back({9, 13, 5, 11, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {Add{}, pool}}, all_sides(1), {}});
+  cases.push_back({8, 8, 4, 8, {1, 1}, {{1, 1}, {1, 1}, {}, 1, {MaxPool{{2, 3}, {2, 1}, {0, 1, 1, 0}}}}});
+  for (const char* target : {"host", "x86-64-linux-sse41"})
+    for (const ConvCase& c : cases) check_all_candidates(conv_key(c), target, std::string(target) == "host" ? 3 : 1);
+}
+
+TEST_CASE("dense layers equal the reference") {
+  for (bool average : {true, false})
+    for (int oc : {10, 1, 64, 1000}) {
+      const TensorType x = average ? image_type(4, 2, 24) : vector_type(19);
+      KernelKey key{Dense{average}, {x, weight_type({oc, x.channels()}), weight_type({oc})}, vector_type(oc)};
+      check_all_candidates(key, "host", 4);
+      key.operands.pop_back();
+      check_all_candidates(key, "x86-64-linux-sse41", 1);
+    }
+}
+
+TEST_CASE("the other kernels equal the reference") {
+  const auto with_border = [](TensorType type, int border) {
+    type.border = all_sides(border);
+    return type;
+  };
+  std::vector<KernelKey> keys;
+  for (int channels : {16, 5}) {
+    const TensorType image = image_type(7, 6, channels), bordered = with_border(image, 1), w = weight_type({channels});
+    keys.push_back({Relu{}, {bordered}, image});
+    keys.push_back({Relu{}, {vector_type(channels)}, vector_type(channels)});
+    keys.push_back({Add{}, {image, bordered}, bordered});
+    keys.push_back({Add{}, {vector_type(channels), vector_type(channels)}, vector_type(channels)});
+    keys.push_back({Add{2, 2}, {image, image_type(14, 11, channels - 3)}, bordered});
+    keys.push_back({ScaleShift{true}, {image, w, w}, bordered});
+    keys.push_back({ScaleShift{false}, {bordered, w, w}, image});
+    keys.push_back({MaxPool{{3, 3}, {2, 2}, all_sides(1)}, {bordered}, image_type(4, 3, channels)});
+    keys.push_back({MaxPool{{2, 2}, {2, 2}, {0, 0, 1, 1}}, {image}, with_border(image_type(4, 3, channels), 1)});
+    keys.push_back({GlobalAveragePool{}, {with_border(image_type(2, 4, channels), 1)}, vector_type(channels)});
+    keys.push_back({Input{}, {}, with_border(image, 3)});
+    keys.push_back({Output{}, {bordered}, image});
+  }
+  keys.push_back({Input{}, {}, with_border(image_type(11, 9, 3), 3)});
+  for (const char* target : {"host", "x86-64-linux-sse41"})
+    for (const KernelKey& key : keys) check_all_candidates(key, target, 1);
+}

@@ -1,0 +1,24 @@
+// Runs one kernel through Halide's JIT on plain tensors, so that it can be compared with the reference evaluator.
+#pragma once
+
+#include <vector>
+
+#include "ir/reference.h"
+#include "schedules/strategy.h"
+
+namespace resnetc {
+
+// operands: in the key's order, images NHWC without border (their borders are made here, of zeros). For an Input
+// kernel: the one N x C x H x W tensor. Returns the result without its border. Throws if the kernel wrote outside.
+Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& machine, const std::vector<Tensor>& operands);
+
+// The reference evaluator's answer to the same.
+Tensor reference_result(const KernelKey& key, const std::vector<Tensor>& operands);
+
+// Small integers, so that sums are exact in any order; a fixed function of dims and seed.
+Tensor integer_tensor(std::vector<int> dims, unsigned seed, int least = -2, int most = 2);
+
+// Operands for the key with that batch.
+std::vector<Tensor> integer_operands(const KernelKey& key, int batch, unsigned seed);
+
+}  // namespace resnetc
