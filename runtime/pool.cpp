@@ -1,0 +1,204 @@
+#include "pool.h"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace resnetc::runtime {
+namespace {
+
+// Kernels of one inference follow each other within microseconds; a thread that waits longer than this sleeps, so that
+// an idle handle costs nothing. 2,000 pauses are some 30 to 90 us.
+constexpr int spins = 2000;
+
+void futex_wait(std::atomic<uint32_t>* word, uint32_t expected) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+}
+
+void futex_wake(std::atomic<uint32_t>* word, int count) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+}
+
+void run_tasks(Pool* pool, Worker* worker) {
+  worker->in_task = true;
+  for (;;) {
+    const int index = pool->next.fetch_add(1, std::memory_order_relaxed);
+    if (index >= pool->end) break;
+    const int status = pool->task(worker, index, pool->closure);
+    if (status != 0) pool->status.store(status, std::memory_order_relaxed);
+  }
+  worker->in_task = false;
+}
+
+uint32_t wait_for_next(Pool* pool, uint32_t seen) {
+  for (int i = 0; i < spins; i++) {
+    const uint32_t epoch = pool->epoch.load(std::memory_order_acquire);
+    if (epoch != seen) return epoch;
+    __builtin_ia32_pause();
+  }
+  pool->sleepers.fetch_add(1);
+  uint32_t epoch = pool->epoch.load();
+  while (epoch == seen) {
+    futex_wait(&pool->epoch, seen);
+    epoch = pool->epoch.load();
+  }
+  pool->sleepers.fetch_sub(1);
+  return epoch;
+}
+
+void* thread_main(void* argument) {
+  auto* worker = static_cast<Worker*>(argument);
+  Pool* pool = worker->pool;
+  uint32_t seen = 0;
+  for (;;) {
+    seen = wait_for_next(pool, seen);
+    if (pool->stop.load()) return nullptr;
+    run_tasks(pool, worker);
+    if (pool->remaining.fetch_sub(1) == 1 && pool->waiting.load()) futex_wake(&pool->remaining, 1);
+  }
+}
+
+void wait_for_all(Pool* pool) {
+  for (int i = 0; i < spins; i++) {
+    if (pool->remaining.load(std::memory_order_acquire) == 0) return;
+    __builtin_ia32_pause();
+  }
+  pool->waiting.store(1);
+  for (uint32_t left = pool->remaining.load(); left != 0; left = pool->remaining.load())
+    futex_wait(&pool->remaining, left);
+  pool->waiting.store(0);
+}
+
+void publish(Pool* pool) {
+  pool->epoch.fetch_add(1);
+  if (pool->sleepers.load() > 0) futex_wake(&pool->epoch, pool->threads);
+}
+
+// ---- how many CPUs
+
+// The quota of one cgroup folder in CPUs, or `most` without one.
+int quota(const char* folder, int most) {
+  char path[512], text[64];
+  snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", folder);
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return most;
+  const ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  if (length <= 0) return most;
+  text[length] = '\0';
+  long long allowed = 0, period = 0;
+  if (sscanf(text, "%lld %lld", &allowed, &period) != 2 || allowed <= 0 || period <= 0) return most;
+  const long long cpus = (allowed + period - 1) / period;
+  return cpus < most ? static_cast<int>(cpus) : most;
+}
+
+}  // namespace
+
+int default_thread_count() {
+  cpu_set_t set;
+  int cpus = 1;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    cpus = CPU_COUNT(&set);
+  } else if (sysconf(_SC_NPROCESSORS_ONLN) > 0) {
+    cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  }
+  cpus = quota("", cpus);
+  // The folder of this process, "0::/path" in cgroup v2; each folder above it may set a limit too.
+  char text[512];
+  const int file = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return cpus;
+  const ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  if (length <= 0) return cpus;
+  text[length] = '\0';
+  char* folder = strstr(text, "0::/");
+  if (!folder) return cpus;
+  folder += 3;
+  folder[strcspn(folder, "\n")] = '\0';
+  for (char* slash = strrchr(folder, '/'); slash && folder[1] != '\0'; slash = strrchr(folder, '/')) {
+    cpus = quota(folder, cpus);
+    if (slash == folder) break;
+    *slash = '\0';
+  }
+  return cpus < 1 ? 1 : cpus;
+}
+
+int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes) {
+  pool->workers = workers;
+  pool->threads = threads;
+  pool->scratch_bytes = scratch_bytes;
+  pool->started = 1;
+  for (int i = 0; i < threads; i++) workers[i].pool = pool, workers[i].index = i;
+  for (; pool->started < threads; pool->started++)
+    if (pthread_create(&workers[pool->started].thread, nullptr, thread_main, &workers[pool->started]) != 0) break;
+  return pool->started;
+}
+
+void pool_stop(Pool* pool) {
+  pool->stop.store(true);
+  publish(pool);
+  for (int i = 1; i < pool->started; i++) pthread_join(pool->workers[i].thread, nullptr);
+}
+
+}  // namespace resnetc::runtime
+
+// ---- Halide's hooks. The library keeps them local, so that several models link into one program.
+
+using resnetc::runtime::Pool;
+using resnetc::runtime::Task;
+using resnetc::runtime::Worker;
+
+extern "C" {
+
+int halide_do_par_for(void* user_context, Task task, int min, int size, uint8_t* closure) {
+  auto* worker = static_cast<Worker*>(user_context);
+  Pool* pool = worker->pool;
+  if (size <= 1 || pool->threads == 1 || worker->in_task) {
+    for (int i = min; i < min + size; i++) {
+      const int status = task(user_context, i, closure);
+      if (status != 0) return status;
+    }
+    return 0;
+  }
+  pool->task = task;
+  pool->closure = closure;
+  pool->end = min + size;
+  pool->next.store(min, std::memory_order_relaxed);
+  pool->status.store(0, std::memory_order_relaxed);
+  pool->remaining.store(static_cast<uint32_t>(pool->threads - 1), std::memory_order_relaxed);
+  resnetc::runtime::publish(pool);
+  resnetc::runtime::run_tasks(pool, worker);
+  resnetc::runtime::wait_for_all(pool);
+  return pool->status.load(std::memory_order_relaxed);
+}
+
+void* halide_malloc(void* user_context, size_t bytes) {
+  auto* worker = static_cast<Worker*>(user_context);
+  const size_t rounded = (bytes + 127) / 64 * 64;
+  if (rounded > worker->pool->scratch_bytes - worker->used) return nullptr;
+  void* result = worker->scratch + worker->used;
+  worker->used += rounded;
+  worker->allocations++;
+  return result;
+}
+
+void halide_free(void* user_context, void* pointer) {
+  auto* worker = static_cast<Worker*>(user_context);
+  // Not always in reverse order; scratch_bytes is enough for all allocations of a kernel at once.
+  if (pointer && --worker->allocations == 0) worker->used = 0;
+}
+
+int halide_error_out_of_memory(void* user_context) {
+  static_cast<Worker*>(user_context)->pool->error = "a kernel asked for more scratch memory than was planned";
+  return -11;
+}
+
+void halide_error(void* user_context, const char*) {
+  static_cast<Worker*>(user_context)->pool->error = "a kernel reported an error";
+}
+}

@@ -1,0 +1,57 @@
+/* A pool of threads per handle, and the scratch memory of each. Halide's hooks receive a worker as user context. */
+#ifndef RESNETC_RUNTIME_POOL_H
+#define RESNETC_RUNTIME_POOL_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+
+namespace resnetc::runtime {
+
+struct Pool;
+
+struct alignas(64) Worker {
+  Pool* pool;
+  int index;        // 0 is the caller's thread
+  bool in_task;     // a parallel loop inside a task runs on its own thread
+  char* scratch;    // 64-byte aligned
+  size_t used;      // bytes of scratch that are handed out
+  int allocations;  // that are not yet freed
+  pthread_t thread;
+};
+
+using Task = int (*)(void* user_context, int index, uint8_t* closure);
+
+struct Pool {
+  Worker* workers;  // `threads` of them
+  int threads;
+  int started;  // threads that run, the caller's included
+  size_t scratch_bytes;
+  const char* error;  // the first error of a kernel, static text
+
+  // The parallel loop at hand. A loop is published by raising `epoch`; each worker takes part in every loop once.
+  Task task;
+  uint8_t* closure;
+  int end;
+  alignas(64) std::atomic<int> next;
+  std::atomic<int> status;
+  alignas(64) std::atomic<uint32_t> epoch;
+  std::atomic<int> sleepers;
+  alignas(64) std::atomic<uint32_t> remaining;
+  std::atomic<int> waiting;
+  std::atomic<bool> stop;
+};
+
+// Fills the pool and starts threads - 1 threads. workers: zeroed memory for `threads` of them, each with its scratch
+// set. Returns the number of threads that could be started, the caller's included.
+int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes);
+void pool_stop(Pool* pool);
+
+// The CPUs that this process may use: the affinity mask, capped by the cgroup's CPU quota.
+int default_thread_count();
+
+}  // namespace resnetc::runtime
+
+#endif

@@ -1,0 +1,26 @@
+/* From an RGB image to a normalised input: Pillow's resize bit for bit, torchvision's sizes and crop.
+   Part of every emitted library: libc only, no exceptions. */
+#ifndef RESNETC_RUNTIME_PREPROCESS_H
+#define RESNETC_RUNTIME_PREPROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "description.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { rn_preprocess_ok = 0, rn_preprocess_size = 1, rn_preprocess_memory = 2 };
+
+/* rgb: height rows of width 8-bit RGB pixels, row_bytes apart. input: C x H x W float32 of the net.
+   Returns rn_preprocess_size if the result is not input_height x input_width, which can only happen without a crop;
+   then *result_height and *result_width (may be NULL) say what it would be. Frees all it allocates. */
+int rn_preprocess_image(const rn_preprocess* how, const uint8_t* rgb, int width, int height, size_t row_bytes,
+                        int input_height, int input_width, float* input, int* result_height, int* result_width);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,62 @@
+// The net that is linked into this program: its sizes and a handle that runs it.
+#ifndef RESNETC_RUNTIME_PROGRAM_MODEL_H
+#define RESNETC_RUNTIME_PROGRAM_MODEL_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "../runtime.h"
+#include "error.h"
+
+namespace resnetc::program {
+
+inline std::vector<std::uint64_t> extents(int channels, int height, int width) {
+  return {static_cast<std::uint64_t>(channels), static_cast<std::uint64_t>(height), static_cast<std::uint64_t>(width)};
+}
+
+// Of one image, without N.
+inline std::vector<std::uint64_t> input_shape(const rn_description& net) {
+  return extents(net.channels, net.height, net.width);
+}
+
+inline std::vector<std::uint64_t> output_shape(const rn_description& net) {
+  if (net.has_head) return {static_cast<std::uint64_t>(net.output_channels)};
+  return extents(net.output_channels, net.output_height, net.output_width);
+}
+
+inline std::size_t value_count(const std::vector<std::uint64_t>& shape) {
+  std::size_t count = 1;
+  for (const std::uint64_t extent : shape) count *= extent;
+  return count;
+}
+
+class Model {
+ public:
+  // Throws Error.
+  Model(const rn_description& net, int threads, int batch) {
+    const rn_options options = {threads, batch, nullptr, 0};
+    const int status = rn_create(&model_, &net, &options);
+    if (status == rn_ok) return;
+    const std::string message = model_ != nullptr ? rn_message(model_) : "not enough memory";
+    rn_destroy(model_);
+    throw Error(message);
+  }
+  ~Model() { rn_destroy(model_); }
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  // input: n x input_shape; output: n x output_shape. Throws Error.
+  void run(const float* input, int n, float* output) {
+    if (rn_run(model_, input, n, output) != rn_ok) throw Error(rn_message(model_));
+  }
+
+  int threads() const { return rn_thread_count(model_); }
+
+ private:
+  rn_model* model_ = nullptr;
+};
+
+}  // namespace resnetc::program
+
+#endif

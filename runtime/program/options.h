@@ -1,0 +1,37 @@
+// The command line of an emitted program.
+#ifndef RESNETC_RUNTIME_PROGRAM_OPTIONS_H
+#define RESNETC_RUNTIME_PROGRAM_OPTIONS_H
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace resnetc::program {
+
+// Wrong usage: exit status 2.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+enum class Command { run, info, self_test, benchmark, licences, help, version };
+
+struct Options {
+  Command command = Command::run;
+  int top = 5;
+  int threads = 0;  // 0: as many as this process may use
+  int batch = 1;
+  bool json = false;
+  double benchmark_seconds = 0;
+  std::string input, output, dump_input;  // .npy files, "" if not asked for
+  std::vector<std::string> images;        // files and directories
+};
+
+// arguments: without the program's name. Throws UsageError.
+Options parse_options(const std::vector<std::string>& arguments);
+
+// The text of --help, of a program of this name.
+std::string help_text(const std::string& name);
+
+}  // namespace resnetc::program
+
+#endif

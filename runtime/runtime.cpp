@@ -1,0 +1,329 @@
+#include "runtime.h"
+
+#include <HalideRuntime.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cpu.h"
+#include "pool.h"
+#include "preprocess.h"
+
+using namespace resnetc::runtime;
+
+namespace {
+
+struct Call {
+  halide_buffer_t buffers[rn_max_operands];
+  halide_dimension_t dimensions[rn_max_operands][5];
+  void* arguments[rn_max_operands + 1];  // the user context, then the buffers
+};
+
+}  // namespace
+
+struct rn_model {
+  const rn_description* description;
+  Pool pool;
+  void* user_context;  // the worker of the caller's thread
+  Call* calls;         // one a step
+  unsigned char* arena;
+  size_t own_arena_bytes;  // 0: the caller's
+  float* image_input;      // one preprocessed image
+  void* workers_memory;
+  void* scratch_memory;
+  int max_batch;
+  int batch;  // that the buffers are set for
+  char message[256];
+};
+
+namespace {
+
+int fail(rn_model* model, int code, const char* format, ...) __attribute__((format(printf, 3, 4)));
+int fail(rn_model* model, int code, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(model->message, sizeof model->message, format, arguments);
+  va_end(arguments);
+  return code;
+}
+
+size_t columns_of(const rn_tensor& t) {
+  return static_cast<size_t>(t.border_left + t.width + t.border_right);
+}
+size_t rows_of(const rn_tensor& t) {
+  return static_cast<size_t>(t.border_top + t.height + t.border_bottom);
+}
+size_t image_floats(const rn_tensor& t) {
+  return rows_of(t) * columns_of(t) * static_cast<size_t>(t.channels);
+}
+
+float* tensor_start(const rn_model* model, const rn_tensor& t) {
+  return reinterpret_cast<float*>(model->arena + t.offset * static_cast<size_t>(model->max_batch));
+}
+
+// Images are (c, x, y, n); a result is written inside the border only, an operand is read with it.
+void describe_tensor(const rn_model* model, const rn_tensor& t, bool is_result, halide_buffer_t* buffer,
+                     halide_dimension_t* dim) {
+  const int c = t.channels, columns = static_cast<int>(columns_of(t)), rows = static_cast<int>(rows_of(t));
+  float* origin = tensor_start(model, t);
+  dim[0] = {0, c, 1, 0};
+  if (is_result) {
+    origin += (t.border_top * columns + t.border_left) * c;
+    dim[1] = {0, t.width, c, 0};
+    dim[2] = {0, t.height, columns * c, 0};
+  } else {
+    dim[1] = {-t.border_left, columns, c, 0};
+    dim[2] = {-t.border_top, rows, columns * c, 0};
+  }
+  dim[3] = {0, 1, rows * columns * c, 0};
+  // A vector [n, c] is stored as an image of one pixel; its kernels see (c, n).
+  buffer->dimensions = 4;
+  buffer->host = reinterpret_cast<uint8_t*>(origin);
+}
+
+void describe_dense(const int* extent, int dimensions, halide_buffer_t* buffer, halide_dimension_t* dim) {
+  int stride = 1;
+  for (int d = 0; d < dimensions; d++) {
+    dim[d] = {0, extent[d], stride, 0};
+    stride *= extent[d];
+  }
+  buffer->dimensions = dimensions;
+}
+
+void describe_calls(rn_model* model) {
+  const rn_description& d = *model->description;
+  for (uint32_t s = 0; s < d.step_count; s++) {
+    const rn_step& step = d.steps[s];
+    Call& call = model->calls[s];
+    call.arguments[0] = &model->user_context;
+    for (uint32_t i = 0; i < step.operand_count; i++) {
+      halide_buffer_t* buffer = &call.buffers[i];
+      halide_dimension_t* dim = call.dimensions[i];
+      call.arguments[i + 1] = buffer;
+      buffer->type = halide_type_t(halide_type_float, 32, 1);
+      buffer->dim = dim;
+      const rn_operand& operand = step.operands[i];
+      if (operand.kind == rn_operand_tensor) {
+        describe_tensor(model, d.tensors[operand.index], i + 1 == step.operand_count, buffer, dim);
+        if (d.tensors[operand.index].is_vector) {
+          dim[1] = dim[3];
+          buffer->dimensions = 2;
+        }
+      } else if (operand.kind == rn_operand_weight) {
+        const rn_weight& weight = d.weights[operand.index];
+        describe_dense(weight.extent, weight.dimensions, buffer, dim);
+        buffer->host = const_cast<uint8_t*>(d.weight_blob) + weight.offset;
+      } else if (operand.kind == rn_operand_input) {
+        const int extent[] = {d.width, d.height, d.channels, 1};
+        describe_dense(extent, 4, buffer, dim);
+      } else if (d.has_head) {
+        const int extent[] = {d.output_channels, 1};
+        describe_dense(extent, 2, buffer, dim);
+      } else {
+        const int extent[] = {d.output_width, d.output_height, d.output_channels, 1};
+        describe_dense(extent, 4, buffer, dim);
+      }
+    }
+  }
+}
+
+void set_batch(rn_model* model, int batch) {
+  if (model->batch == batch) return;
+  model->batch = batch;
+  for (uint32_t s = 0; s < model->description->step_count; s++) {
+    const rn_step& step = model->description->steps[s];
+    for (uint32_t i = 0; i < step.operand_count; i++) {
+      halide_buffer_t& buffer = model->calls[s].buffers[i];
+      if (step.operands[i].kind != rn_operand_weight) buffer.dim[buffer.dimensions - 1].extent = batch;
+    }
+  }
+}
+
+void clear_border(const rn_model* model, const rn_tensor& t, int batch) {
+  const size_t pixel = static_cast<size_t>(t.channels), row = columns_of(t) * pixel;
+  const size_t top = static_cast<size_t>(t.border_top) * row, bottom = static_cast<size_t>(t.border_bottom) * row;
+  const size_t left = static_cast<size_t>(t.border_left) * pixel, right = static_cast<size_t>(t.border_right) * pixel;
+  float* image = tensor_start(model, t);
+  for (int n = 0; n < batch; n++, image += image_floats(t)) {
+    memset(image, 0, (top + left) * sizeof(float));
+    // The right border of a row and the left one of the next lie side by side.
+    float* edge = image + top + row - right;
+    for (int y = 1; y < t.height; y++, edge += row) memset(edge, 0, (right + left) * sizeof(float));
+    memset(edge, 0, (right + bottom) * sizeof(float));
+  }
+}
+
+int run_chunk(rn_model* model, const float* input, int batch, float* output) {
+  const rn_description& d = *model->description;
+  set_batch(model, batch);
+  for (uint32_t s = 0; s < d.step_count; s++) {
+    const rn_step& step = d.steps[s];
+    Call& call = model->calls[s];
+    for (uint32_t i = 0; i < step.operand_count; i++) {
+      if (step.operands[i].kind == rn_operand_input)
+        call.buffers[i].host = const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(input));
+      if (step.operands[i].kind == rn_operand_output) call.buffers[i].host = reinterpret_cast<uint8_t*>(output);
+    }
+    const rn_operand& result = step.operands[step.operand_count - 1];
+    if (result.kind == rn_operand_tensor && d.tensors[result.index].border_shared)
+      clear_border(model, d.tensors[result.index], batch);
+    const int status = step.kernel(call.arguments);
+    if (status != 0)
+      return fail(model, rn_error_kernel, "kernel %s failed with status %d: %s", d.kernel_keys[step.kernel_index],
+                  status, model->pool.error ? model->pool.error : "no reason given");
+  }
+  return rn_ok;
+}
+
+size_t output_floats(const rn_description& d) {
+  return static_cast<size_t>(d.output_channels) * static_cast<size_t>(d.output_height) *
+         static_cast<size_t>(d.output_width);
+}
+
+size_t input_floats(const rn_description& d) {
+  return static_cast<size_t>(d.channels) * static_cast<size_t>(d.height) * static_cast<size_t>(d.width);
+}
+
+// Pages of zeros; NULL without memory.
+void* map_pages(size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
+int make_threads(rn_model* model, int threads) {
+  const size_t scratch = (model->description->scratch_bytes + 127) / 64 * 64;
+  void *workers = nullptr, *memory = nullptr;
+  if (posix_memalign(&workers, 64, static_cast<size_t>(threads) * sizeof(Worker)) != 0) return rn_error_memory;
+  model->workers_memory = workers;
+  memset(workers, 0, static_cast<size_t>(threads) * sizeof(Worker));
+  if (posix_memalign(&memory, 64, static_cast<size_t>(threads) * scratch) != 0) return rn_error_memory;
+  model->scratch_memory = memory;
+  for (int i = 0; i < threads; i++)
+    static_cast<Worker*>(workers)[i].scratch = static_cast<char*>(memory) + static_cast<size_t>(i) * scratch;
+  model->user_context = workers;
+  const int started = pool_start(&model->pool, static_cast<Worker*>(workers), threads, scratch);
+  if (started < threads)
+    return fail(model, rn_error_thread, "only %d of %d threads could be started: ask for fewer threads", started,
+                threads);
+  return rn_ok;
+}
+
+int make_memory(rn_model* model, const rn_options& options) {
+  const rn_description& d = *model->description;
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(d.arena_bytes_per_image, static_cast<size_t>(model->max_batch), &bytes))
+    return fail(model, rn_error_argument, "max_batch %d is too large", model->max_batch);
+  if (options.arena) {
+    if (reinterpret_cast<uintptr_t>(options.arena) % 64 != 0)
+      return fail(model, rn_error_argument, "the arena must be 64-byte aligned");
+    if (options.arena_bytes < bytes)
+      return fail(model, rn_error_argument, "the arena has %zu bytes, but max_batch %d needs %zu", options.arena_bytes,
+                  model->max_batch, bytes);
+    model->arena = static_cast<unsigned char*>(options.arena);
+    memset(model->arena, 0, bytes);
+  } else {
+    model->arena = static_cast<unsigned char*>(map_pages(bytes));
+    if (!model->arena)
+      return fail(model, rn_error_memory, "no memory for an arena of %zu bytes: use a smaller max_batch", bytes);
+    model->own_arena_bytes = bytes;
+  }
+  model->calls = static_cast<Call*>(calloc(d.step_count, sizeof(Call)));
+  model->image_input = static_cast<float*>(malloc(input_floats(d) * sizeof(float)));
+  return model->calls && model->image_input ? rn_ok : fail(model, rn_error_memory, "no memory for a handle");
+}
+
+int initialise(rn_model* model, const rn_options& options) {
+  const rn_description& d = *model->description;
+  const uint32_t missing = d.cpu_features & ~cpu_features();
+  if (missing)
+    return fail(model, rn_error_cpu,
+                "this CPU lacks %s: %s was compiled for %s; compile it for this machine or with a lower --target",
+                cpu_feature_name(missing), d.name, d.target);
+  if (options.threads < 0 || options.threads > 4096)
+    return fail(model, rn_error_argument, "threads must be 0 to 4096, got %d", options.threads);
+  if (options.max_batch < 0)
+    return fail(model, rn_error_argument, "max_batch must not be negative, got %d", options.max_batch);
+  model->max_batch = options.max_batch > 0 ? options.max_batch : 1;
+  int status = make_memory(model, options);
+  if (status != rn_ok) return status;
+  status = make_threads(model, options.threads > 0 ? options.threads : default_thread_count());
+  if (status == rn_error_memory)
+    return fail(model, status, "no memory for the scratch of the threads: ask for fewer threads");
+  if (status == rn_ok) describe_calls(model);
+  return status;
+}
+
+}  // namespace
+
+extern "C" {
+
+int rn_create(rn_model** out, const rn_description* description, const rn_options* options) {
+  *out = static_cast<rn_model*>(aligned_alloc(64, (sizeof(rn_model) + 63) / 64 * 64));
+  if (!*out) return rn_error_memory;
+  memset(static_cast<void*>(*out), 0, sizeof(rn_model));
+  (*out)->description = description;
+  const rn_options defaults = {0, 0, nullptr, 0};
+  return initialise(*out, options ? *options : defaults);
+}
+
+int rn_run(rn_model* model, const float* input, int n, float* output) {
+  model->message[0] = '\0';
+  if (!model->calls || !model->user_context || model->pool.started < model->pool.threads)
+    return fail(model, rn_error_argument, "this handle could not be created");
+  if (n < 0 || (n > 0 && (!input || !output)))
+    return fail(model, rn_error_argument, "n must not be negative, and input and output not NULL");
+  while (n > 0) {
+    const int batch = n < model->max_batch ? n : model->max_batch;
+    const int status = run_chunk(model, input, batch, output);
+    if (status != rn_ok) return status;
+    input += input_floats(*model->description) * static_cast<size_t>(batch);
+    output += output_floats(*model->description) * static_cast<size_t>(batch);
+    n -= batch;
+  }
+  return rn_ok;
+}
+
+int rn_run_image(rn_model* model, const uint8_t* rgb, int width, int height, size_t row_bytes, float* output) {
+  const rn_description& d = *model->description;
+  model->message[0] = '\0';
+  if (!model->image_input) return fail(model, rn_error_argument, "this handle could not be created");
+  if (!d.has_preprocess)
+    return fail(model, rn_error_argument, "%s has no preprocessing: give it normalised inputs", d.name);
+  if (!rgb || width < 1 || height < 1 || row_bytes < static_cast<size_t>(width) * 3)
+    return fail(model, rn_error_argument, "an image needs at least one pixel and row_bytes of at least 3 * width");
+  int result_height = 0, result_width = 0;
+  const int status = rn_preprocess_image(&d.preprocess, rgb, width, height, row_bytes, d.height, d.width,
+                                         model->image_input, &result_height, &result_width);
+  if (status == rn_preprocess_memory)
+    return fail(model, rn_error_memory, "no memory to resize an image of %d x %d", width, height);
+  if (status == rn_preprocess_size)
+    return fail(model, rn_error_argument, "the image is %d x %d pixels after preprocessing, but %s takes %d x %d",
+                result_width, result_height, d.name, d.width, d.height);
+  return rn_run(model, model->image_input, 1, output);
+}
+
+const char* rn_message(const rn_model* model) {
+  return model ? model->message : "out of memory";
+}
+
+void rn_destroy(rn_model* model) {
+  if (!model) return;
+  if (model->pool.started > 0) pool_stop(&model->pool);
+  if (model->own_arena_bytes) munmap(model->arena, model->own_arena_bytes);
+  free(model->workers_memory);
+  free(model->scratch_memory);
+  free(model->calls);
+  free(model->image_input);
+  free(model);
+}
+
+int rn_thread_count(const rn_model* model) {
+  return model->pool.threads;
+}
+int rn_max_batch(const rn_model* model) {
+  return model->max_batch;
+}
+}

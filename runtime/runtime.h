@@ -1,0 +1,57 @@
+/* The runtime that is linked into every emitted library: handles, threads, the kernel loop.
+   The emitted NAME_* functions are thin wrappers around these. Needs libc and pthreads only; no
+   exceptions, no global state. Handles are independent; one handle serves one caller at a time. */
+#ifndef RESNETC_RUNTIME_RUNTIME_H
+#define RESNETC_RUNTIME_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "description.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rn_model rn_model;
+
+typedef struct rn_options {
+  int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow */
+  int max_batch;      /* 0: 1 */
+  void* arena;        /* NULL: allocated by create; else 64-byte aligned memory that outlives the handle */
+  size_t arena_bytes; /* of the caller's arena */
+} rn_options;
+
+enum {
+  rn_ok = 0,
+  rn_error_argument = 1,
+  rn_error_cpu = 2,
+  rn_error_memory = 3,
+  rn_error_thread = 4,
+  rn_error_kernel = 5
+};
+
+/* Sets *out also on failure, to a handle good only for rn_message and rn_destroy; to NULL when out of memory. */
+int rn_create(rn_model** out, const rn_description* description, const rn_options* options);
+
+/* input: n x C x H x W float32, normalised; output: n x classes (or n x C x H x W without a head).
+   Any n >= 0; runs in chunks of max_batch. Allocates nothing. */
+int rn_run(rn_model* model, const float* input, int n, float* output);
+
+/* rgb: height rows of width 8-bit RGB pixels, row_bytes apart. Resizes, crops, normalises, runs one image. */
+int rn_run_image(rn_model* model, const uint8_t* rgb, int width, int height, size_t row_bytes, float* output);
+
+/* The last error of this handle, "" if none; valid until the next call on it. */
+const char* rn_message(const rn_model* model);
+void rn_destroy(rn_model* model);
+
+int rn_thread_count(const rn_model* model);
+int rn_max_batch(const rn_model* model);
+
+/* Fills count floats, uniform in [-1, 1), a fixed function of seed: the input of --self-test. */
+void rn_self_test_input(uint64_t seed, float* values, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
