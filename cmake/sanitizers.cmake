@@ -1,0 +1,12 @@
+# resnetc_sanitize(target): compiles and links `target` with the sanitizers of RESNETC_SANITIZE (preset asan).
+# Not for what is linked into emitted programs: those are static, and AddressSanitizer cannot be linked statically.
+
+set(RESNETC_SANITIZE "" CACHE STRING "Sanitizers for the compiler and the tests, such as address,undefined")
+
+function(resnetc_sanitize target)
+  if(RESNETC_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${RESNETC_SANITIZE} -fno-sanitize-recover=all
+                                             -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=${RESNETC_SANITIZE})
+  endif()
+endfunction()

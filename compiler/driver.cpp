@@ -1,0 +1,296 @@
+#include "compiler/driver.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "compiler/version.h"
+
+namespace resnetc {
+namespace {
+
+// A C string literal. Bytes outside plain ASCII become octal escapes, which end after three digits, unlike \x.
+std::string c_string(const std::string& text) {
+  std::string result = "\"";
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\' && c != '?';
+    result += plain ? std::string(1, c) : fmt::format("\\{:03o}", byte);
+  }
+  return result + '"';
+}
+
+struct OutputShape {
+  int channels, height, width;
+};
+
+OutputShape output_shape(const TensorType& type) {
+  return type.is_image() ? OutputShape{type.channels(), type.height(), type.width()}
+                         : OutputShape{type.channels(), 1, 1};
+}
+
+const TensorType& input_type(const Program& program) {
+  return std::find_if(program.graph.nodes.begin(), program.graph.nodes.end(),
+                      [](const Node& n) { return std::holds_alternative<Input>(n.op); })
+      ->type;
+}
+
+std::string kernel_tables(const Program& program) {
+  std::string text = "/* One kernel for each distinct key; several steps may share one. */\n";
+  for (const Kernel& kernel : program.kernels)
+    text += fmt::format("extern int {}_argv(void** arguments);\n", to_string(kernel.key));
+  text += "\nstatic const char* const kernel_keys[] = {\n";
+  for (const Kernel& kernel : program.kernels) text += fmt::format("    \"{}\",\n", to_string(kernel.key));
+  return text + "};\n\n";
+}
+
+std::string tensor_table(const Program& program, const MemoryPlan& plan) {
+  std::string text =
+      "/* offset, height, width, channels, border (top, left, bottom, right), is_vector, border_shared */\n"
+      "static const rn_tensor tensors[] = {\n";
+  for (const MemoryPlan::Slot& slot : plan.slots) {
+    const Node& node = program.graph[slot.value];
+    const OutputShape s = output_shape(node.type);
+    const Sides& b = node.type.border;
+    text += fmt::format("    {{{}u, {}, {}, {}, {}, {}, {}, {}, {}, {}}}, /* {} */\n", slot.offset, s.height, s.width,
+                        s.channels, b.top, b.left, b.bottom, b.right, node.type.is_image() ? 0 : 1,
+                        slot.border_shared ? 1 : 0, node.name);
+  }
+  return text + "};\n\n";
+}
+
+std::string weight_table(const Program& program, const WeightBlob& blob) {
+  std::string text = "static const rn_weight weights[] = {\n";
+  for (const WeightBlob::Entry& entry : blob.entries) {
+    const Value value = program.steps[static_cast<size_t>(entry.step)].operands[entry.operand].value;
+    text += fmt::format("    {{{}u, {}, {{{}}}}}, /* {} */\n", entry.offset, entry.extent.size(),
+                        fmt::join(entry.extent, ", "), program.graph[value].name);
+  }
+  if (blob.entries.empty()) text += "    {0, 0, {0}},\n";
+  return text + "};\n\n";
+}
+
+std::string step_table(const Program& program, const MemoryPlan& plan) {
+  std::vector<size_t> tensor_index(program.graph.nodes.size(), 0);
+  for (size_t i = 0; i < plan.slots.size(); i++) tensor_index[static_cast<size_t>(plan.slots[i].value)] = i;
+  std::string text =
+      "/* kernel, its index, operands; the last operand is written */\nstatic const rn_step steps[] = {\n";
+  size_t next_weight = 0;
+  for (size_t s = 0; s < program.steps.size(); s++) {
+    const Step& step = program.steps[s];
+    std::vector<std::string> operands;
+    for (size_t i = 0; i < step.operands.size(); i++) {
+      switch (step.operands[i].kind) {
+        case ProgramOperand::tensor:
+          operands.push_back(
+              fmt::format("{{rn_operand_tensor, {}}}", tensor_index[static_cast<size_t>(step.operands[i].value)]));
+          break;
+        case ProgramOperand::weight:
+          operands.push_back(fmt::format("{{rn_operand_weight, {}}}", next_weight++));
+          break;
+        case ProgramOperand::caller_input:
+          operands.emplace_back("{rn_operand_input, 0}");
+          break;
+        case ProgramOperand::caller_output:
+          operands.emplace_back("{rn_operand_output, 0}");
+          break;
+      }
+    }
+    if (operands.size() > rn_max_operands)
+      throw Error(fmt::format("step {} has more operands than a driver can hold", s));
+    text += fmt::format("    {{{}_argv, {}, {}, {{{}}}}}, /* {} */\n",
+                        to_string(program.kernels[static_cast<size_t>(step.kernel)].key), step.kernel, operands.size(),
+                        fmt::join(operands, ", "), step.value < 0 ? "output" : program.graph[step.value].name);
+  }
+  return text + "};\n\n";
+}
+
+std::string preprocess_initialiser(const rn_preprocess& p) {
+  return fmt::format("{{{}, {}, {}, {}, {}, {}, {}, {}, {{{}, {}, {}}}, {{{}, {}, {}}}}}", p.resize, p.resize_height,
+                     p.resize_width, p.crop_height, p.crop_width, p.interpolation, p.order, p.scale, p.mean[0],
+                     p.mean[1], p.mean[2], p.std[0], p.std[1], p.std[2]);
+}
+
+}  // namespace
+
+std::string c_prefix(const std::string& model_name) {
+  std::string prefix = model_name;
+  std::replace(prefix.begin(), prefix.end(), '-', '_');
+  return prefix;
+}
+
+std::string version_text() {
+  return fmt::format("resnetc {}, Halide {}.{}.{}", RESNETC_VERSION, HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR,
+                     HALIDE_VERSION_PATCH);
+}
+
+std::string emit_header(const DriverInputs& in) {
+  const std::string p = c_prefix(in.model.name);
+  const TensorType& input = input_type(in.program);
+  const OutputShape out = output_shape(in.program.output);
+  const std::string output_text =
+      in.model.has_head ? fmt::format("n x {} logits, before any softmax", out.channels)
+                        : fmt::format("the last feature map, n x {} x {} x {}", out.channels, out.height, out.width);
+  return fmt::format(R"(/* {name}, compiled by {version} for {target}. */
+#ifndef RESNETC_MODEL_{p}_H
+#define RESNETC_MODEL_{p}_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {p}_CHANNELS {c}
+#define {p}_HEIGHT {h}
+#define {p}_WIDTH {w}
+#define {p}_CLASSES {classes} /* floats of output for each image */
+#define {p}_ARENA_BYTES(max_batch) ((size_t)(max_batch) * (size_t){arena}u)
+
+typedef struct {p}_model {p}_model;
+
+typedef struct {p}_options {{
+  int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
+  int max_batch;      /* images that run at once; 0: 1 */
+  void* arena;        /* NULL, or 64-byte aligned memory that outlives the model */
+  size_t arena_bytes; /* at least {p}_ARENA_BYTES(max_batch) when arena is given */
+}} {p}_options;
+
+/* All functions return 0, or an error code whose text {p}_message gives. Models are independent of each other; one
+   model serves one caller at a time.
+   Sets *out also on failure, to a model good only for {p}_message and {p}_destroy; to NULL when out of memory.
+   options may be NULL. */
+int {p}_create({p}_model** out, const {p}_options* options);
+
+/* input: n x {c} x {h} x {w} float32, normalised. output: {output_text}.
+   Any n; more than max_batch run in chunks. Allocates nothing. */
+int {p}_run({p}_model* model, const float* input_nchw, int n, float* output);
+
+/* rgb: height rows of width 8-bit RGB pixels, row_bytes apart; resized, cropped and normalised as the model needs it. */
+int {p}_run_image({p}_model* model, const uint8_t* rgb, int width, int height, size_t row_bytes, float* output);
+
+/* The last error of this model, "" if none; valid until the next call on it. */
+const char* {p}_message(const {p}_model* model);
+void {p}_destroy({p}_model* model);
+
+/* The label of a class, or NULL if there is none. */
+const char* {p}_label(int index);
+
+#ifdef __cplusplus
+}}
+#endif
+#endif
+)",
+                     fmt::arg("name", in.model.name), fmt::arg("version", version_text()),
+                     fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p),
+                     fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),
+                     fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
+                     fmt::arg("arena", in.plan.arena_bytes), fmt::arg("output_text", output_text));
+}
+
+std::string emit_driver(const DriverInputs& in) {
+  const std::string p = c_prefix(in.model.name);
+  const TensorType& input = input_type(in.program);
+  const OutputShape out = output_shape(in.program.output);
+  std::string text = fmt::format(
+      "/* The driver of {}, by {}: tables that the runtime interprets. */\n#include \"{}.h\"\n#include "
+      "\"runtime.h\"\n\n",
+      in.model.name, version_text(), in.model.name);
+  text += kernel_tables(in.program) + tensor_table(in.program, in.plan) + weight_table(in.program, in.blob) +
+          step_table(in.program, in.plan);
+  if (!in.model.labels.empty()) {
+    text += "static const char* const labels[] = {\n";
+    for (const std::string& label : in.model.labels) text += fmt::format("    {},\n", c_string(label));
+    text += "};\n\n";
+  }
+  text += fmt::format(
+      R"(extern const unsigned char {p}_weights[];
+
+const rn_description resnetc_description = {{
+    .name = {name},
+    .target = {target},
+    .version = {version},
+    .cpu_features = {features}u,
+    .channels = {c},
+    .height = {h},
+    .width = {w},
+    .output_channels = {oc},
+    .output_height = {oh},
+    .output_width = {ow},
+    .has_head = {has_head},
+    .labels = {labels},
+    .has_preprocess = {has_preprocess},
+    .preprocess = {preprocess},
+    .weight_blob = {p}_weights,
+    .weight_bytes = {weight_bytes}u,
+    .tensors = tensors,
+    .tensor_count = {tensors}u,
+    .weights = weights,
+    .weight_count = {weights}u,
+    .steps = steps,
+    .step_count = {steps}u,
+    .kernel_keys = kernel_keys,
+    .kernel_count = {kernels}u,
+    .arena_bytes_per_image = {arena}u,
+    .scratch_bytes = {scratch}u,
+    .parameters = {parameters}u,
+    .macs = {macs}u,
+    .self_test_seed = {seed}u,
+    .self_test_logits = (const float*)(const void*)({p}_weights + {self_test_offset}u),
+    .self_test_bound = 1e-4,
+}};
+
+int {p}_create({p}_model** out, const {p}_options* options) {{
+  rn_options copy = {{0, 0, NULL, 0}};
+  if (options) copy = (rn_options){{options->threads, options->max_batch, options->arena, options->arena_bytes}};
+  return rn_create((rn_model**)out, &resnetc_description, &copy);
+}}
+
+int {p}_run({p}_model* model, const float* input_nchw, int n, float* output) {{
+  return rn_run((rn_model*)model, input_nchw, n, output);
+}}
+
+int {p}_run_image({p}_model* model, const uint8_t* rgb, int width, int height, size_t row_bytes, float* output) {{
+  return rn_run_image((rn_model*)model, rgb, width, height, row_bytes, output);
+}}
+
+const char* {p}_message(const {p}_model* model) {{ return rn_message((const rn_model*)model); }}
+void {p}_destroy({p}_model* model) {{ rn_destroy((rn_model*)model); }}
+
+const char* {p}_label(int index) {{
+  return index >= 0 && index < {oc} && resnetc_description.labels ? resnetc_description.labels[index] : NULL;
+}}
+)",
+      fmt::arg("p", p), fmt::arg("name", c_string(in.model.name)),
+      fmt::arg("target", c_string(in.machine.target.to_string())), fmt::arg("version", c_string(version_text())),
+      fmt::arg("features", cpu_feature_bits(in.machine.target)), fmt::arg("c", input.channels()),
+      fmt::arg("h", input.height()), fmt::arg("w", input.width()), fmt::arg("oc", out.channels),
+      fmt::arg("oh", out.height), fmt::arg("ow", out.width), fmt::arg("has_head", in.model.has_head ? 1 : 0),
+      fmt::arg("labels", in.model.labels.empty() ? "NULL" : "labels"),
+      fmt::arg("has_preprocess", in.model.preprocess ? 1 : 0),
+      fmt::arg("preprocess", preprocess_initialiser(in.model.preprocess.value_or(rn_preprocess{}))),
+      fmt::arg("weight_bytes", in.blob.self_test_offset), fmt::arg("tensors", in.plan.slots.size()),
+      fmt::arg("weights", in.blob.entries.size()), fmt::arg("steps", in.program.steps.size()),
+      fmt::arg("kernels", in.program.kernels.size()), fmt::arg("arena", in.plan.arena_bytes),
+      fmt::arg("scratch", in.scratch_bytes), fmt::arg("parameters", parameter_count(in.model.graph)),
+      fmt::arg("macs", mac_count(in.model.graph)), fmt::arg("seed", in.self_test_seed),
+      fmt::arg("self_test_offset", in.blob.self_test_offset));
+  return text;
+}
+
+std::string emit_weights_assembly(const std::string& prefix, const std::string& blob_file) {
+  return fmt::format(R"(    .section .rodata.{p}_weights,"a",@progbits
+    .balign 4096
+    .globl {p}_weights
+    .hidden {p}_weights
+    .type {p}_weights, @object
+{p}_weights:
+    .incbin "{file}"
+    .size {p}_weights, . - {p}_weights
+    .section .note.GNU-stack,"",@progbits
+)",
+                     fmt::arg("p", prefix), fmt::arg("file", blob_file));
+}
+
+}  // namespace resnetc

@@ -1,0 +1,33 @@
+// The C text that is emitted for a model: its header and its driver, tables that runtime/ interprets.
+#pragma once
+
+#include <string>
+
+#include "compiler/model.h"
+#include "compiler/program.h"
+#include "compiler/weight_blob.h"
+
+namespace resnetc {
+
+struct DriverInputs {
+  const Model& model;
+  const Program& program;
+  const MemoryPlan& plan;
+  const WeightBlob& blob;
+  const Machine& machine;
+  uint64_t scratch_bytes;
+  uint64_t self_test_seed;
+};
+
+// The model's name as a C prefix: '-' becomes '_'.
+std::string c_prefix(const std::string& model_name);
+
+std::string version_text();  // "resnetc 0.1.0, Halide 21.0.0"
+
+std::string emit_header(const DriverInputs& inputs);
+std::string emit_driver(const DriverInputs& inputs);
+
+// Assembler text that embeds the weight blob (in the working folder) as PREFIX_weights.
+std::string emit_weights_assembly(const std::string& prefix, const std::string& blob_file);
+
+}  // namespace resnetc

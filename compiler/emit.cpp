@@ -1,0 +1,209 @@
+#include "compiler/emit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "compiler/driver.h"
+#include "compiler/files.h"
+#include "compiler/process.h"
+#include "compiler/progress.h"
+#include "compiler/toolchain.h"
+#include "ir/reference.h"
+#include "ir/text.h"
+#include "runtime/runtime.h"
+
+namespace resnetc {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+constexpr uint64_t self_test_seed = 1;
+
+struct KernelObject {
+  std::string file;
+  uint64_t scratch_bytes = 0;
+  bool from_cache = false;
+  double seconds = 0;
+};
+
+std::vector<KernelObject> compile_kernels(const Program& program, const Machine& machine, const EmitOptions& options,
+                                          const fs::path& folder) {
+  std::vector<Command> commands;
+  std::vector<KernelObject> objects;
+  for (size_t i = 0; i < program.kernels.size(); i++) {
+    const Kernel& kernel = program.kernels[i];
+    objects.push_back({fmt::format("kernel{}.o", i), 0, false, 0});
+    commands.push_back({{own_path().string(), compile_kernel_command, to_string(kernel.key), to_string(kernel.choice),
+                         options.target, std::to_string(machine.threads), objects.back().file, options.cache.string()},
+                        folder,
+                        300});
+  }
+  Progress progress("compiling kernels", commands.size());
+  run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
+    if (result.status != 0)
+      throw Error(
+          fmt::format("kernel {}: {}", to_string(program.kernels[i].key), describe_failure(commands[i], result)));
+    const Json answer = Json::parse(result.output);
+    objects[i].scratch_bytes = answer.at("scratch_bytes");
+    objects[i].from_cache = answer.at("from_cache");
+    objects[i].seconds = result.seconds;
+    progress.advance();
+  });
+  return objects;
+}
+
+// The reference evaluator on the graph as it was written, before any pass.
+std::vector<float> self_test_outputs(const Model& model, int threads) {
+  const TensorType& type = std::find_if(model.graph.nodes.begin(), model.graph.nodes.end(), [](const Node& n) {
+                             return std::holds_alternative<Input>(n.op);
+                           })->type;
+  std::vector<float> planar(static_cast<size_t>(element_count(type)));
+  rn_self_test_input(self_test_seed, planar.data(), planar.size());
+  Tensor input{{1, type.height(), type.width(), type.channels()}, std::vector<float>(planar.size())};
+  const size_t channels = static_cast<size_t>(type.channels()), pixels = planar.size() / channels;
+  for (size_t c = 0; c < channels; c++)
+    for (size_t p = 0; p < pixels; p++) input.values[p * channels + c] = planar[c * pixels + p];
+  Tensor output = evaluate(model.graph, input, threads).front();
+  if (output.dims.size() == 4) output = evaluate_op(Output{}, {&output});
+  for (float v : output.values)
+    if (!std::isfinite(v))
+      throw Error(fmt::format("{}: the net's outputs overflow float32 on a random input; are these the right weights?",
+                              model.name));
+  return output.values;
+}
+
+Json kernel_report(const Program& program, const std::vector<KernelObject>& objects, const WeightBlob& blob) {
+  std::vector<uint64_t> weight_bytes(program.kernels.size(), 0);
+  std::vector<int> calls(program.kernels.size(), 0);
+  for (const Step& step : program.steps) calls[static_cast<size_t>(step.kernel)]++;
+  for (const WeightBlob::Entry& entry : blob.entries) {
+    uint64_t bytes = sizeof(float);
+    for (int e : entry.extent) bytes *= static_cast<uint64_t>(e);
+    weight_bytes[static_cast<size_t>(program.steps[static_cast<size_t>(entry.step)].kernel)] += bytes;
+  }
+  Json list = Json::array();
+  for (size_t i = 0; i < program.kernels.size(); i++) {
+    const Kernel& kernel = program.kernels[i];
+    Json parameters = Json::object();
+    for (const auto& [name, value] : kernel.choice.parameters) parameters[name] = value;
+    list.push_back({{"key", to_string(kernel.key)},
+                    {"calls", calls[i]},
+                    {"strategy", kernel.choice.strategy},
+                    {"parameters", parameters},
+                    {"record", nullptr},
+                    {"flop", flop_count(kernel.key)},
+                    {"weight_bytes", weight_bytes[i]},
+                    {"compile_seconds", objects[i].seconds},
+                    {"from_cache", objects[i].from_cache}});
+  }
+  return list;
+}
+
+}  // namespace
+
+void emit(const Model& model, Program program, const Machine& machine, const EmitOptions& options,
+          std::map<std::string, double> seconds) {
+  const Clock::time_point start = Clock::now();
+  StagingFolder staging(options.output);
+  const fs::path& folder = staging.path();
+  const auto wanted = [&](const char* kind) { return options.kinds.contains(kind); };
+
+  std::future<std::vector<float>> expected =
+      std::async(std::launch::async, self_test_outputs, std::cref(model), options.jobs);
+  const std::vector<KernelObject> objects = compile_kernels(program, machine, options, folder);
+  uint64_t scratch_bytes = 0;
+  for (const KernelObject& object : objects) scratch_bytes = std::max(scratch_bytes, object.scratch_bytes);
+  seconds["kernels"] = seconds_since(start);
+
+  Clock::time_point stage = Clock::now();
+  const std::vector<float> self_test = expected.get();
+  seconds["self_test"] = seconds_since(stage);
+  stage = Clock::now();
+  const MemoryPlan plan = plan_memory(program);
+  const WeightBlob blob = write_weight_blob(program, machine, self_test, folder / "weights.bin");
+  const DriverInputs inputs{model, program, plan, blob, machine, scratch_bytes, self_test_seed};
+  Toolchain tools{folder, model.name, c_prefix(model.name), {}};
+  for (const KernelObject& object : objects) tools.kernels.push_back(object.file);
+  write_file(folder / (model.name + ".h"), emit_header(inputs));
+  write_file(folder / "driver.c", emit_driver(inputs));
+  write_file(folder / "weights.S", emit_weights_assembly(tools.prefix, "weights.bin"));
+  write_file(folder / "exports.map", fmt::format("{{ global: {}_*; local: *; }};\n", tools.prefix));
+  seconds["weights"] = seconds_since(stage);
+
+  stage = Clock::now();
+  const bool library = wanted("static") || wanted("shared");
+  std::future<void> ir = std::async(std::launch::async, [&] {
+    if (!wanted("ir")) return;
+    digest_weights(program.graph);
+    write_file(folder / (model.name + ".ir"), print(program.graph) + print_memory_plan(program, plan));
+  });
+  // Each row may run at once.
+  const std::vector<std::vector<Command>> rows = [&] {
+    std::vector<std::vector<Command>> result(5);
+    if (wanted("exe") || library) result[0] = {tools.compile_driver(), tools.assemble_weights()};
+    if (wanted("exe")) result[1].push_back(tools.link_executable());
+    if (library) {
+      result[1].push_back(tools.join_code());
+      result[2].push_back(tools.localise_symbols());
+      result[3].push_back(tools.join_library());
+    }
+    if (wanted("static")) result[4].push_back(tools.archive());
+    if (wanted("shared")) result[4].push_back(tools.link_shared());
+    return result;
+  }();
+  for (const std::vector<Command>& row : rows)
+    run_commands(row, options.jobs, [&](size_t i, const CommandResult& result) {
+      if (result.status != 0) throw Error(describe_failure(row[i], result));
+    });
+  ir.get();
+  seconds["link"] = seconds_since(stage);
+
+  std::vector<std::string> files;
+  if (wanted("driver")) fs::rename(folder / "driver.c", folder / (model.name + ".c"));
+  const std::pair<const char*, std::string> names[] = {{"exe", model.name},
+                                                       {"static", "lib" + model.name + ".a"},
+                                                       {"shared", "lib" + model.name + ".so"},
+                                                       {"header", model.name + ".h"},
+                                                       {"ir", model.name + ".ir"},
+                                                       {"driver", model.name + ".c"}};
+  for (const auto& [kind, name] : names)
+    if (wanted(kind)) files.push_back(name);
+  std::vector<std::future<std::string>> digests;
+  for (const std::string& file : files)
+    digests.push_back(std::async(std::launch::async, sha256_of_file, folder / file));
+  Json file_list = Json::object();
+  for (size_t i = 0; i < files.size(); i++)
+    file_list[files[i]] = {{"bytes", fs::file_size(folder / files[i])}, {"sha256", digests[i].get()}};
+
+  seconds["total"] = 0;
+  for (const auto& [name, value] : std::map<std::string, double>(seconds))
+    seconds["total"] += name == "total" ? 0 : value;
+  const Json report = {{"model", model.name},
+                       {"target", machine.target.to_string()},
+                       {"versions", version_text()},
+                       {"threads", machine.threads},
+                       {"parameters", parameter_count(model.graph)},
+                       {"macs", mac_count(model.graph)},
+                       {"kernels", kernel_report(program, objects, blob)},
+                       {"arena_bytes", plan.arena_bytes},
+                       {"largest_live_bytes", plan.largest_live_bytes},
+                       {"scratch_bytes_per_thread", scratch_bytes},
+                       {"weight_bytes", blob.self_test_offset},
+                       {"seconds", seconds},
+                       {"files", file_list}};
+  write_file(folder / "report.json", report.dump(2) + "\n");
+  files.emplace_back("report.json");
+  staging.publish(files);
+}
+
+}  // namespace resnetc

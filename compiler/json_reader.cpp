@@ -1,0 +1,260 @@
+#include "compiler/json_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+namespace resnetc {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t most_mb = 16;
+constexpr size_t most_depth = 64;
+
+// Cuts a text to a length that suits a message, not inside a UTF-8 character.
+std::string cut(std::string_view text, size_t length) {
+  if (text.size() <= length) return std::string(text);
+  while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) length--;
+  return std::string(text.substr(0, length)) + "…";
+}
+
+bool is_identifier(std::string_view key) {
+  return !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
+std::string member_path(const std::string& path, std::string_view key) {
+  if (!is_identifier(key)) return fmt::format("{}[{}]", path, quote(key));
+  return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+}
+
+std::string element_path(const std::string& path, size_t index) {
+  return fmt::format("{}[{}]", path, index);
+}
+
+[[noreturn]] void fail_at(const std::string& file, const std::string& path, std::string_view what) {
+  throw Error(path.empty() ? fmt::format("{}: {}", file, what) : fmt::format("{}: {}: {}", file, path, what));
+}
+
+// Follows the parser through the document and refuses what the standard lets pass.
+class StructureCheck {
+ public:
+  explicit StructureCheck(const std::string& file) : file_(file) {}
+
+  void operator()(json::parse_event_t event, const json& parsed) {
+    switch (event) {
+      case json::parse_event_t::key:
+        add_key(parsed.get_ref<const std::string&>());
+        break;
+      case json::parse_event_t::object_start:
+      case json::parse_event_t::array_start:
+        if (open_.size() == most_depth) fail_at(file_, "", fmt::format("is nested deeper than {}", most_depth));
+        open_.push_back({next_path(), event == json::parse_event_t::array_start, 0, "", {}});
+        break;
+      case json::parse_event_t::object_end:
+      case json::parse_event_t::array_end:
+        open_.pop_back();
+        count_element();
+        break;
+      case json::parse_event_t::value:
+        count_element();
+        break;
+    }
+  }
+
+ private:
+  struct Container {
+    std::string path;
+    bool is_array;
+    size_t index;     // of the element to come
+    std::string key;  // of the member to come
+    std::unordered_set<std::string> keys;
+  };
+  const std::string& file_;
+  std::vector<Container> open_;
+
+  std::string next_path() const {
+    if (open_.empty()) return "";
+    const Container& in = open_.back();
+    return in.is_array ? element_path(in.path, in.index) : member_path(in.path, in.key);
+  }
+
+  void add_key(const std::string& key) {
+    open_.back().key = key;
+    if (!open_.back().keys.insert(key).second) fail_at(file_, next_path(), "is given twice");
+  }
+
+  void count_element() {
+    if (!open_.empty() && open_.back().is_array) open_.back().index++;
+  }
+};
+
+std::string alternatives(const std::vector<std::string_view>& names) {
+  std::string result;
+  for (size_t i = 0; i < names.size(); i++) {
+    if (i > 0) result += i + 1 == names.size() ? " or " : ", ";
+    result += quote(names[i]);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string quote(std::string_view text) {
+  return json(cut(text, 120)).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+bool is_plain_text(std::string_view text) {
+  if (std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) return false;
+  try {
+    json(text).dump();
+  } catch (const json::type_error&) {
+    return false;
+  }
+  return true;
+}
+
+std::string read_text_file(const std::filesystem::path& file, size_t limit_mb) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) throw Error(fmt::format("{}: is a folder", file.string()));
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream)
+    throw Error(fmt::format("{}: {}", file.string(),
+                            std::filesystem::exists(file, ignored) ? "cannot be opened" : "there is no such file"));
+  std::string text;
+  std::vector<char> chunk(size_t{1} << 16);
+  while (stream) {
+    stream.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    text.append(chunk.data(), static_cast<size_t>(stream.gcount()));
+    if (text.size() > limit_mb << 20) throw Error(fmt::format("{}: is larger than {} MB", file.string(), limit_mb));
+  }
+  if (stream.bad()) throw Error(fmt::format("{}: cannot be read", file.string()));
+  return text;
+}
+
+struct JsonValue::Document {
+  std::string file;
+  json root;
+};
+
+JsonValue::JsonValue(std::shared_ptr<const Document> document, const json* value, std::string path)
+    : document_(std::move(document)), value_(value), path_(std::move(path)) {}
+
+JsonValue JsonValue::read(const std::filesystem::path& file) {
+  return parse(read_text_file(file, most_mb), file.string());
+}
+
+JsonValue JsonValue::parse(const std::string& text, std::string file_name) {
+  auto document = std::make_shared<Document>();
+  document->file = std::move(file_name);
+  // The parser takes a zero byte for the end of its input and would not see what follows.
+  if (text.find('\0') != std::string::npos) fail_at(document->file, "", "is not JSON: it holds a zero byte");
+  StructureCheck check(document->file);
+  try {
+    document->root = json::parse(text, [&](int, json::parse_event_t event, const json& parsed) {
+      check(event, parsed);
+      return true;
+    });
+  } catch (const json::exception& e) {
+    std::string_view what = e.what();
+    if (what.starts_with('[')) what.remove_prefix(std::min(what.find("] ") + 2, what.size()));
+    fail_at(document->file, "", fmt::format("is not JSON: {}", cut(what, 240)));
+  }
+  const json* root = &document->root;
+  return {std::move(document), root, ""};
+}
+
+void JsonValue::fail(std::string_view what) const {
+  fail_at(document_->file, path_, what);
+}
+
+std::string JsonValue::description() const {
+  if (value_->is_object()) return "an object";
+  if (value_->is_array()) return "an array";
+  if (value_->is_string()) return quote(value_->get_ref<const std::string&>());
+  return value_->dump();
+}
+
+void JsonValue::fail_wanted(std::string_view wanted) const {
+  fail(fmt::format("must be {}, got {}", wanted, description()));
+}
+
+void JsonValue::fail_choice(const std::vector<std::string_view>& names) const {
+  fail_wanted(alternatives(names));
+}
+
+bool JsonValue::is_null() const {
+  return value_->is_null();
+}
+
+bool JsonValue::is_array() const {
+  return value_->is_array();
+}
+
+void JsonValue::require_object() const {
+  if (!value_->is_object()) fail_wanted("an object");
+}
+
+void JsonValue::allow_keys(std::initializer_list<std::string_view> known) const {
+  require_object();
+  for (const auto& [key, value] : value_->items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      fail_at(document_->file, member_path(path_, key),
+              fmt::format("is an unknown key; known here: {}", fmt::join(known, ", ")));
+  }
+}
+
+std::optional<JsonValue> JsonValue::find(std::string_view key) const {
+  require_object();
+  const auto found = value_->find(key);
+  if (found == value_->end()) return std::nullopt;
+  return JsonValue(document_, &*found, member_path(path_, key));
+}
+
+JsonValue JsonValue::at(std::string_view key, std::string_view hint) const {
+  std::optional<JsonValue> found = find(key);
+  if (!found) fail_at(document_->file, member_path(path_, key), fmt::format("is required, but missing{}", hint));
+  return *std::move(found);
+}
+
+std::vector<JsonValue> JsonValue::items(size_t least, size_t most) const {
+  if (!value_->is_array()) fail_wanted("an array");
+  if (value_->size() < least || value_->size() > most) {
+    const std::string wanted = least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
+    fail(fmt::format("must have {} elements, got {}", wanted, value_->size()));
+  }
+  std::vector<JsonValue> result;
+  for (size_t i = 0; i < value_->size(); i++)
+    result.push_back(JsonValue(document_, &(*value_)[i], element_path(path_, i)));
+  return result;
+}
+
+int JsonValue::integer(int least, int most) const {
+  if (!value_->is_number_integer()) fail_wanted("an integer");
+  // An unsigned value beyond int64 would wrap.
+  const bool huge = value_->is_number_unsigned() && value_->get<uint64_t>() > uint64_t{INT64_MAX};
+  const int64_t number = huge ? INT64_MAX : value_->get<int64_t>();
+  if (number < least) fail_wanted(fmt::format("at least {}", least));
+  if (number > most) fail_wanted(fmt::format("at most {}", most));
+  return static_cast<int>(number);
+}
+
+double JsonValue::number(double least, double most) const {
+  if (!value_->is_number()) fail_wanted("a number");
+  const auto number = value_->get<double>();
+  if (!(number >= least)) fail_wanted(fmt::format("at least {}", least));
+  if (!(number <= most)) fail_wanted(fmt::format("at most {}", most));
+  return number;
+}
+
+std::string JsonValue::text() const {
+  if (!value_->is_string()) fail_wanted("a string");
+  return value_->get<std::string>();
+}
+
+}  // namespace resnetc

@@ -1,0 +1,100 @@
+// Offsets by liveness: the largest tensors first, each at the lowest offset that is free during its whole life.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "compiler/program.h"
+
+namespace resnetc {
+namespace {
+
+using Slot = MemoryPlan::Slot;
+
+bool alive_together(const Slot& a, const Slot& b) {
+  return a.first_step <= b.last_step && b.first_step <= a.last_step;
+}
+bool share_bytes(const Slot& a, const Slot& b) {
+  return a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+}
+
+std::vector<Slot> lifetimes(const Program& program) {
+  std::vector<Slot> slots;
+  std::vector<int> slot_of(program.graph.nodes.size(), -1);
+  for (size_t s = 0; s < program.steps.size(); s++) {
+    for (const ProgramOperand& operand : program.steps[s].operands) {
+      if (operand.kind != ProgramOperand::tensor) continue;
+      int& slot = slot_of[static_cast<size_t>(operand.value)];
+      if (slot < 0) {
+        slot = static_cast<int>(slots.size());
+        const int64_t bytes = stored_element_count(program.graph[operand.value].type) * int64_t{sizeof(float)};
+        slots.push_back(
+            {operand.value, 0, (static_cast<uint64_t>(bytes) + 63) / 64 * 64, static_cast<int>(s), 0, false});
+      }
+      slots[static_cast<size_t>(slot)].last_step = static_cast<int>(s);
+    }
+  }
+  return slots;
+}
+
+uint64_t lowest_free_offset(const Slot& wanted, std::vector<Slot> placed) {
+  std::erase_if(placed, [&](const Slot& other) { return !alive_together(wanted, other); });
+  std::sort(placed.begin(), placed.end(), [](const Slot& a, const Slot& b) { return a.offset < b.offset; });
+  uint64_t offset = 0;
+  for (const Slot& other : placed) {
+    if (offset + wanted.bytes <= other.offset) break;
+    offset = std::max(offset, other.offset + other.bytes);
+  }
+  return offset;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const Program& program) {
+  MemoryPlan plan;
+  plan.slots = lifetimes(program);
+  std::vector<Slot*> by_size;
+  for (Slot& slot : plan.slots) by_size.push_back(&slot);
+  std::stable_sort(by_size.begin(), by_size.end(), [](const Slot* a, const Slot* b) { return a->bytes > b->bytes; });
+  std::vector<Slot> placed;
+  for (Slot* slot : by_size) {
+    slot->offset = lowest_free_offset(*slot, placed);
+    plan.arena_bytes = std::max(plan.arena_bytes, slot->offset + slot->bytes);
+    placed.push_back(*slot);
+  }
+  // A border survives a pass if all who use its bytes are laid out the same, for then they leave it zero.
+  for (Slot& slot : plan.slots) {
+    const TensorType& type = program.graph[slot.value].type;
+    slot.border_shared =
+        type.border != Sides{} && std::any_of(plan.slots.begin(), plan.slots.end(), [&](const Slot& other) {
+          const bool same = slot.offset == other.offset && type == program.graph[other.value].type;
+          return share_bytes(slot, other) && !same;
+        });
+  }
+  std::vector<uint64_t> live(program.steps.size(), 0);
+  for (const Slot& slot : plan.slots)
+    for (int s = slot.first_step; s <= slot.last_step; s++) live[static_cast<size_t>(s)] += slot.bytes;
+  for (uint64_t bytes : live) plan.largest_live_bytes = std::max(plan.largest_live_bytes, bytes);
+  return plan;
+}
+
+std::string print_memory_plan(const Program& program, const MemoryPlan& plan) {
+  std::string text = fmt::format("# memory plan: {} bytes for a batch of one; the largest sum of live tensors is {}\n",
+                                 plan.arena_bytes, plan.largest_live_bytes);
+  text += fmt::format("# {:>10} {:>10}  {:>11}  tensor\n", "offset", "bytes", "steps");
+  for (size_t i = 0; i < plan.slots.size(); i++) {
+    const Slot& slot = plan.slots[i];
+    // Naming the tensors whose bytes this one takes over tells who overlaps whom; the nearest ones before it will do.
+    std::string takes_over;
+    int named = 0;
+    for (size_t j = i; j-- > 0 && named < 3;)
+      if (share_bytes(slot, plan.slots[j]))
+        takes_over += fmt::format("{}%{}", named++ ? ", " : "", program.graph[plan.slots[j].value].name);
+    text +=
+        fmt::format("# {:>10} {:>10}  {:>5}-{:<5}  %{}{}{}\n", slot.offset, slot.bytes, slot.first_step, slot.last_step,
+                    program.graph[slot.value].name, takes_over.empty() ? "" : "  over " + takes_over,
+                    slot.border_shared ? "  border zeroed each time" : "");
+  }
+  return text;
+}
+
+}  // namespace resnetc

@@ -1,0 +1,176 @@
+#include "compiler/process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+
+#include "ir/graph.h"
+
+extern char** environ;
+
+namespace resnetc {
+namespace {
+
+volatile sig_atomic_t interrupted = 0;
+void on_interrupt(int signal) {
+  interrupted = signal;
+}
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// One running child. Ending its life kills it.
+class Child {
+ public:
+  explicit Child(const Command& command);
+  ~Child() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    for (int fd : {pidfd_, output_, errors_})
+      if (fd >= 0) close(fd);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  // The descriptors to poll: exit, standard output, standard error.
+  std::vector<pollfd> descriptors() const { return {{pidfd_, POLLIN, 0}, {output_, POLLIN, 0}, {errors_, POLLIN, 0}}; }
+
+  // Takes what there is to read. True when the child has ended.
+  bool progress(double time_limit_s);
+  CommandResult result;
+
+ private:
+  pid_t pid_ = -1;
+  int pidfd_ = -1, output_ = -1, errors_ = -1;
+  Clock::time_point start_ = Clock::now();
+
+  static void drain(int fd, std::string& into);
+};
+
+Child::Child(const Command& command) {
+  int out[2], err[2];
+  if (pipe2(out, O_CLOEXEC) != 0) throw Error(fmt::format("cannot make a pipe: {}", strerror(errno)));
+  output_ = out[0];
+  if (pipe2(err, O_CLOEXEC) != 0) {
+    close(out[1]);
+    throw Error(fmt::format("cannot make a pipe: {}", strerror(errno)));
+  }
+  errors_ = err[0];
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+  posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+  if (!command.directory.empty()) posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
+  std::vector<char*> argv;
+  for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const int status = posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(out[1]);
+  close(err[1]);
+  if (status != 0) {
+    pid_ = -1;
+    throw Error(fmt::format("cannot run '{}': {}; is it installed and in PATH?", command.argv[0], strerror(status)));
+  }
+  pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+  for (int fd : {output_, errors_}) fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
+void Child::drain(int fd, std::string& into) {
+  constexpr size_t most = 1 << 20;
+  char buffer[4096];
+  for (ssize_t got = read(fd, buffer, sizeof buffer); got > 0; got = read(fd, buffer, sizeof buffer))
+    if (into.size() < most) into.append(buffer, static_cast<size_t>(got));
+}
+
+bool Child::progress(double time_limit_s) {
+  drain(output_, result.output);
+  drain(errors_, result.errors);
+  int status = 0;
+  if (waitpid(pid_, &status, WNOHANG) != pid_) {
+    if (seconds_since(start_) > time_limit_s && !result.timed_out) {
+      result.timed_out = true;
+      kill(pid_, SIGKILL);
+    }
+    return false;
+  }
+  pid_ = -1;
+  drain(output_, result.output);
+  drain(errors_, result.errors);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.seconds = seconds_since(start_);
+  return true;
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = on_interrupt;
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+}
+
+void check_interrupted() {
+  if (interrupted) throw Error("interrupted");
+}
+
+std::vector<CommandResult> run_commands(const std::vector<Command>& commands, int jobs,
+                                        const std::function<void(size_t, const CommandResult&)>& done) {
+  std::vector<CommandResult> results(commands.size());
+  std::vector<std::pair<size_t, std::unique_ptr<Child>>> running;
+  size_t next = 0;
+  while (next < commands.size() || !running.empty()) {
+    check_interrupted();
+    while (next < commands.size() && running.size() < static_cast<size_t>(std::max(jobs, 1))) {
+      running.emplace_back(next, std::make_unique<Child>(commands[next]));
+      next++;
+    }
+    std::vector<pollfd> descriptors;
+    for (const auto& [index, child] : running)
+      for (const pollfd& descriptor : child->descriptors()) descriptors.push_back(descriptor);
+    // A pidfd is readable once its child has ended; half a second bounds how late a time limit may be seen.
+    poll(descriptors.data(), descriptors.size(), 500);
+    for (size_t i = 0; i < running.size();) {
+      auto& [index, child] = running[i];
+      if (!child->progress(commands[index].time_limit_s)) {
+        i++;
+        continue;
+      }
+      results[index] = std::move(child->result);
+      if (done) done(index, results[index]);
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  return results;
+}
+
+std::string describe_failure(const Command& command, const CommandResult& result) {
+  if (result.timed_out)
+    return fmt::format("'{}' took longer than {} s and was stopped", command.argv[0], command.time_limit_s);
+  std::string said = result.errors.substr(0, 2000);
+  while (!said.empty() && said.back() == '\n') said.pop_back();
+  if (result.status > 128 && said.empty()) said = strsignal(result.status - 128);
+  return fmt::format("'{}' failed with status {}{}{}", command.argv[0], result.status, said.empty() ? "" : ": ", said);
+}
+
+CommandResult run_command(const Command& command) {
+  CommandResult result = run_commands({command}, 1).front();
+  if (result.status != 0) throw Error(describe_failure(command, result));
+  return result;
+}
+
+}  // namespace resnetc

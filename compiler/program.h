@@ -1,0 +1,56 @@
+// A graph with its kernels chosen: one kernel for each distinct key, and the calls in order.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "schedules/strategy.h"
+
+namespace resnetc {
+
+struct Kernel {
+  KernelKey key;
+  Choice choice;
+};
+
+struct ProgramOperand {
+  enum Kind { tensor, weight, caller_input, caller_output } kind = tensor;
+  Value value = -1;  // of the graph; for a weight: which one
+};
+
+struct Step {
+  int kernel = 0;
+  std::vector<ProgramOperand> operands;  // the key's, then the result
+  Value value = -1;                      // the node that this step computes
+};
+
+struct Program {
+  Graph graph;
+  std::vector<Kernel> kernels;  // in order of first use
+  std::vector<Step> steps;
+  TensorType output;  // of the graph's only output
+};
+
+// Throws Error if a node has no kernel. The first step reads the caller's input, the last writes the caller's output.
+Program select_kernels(const Graph& graph, const Machine& machine);
+
+// Where each tensor lives in the one arena. All numbers are for a batch of one: multiply by the largest batch.
+struct MemoryPlan {
+  struct Slot {
+    Value value = -1;
+    uint64_t offset = 0, bytes = 0;  // multiples of 64
+    int first_step = 0, last_step = 0;
+    bool border_shared = false;  // another tensor overwrites the border, so that it is zeroed before every use
+  };
+  std::vector<Slot> slots;  // in order of first_step
+  uint64_t arena_bytes = 0;
+  uint64_t largest_live_bytes = 0;  // the largest sum of tensors alive at one step: no plan can do with less
+};
+
+MemoryPlan plan_memory(const Program& program);
+
+// The plan as comment lines ("# …"), who overlaps whom included.
+std::string print_memory_plan(const Program& program, const MemoryPlan& plan);
+
+}  // namespace resnetc

@@ -1,0 +1,84 @@
+#include "compiler/toolchain.h"
+
+#include <fmt/format.h>
+
+#include "ir/graph.h"
+
+namespace resnetc {
+
+namespace fs = std::filesystem;
+
+fs::path own_path() {
+  std::error_code error;
+  const fs::path path = fs::read_symlink("/proc/self/exe", error);
+  if (error) throw Error("/proc/self/exe: cannot read; is /proc mounted?");
+  return path;
+}
+
+fs::path runtime_folder() {
+  const fs::path folder = own_path().parent_path();
+  for (const fs::path& candidate : {folder / "lib" / "resnetc", folder.parent_path() / "lib" / "resnetc"})
+    if (fs::exists(candidate / "libresnetc_runtime.a")) return candidate;
+  throw Error(fmt::format("{}: libresnetc_runtime.a is not there; build or install resnetc again",
+                          (folder / "lib" / "resnetc").string()));
+}
+
+namespace {
+
+Command command(const fs::path& folder, std::vector<std::string> argv, const std::vector<std::string>& more = {}) {
+  argv.insert(argv.end(), more.begin(), more.end());
+  return {std::move(argv), folder};
+}
+
+std::string runtime_file(const char* name) {
+  return (runtime_folder() / name).string();
+}
+
+}  // namespace
+
+Command Toolchain::compile_driver() const {
+  return command(folder, {"cc", "-std=c11", "-O1", "-fPIC", "-ffunction-sections", "-I", runtime_folder() / "include",
+                          "-c", "driver.c", "-o", "driver.o"});
+}
+
+Command Toolchain::assemble_weights() const {
+  return command(folder, {"cc", "-c", "weights.S", "-o", "weights.o"});
+}
+
+Command Toolchain::link_executable() const {
+  Command result = command(folder, {"c++", "-static", "-o", model, "driver.o", "weights.o"}, kernels);
+  for (const char* argument : {"-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,noexecstack"})
+    result.argv.emplace_back(argument);
+  for (const char* archive : {"libresnetc_program.a", "libresnetc_runtime.a"})
+    result.argv.push_back(runtime_file(archive));
+  for (const char* library : {"-ljpeg", "-lpng16", "-lz", "-lm", "-pthread"}) result.argv.emplace_back(library);
+  return result;
+}
+
+// Without --force-group-allocation the COMDAT groups of two models would collide when both are linked into one program.
+Command Toolchain::join_code() const {
+  Command result = command(folder, {"ld", "-r", "--force-group-allocation", "-o", "code.o", "driver.o"}, kernels);
+  for (const std::string& argument : {std::string("--whole-archive"), runtime_file("libresnetc_runtime.a")})
+    result.argv.push_back(argument);
+  return result;
+}
+
+Command Toolchain::localise_symbols() const {
+  return command(folder, {"objcopy", "--wildcard", "--keep-global-symbol=" + prefix + "_*", "code.o"});
+}
+
+Command Toolchain::join_library() const {
+  return command(folder, {"ld", "-r", "-o", model + ".o", "code.o", "weights.o"});
+}
+
+Command Toolchain::archive() const {
+  return command(folder, {"ar", "rcsD", "lib" + model + ".a", model + ".o"});
+}
+
+Command Toolchain::link_shared() const {
+  return command(folder, {"cc", "-shared", "-o", "lib" + model + ".so", model + ".o", "-Wl,-soname,lib" + model + ".so",
+                          "-Wl,--version-script=exports.map", "-Wl,--build-id=none", "-Wl,-z,defs",
+                          "-Wl,-z,noexecstack", "-pthread", "-lm"});
+}
+
+}  // namespace resnetc

@@ -1,0 +1,36 @@
+// Where the pieces lie that emitted binaries are linked from, and the commands that link them.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "compiler/process.h"
+
+namespace resnetc {
+
+// This executable.
+std::filesystem::path own_path();
+
+// The folder with libresnetc_runtime.a, libresnetc_program.a and the headers of drivers: lib/resnetc beside this
+// executable (build tree) or beside its folder (installed tree). Throws Error if it is not there.
+std::filesystem::path runtime_folder();
+
+// Commands that run in `folder` and name only files there. `kernels`: objects of the kernels.
+struct Toolchain {
+  std::filesystem::path folder;
+  std::string model;   // file names and the library's soname
+  std::string prefix;  // of the library's global symbols
+  std::vector<std::string> kernels;
+
+  Command compile_driver() const;    // driver.c -> driver.o
+  Command assemble_weights() const;  // weights.S -> weights.o
+  Command link_executable() const;   // -> NAME, static
+  Command join_code() const;         // driver, kernels, runtime -> code.o
+  Command localise_symbols() const;  // code.o: only PREFIX_* stay global
+  Command join_library() const;      // code.o, weights.o -> NAME.o
+  Command archive() const;           // NAME.o -> libNAME.a
+  Command link_shared() const;       // NAME.o -> libNAME.so; reads exports.map
+};
+
+}  // namespace resnetc

@@ -1,0 +1,30 @@
+// The packed weights of a program in one file, as the emitted binary maps them.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "compiler/program.h"
+
+namespace resnetc {
+
+struct WeightBlob {
+  struct Entry {
+    int step = 0;
+    size_t operand = 0;
+    std::vector<int> extent;
+    uint64_t offset = 0;
+  };
+  std::vector<Entry> entries;     // in order of step and operand
+  uint64_t self_test_offset = 0;  // of the expected outputs behind the weights
+  uint64_t bytes = 0;
+};
+
+// Packs every weight for its kernel's choice, 64-byte aligned, in the order in which a pass reads them.
+WeightBlob write_weight_blob(const Program& program, const Machine& machine,
+                             const std::vector<float>& self_test_outputs, const std::filesystem::path& file);
+
+// Puts the SHA-256 of its values into every weight of the graph.
+void digest_weights(Graph& graph);
+
+}  // namespace resnetc
