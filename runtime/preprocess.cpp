@@ -88,8 +88,8 @@ int build_axis(Axis* axis, int interpolation, int in, int64_t resized, int64_t f
   size_t total = 0;
   for (int i = 0; i < axis->outputs; i++) {
     const double center = (static_cast<double>(first + i) + 0.5) * scale;
-    int64_t start = static_cast<int64_t>(center - support + 0.5);
-    int64_t end = static_cast<int64_t>(center + support + 0.5);
+    int64_t start = static_cast<int64_t>(center - support + 0.5);  // NOLINT(bugprone-incorrect-roundings): as Pillow
+    int64_t end = static_cast<int64_t>(center + support + 0.5);    // NOLINT(bugprone-incorrect-roundings): as Pillow
     start = start < 0 ? 0 : (start > in ? in : start);
     end = end > in ? in : end;
     axis->spans[i] = {start, end > start ? end - start : 0, total};

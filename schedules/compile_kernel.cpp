@@ -4,8 +4,8 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <fstream>
+#include <sstream>
 
 namespace resnetc {
 namespace {
@@ -52,20 +52,23 @@ class HeapBytes : public Halide::Internal::IRVisitor {
   }
 };
 
-// A cached object is the object with a line in front that says its scratch bytes.
-constexpr std::string_view magic = "resnetc object, scratch bytes ";
+// A cached object is the object with a line in front that says its scratch bytes and its size. One that does not fit
+// its line (a disk that was full, say) is compiled anew.
+constexpr std::string_view magic = "resnetc object, scratch bytes and size: ";
 
 bool read_cached(const fs::path& cached, const fs::path& object, CompiledKernel& result) {
   std::ifstream in(cached, std::ios::binary);
   std::string line;
   if (!in || !std::getline(in, line) || !line.starts_with(magic)) return false;
-  const char* end = line.data() + line.size();
-  if (std::from_chars(line.data() + magic.size(), end, result.scratch_bytes).ptr != end) return false;
+  std::istringstream numbers(line.substr(magic.size()));
+  uint64_t scratch = 0, size = 0;
+  std::error_code error;
+  if (!(numbers >> scratch >> size) || fs::file_size(cached, error) != line.size() + 1 + size) return false;
   std::ofstream out(object, std::ios::binary);
   out << in.rdbuf();
   out.close();
-  if (!out || !in) throw Error(fmt::format("{}: cannot write", object.string()));
-  result.from_cache = true;
+  if (!out) throw Error(fmt::format("{}: cannot write; is the disk full?", object.string()));
+  result = {scratch, true};
   return true;
 }
 
@@ -77,7 +80,7 @@ void write_cached(const fs::path& cached, const fs::path& object, const Compiled
   {
     std::ifstream in(object, std::ios::binary);
     std::ofstream out(temporary, std::ios::binary);
-    out << magic << kernel.scratch_bytes << '\n' << in.rdbuf();
+    out << magic << kernel.scratch_bytes << ' ' << fs::file_size(object) << '\n' << in.rdbuf();
     out.close();
     if (!out) {
       fs::remove(temporary, ignored);

@@ -60,7 +60,14 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   result.split(y, strip, row, strip_rows, Halide::TailStrategy::GuardWithIf).reorder(c, x, row, strip, n);
   if (choice["strips"] > 1) result.parallel(strip);
   result.vectorize(c, machine.lanes, Halide::TailStrategy::GuardWithIf);
-  rows.store_at(result, strip).compute_at(result, row).align_bounds(c, g.block);
+  // As many rows as a window, so that the size of the buffer does not depend on where a strip begins.
+  int kept = 1;
+  while (kept < std::max(pool.kernel.h, pool.stride.h)) kept *= 2;
+  rows.store_at(result, strip)
+      .compute_at(result, row)
+      .align_bounds(c, g.block)
+      .bound_extent(x, g.ow)
+      .fold_storage(y, kept);
   rows.split(c, block, c, g.block)
       .split(x, xo, xi, std::min(choice["pixels"], g.ow), Halide::TailStrategy::ShiftInwards);
   rows.reorder(c, xi, xo, block, y).vectorize(c, machine.lanes).unroll(c).unroll(xi);

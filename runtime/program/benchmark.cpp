@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -39,7 +40,7 @@ class Times {
   // The smallest time that this part of the runs, 0 to 1, does not exceed.
   double quantile(double part) {
     std::sort(kept_.begin(), kept_.end());
-    const std::size_t rank = static_cast<std::size_t>(part * static_cast<double>(kept_.size() - 1) + 0.5);
+    const std::size_t rank = static_cast<std::size_t>(std::lround(part * static_cast<double>(kept_.size() - 1)));
     return kept_[rank];
   }
 

@@ -111,7 +111,7 @@ class Reader {
   }
 
   std::string file() {
-    const std::string path = value("FILE.npy");
+    std::string path = value("FILE.npy");
     if (path.empty()) refuse(option_ + " needs the name of a file");
     return path;
   }
@@ -154,7 +154,7 @@ void check(const Options& options) {
 }  // namespace
 
 Options parse_options(const std::vector<std::string>& arguments) {
-  const Options options = Reader(arguments).read();
+  Options options = Reader(arguments).read();
   check(options);
   return options;
 }

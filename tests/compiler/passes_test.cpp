@@ -1,0 +1,185 @@
+// Each pass against golden text and, exactly, against the reference evaluator on integers. A golden file
+// tests/golden/<pass>/<case>.ir holds a graph, a line "# ----" and the graph after the pass; the folder `all` is for
+// all passes in order. UPDATE_GOLDEN=1 rewrites the second part.
+#include "compiler/passes.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "ir/reference.h"
+#include "ir/text.h"
+#include "ir/verify.h"
+#include "tests/support/fill_weights.h"
+
+using namespace resnetc;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path golden = fs::path(RESNETC_SOURCE_DIR) / "tests" / "golden";
+const std::string separator = "# ----\n";
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+Graph all_passes(const Graph& graph) {
+  Graph result = graph;
+  for (const Pass& pass : passes) result = pass.run(result);
+  return result;
+}
+
+std::map<std::string, Graph (*)(const Graph&)> golden_folders() {
+  std::map<std::string, Graph (*)(const Graph&)> result{{"all", all_passes}};
+  for (const Pass& pass : passes) result.emplace(pass.name, pass.run);
+  return result;
+}
+
+void check_golden(const fs::path& path, Graph (*run)(const Graph&)) {
+  const std::string text = read(path);
+  const size_t cut = std::min(text.find(separator), text.size());
+  const std::string before = text.substr(0, cut);
+  const Graph graph = parse(before), result = run(graph);
+  CHECK(parse(print(graph)) == graph);
+  CHECK(parse(print(result)) == result);
+  CHECK(run(result) == result);
+
+  if (std::getenv("UPDATE_GOLDEN")) {
+    std::ofstream(path, std::ios::binary) << before << separator << print(result);
+  } else {
+    REQUIRE_MESSAGE(cut < text.size(), "holds no expected graph: run with UPDATE_GOLDEN=1");
+    CHECK(text.substr(cut + separator.size()) == print(result));
+  }
+
+  const Graph with_values = fill_weights(graph);
+  const Tensor input = integer_input(with_values, 3, 1);
+  CHECK(evaluate(run(with_values), input) == evaluate(with_values, input));
+}
+
+const Node& node_named(const Graph& graph, const std::string& name) {
+  for (const Node& node : graph.nodes)
+    if (node.name == name) return node;
+  throw std::out_of_range(name);
+}
+
+}  // namespace
+
+TEST_CASE("passes: each golden graph becomes the text below it and computes the same") {
+  size_t checked = 0;
+  for (const auto& [folder, run] : golden_folders()) {
+    INFO("tests/golden/" << folder);
+    REQUIRE_MESSAGE(fs::is_directory(golden / folder), "each pass has golden graphs");
+    size_t cases = 0;
+    std::set<fs::path> files;
+    for (const fs::directory_entry& entry : fs::directory_iterator(golden / folder)) files.insert(entry.path());
+    for (const fs::path& path : files) {
+      INFO(path.filename().string());
+      REQUIRE(path.extension() == ".ir");
+      CHECK_NOTHROW(check_golden(path, run));
+      cases++;
+    }
+    CHECK_MESSAGE(cases > 0, "each pass has golden graphs");
+    checked += cases;
+  }
+  CHECK(checked >= 20);
+}
+
+TEST_CASE("passes: each golden folder is of a pass") {
+  for (const fs::directory_entry& folder : fs::directory_iterator(golden)) {
+    INFO(folder.path().string());
+    CHECK(golden_folders().contains(folder.path().filename().string()));
+  }
+}
+
+TEST_CASE("fold_batch_norm: weights are computed in double and rounded once") {
+  Builder builder("fold");
+  const auto weight = [&](const char* name, std::vector<float> values, std::vector<int> dims) {
+    auto shared = std::make_shared<const std::vector<float>>(std::move(values));
+    return builder.weight(name, {name, "", std::move(shared)}, weight_type(std::move(dims)));
+  };
+  const Value x = builder.input("x", image_type(1, 1, 2));
+  const Value w = weight("conv.weight", {0.1f, -0.7f, 3.3f, 0.9f}, {2, 1, 1, 2});
+  const Value b = weight("conv.bias", {0.3f, -1.1f}, {2});
+  const std::vector<Value> norm{weight("bn.weight", {1.7f, -0.3f}, {2}), weight("bn.bias", {0.2f, 0.6f}, {2}),
+                                weight("bn.running_mean", {-0.4f, 12.5f}, {2}),
+                                weight("bn.running_var", {0.11f, 230.0f}, {2})};
+  const Value conv = builder.add("conv", Conv2d{}, {x, w, b});
+  const Value bn = builder.add("bn", BatchNorm{1e-3}, {conv, norm[0], norm[1], norm[2], norm[3]});
+  const Value bn2 = builder.add("bn2", BatchNorm{1e-3}, {bn, norm[0], norm[1], norm[2], norm[3]});
+  const auto values = [](const Graph& graph, const char* name) {
+    return *std::get<Weight>(node_named(graph, name).op).values;
+  };
+
+  SUBCASE("into a convolution") {
+    Builder copy = builder;
+    const Graph folded = fold_batch_norm(std::move(copy).finish({bn}));
+    const long double s0 = 1.7f / std::sqrt(0.11f + 1e-3L), s1 = -0.3f / std::sqrt(230.0f + 1e-3L);
+    const std::vector<float> w_want{static_cast<float>(0.1f * s0), static_cast<float>(-0.7f * s0),
+                                    static_cast<float>(3.3f * s1), static_cast<float>(0.9f * s1)};
+    const std::vector<float> b_want{static_cast<float>(0.2f + (0.3f + 0.4f * 1.0L) * s0),
+                                    static_cast<float>(0.6f + (-1.1f - 12.5f * 1.0L) * s1)};
+    CHECK(values(folded, "conv.weight.folded") == w_want);
+    CHECK(values(folded, "conv.bias.folded") == b_want);
+  }
+  SUBCASE("two in a row agree with the reference to rounding") {
+    Builder copy = builder;
+    const Graph plain = std::move(copy).finish({bn2}), folded = fold_batch_norm(plain);
+    CHECK(folded.nodes.size() == 4);
+    const Tensor input{{1, 1, 1, 2}, {0.37f, -2.9f}};
+    const Tensor want = evaluate(plain, input)[0], got = evaluate(folded, input)[0];
+    for (size_t i = 0; i < 2; i++) CHECK(std::abs(got.values[i] - want.values[i]) < 1e-5f * std::abs(want.values[i]));
+  }
+  SUBCASE("into a scale and a shift") {
+    Builder copy = builder;
+    const Graph folded = fold_batch_norm(std::move(copy).finish({conv, bn}));
+    const long double s0 = 1.7f / std::sqrt(0.11f + 1e-3L), s1 = -0.3f / std::sqrt(230.0f + 1e-3L);
+    CHECK(values(folded, "bn.weight.folded") == std::vector<float>{static_cast<float>(s0), static_cast<float>(s1)});
+    CHECK(values(folded, "bn.bias.folded") ==
+          std::vector<float>{static_cast<float>(0.2f + 0.4f * s0), static_cast<float>(0.6f - 12.5f * s1)});
+  }
+}
+
+// Graphs parsed from text have none.
+TEST_CASE("fold_batch_norm: a missing value leaves what depends on it without values") {
+  const Graph graph = fill_weights(parse(R"(graph g {
+    %x = input : f32[n,2,2,1]
+    %w = weight "c.weight" : f32[1,1,1,1]
+    %b = weight "c.bias" : f32[1]
+    %gamma = weight "bn.weight" : f32[1]
+    %beta = weight "bn.bias" : f32[1]
+    %mean = weight "bn.mean" : f32[1]
+    %var = weight "bn.var" : f32[1]
+    %y = conv2d(%x, %w, %b) : f32[n,2,2,1]
+    %z = batch_norm(%y, %gamma, %beta, %mean, %var) epsilon=0 : f32[n,2,2,1]
+    return %z
+  })"));
+  const auto has_values = [](const Graph& g, const char* name) {
+    return std::get<Weight>(node_named(g, name).op).values != nullptr;
+  };
+  const Graph whole = fold_batch_norm(graph);
+  CHECK(has_values(whole, "w.folded"));
+  CHECK(has_values(whole, "b.folded"));
+  for (const std::string missing : {"w", "b", "gamma", "beta", "mean", "var"}) {
+    CAPTURE(missing);
+    Graph partial = graph;
+    for (Node& node : partial.nodes)
+      if (node.name == missing) std::get<Weight>(node.op).values = nullptr;
+    const Graph folded = fold_batch_norm(partial);
+    CHECK(has_values(folded, "w.folded") == (missing == "b"));
+    CHECK(has_values(folded, "b.folded") == (missing == "w"));
+    CHECK(print(folded) == print(whole));
+  }
+}

@@ -1,0 +1,83 @@
+#include "runtime/program/options.h"
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using resnetc::program::Command;
+using resnetc::program::Options;
+using resnetc::program::parse_options;
+
+std::string problem(const std::vector<std::string>& arguments) {
+  try {
+    parse_options(arguments);
+  } catch (const resnetc::program::UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("options: values stand in the next argument or behind '='") {
+  const Options options = parse_options({"--top", "3", "a.jpg", "--batch=8", "--threads", "2", "--json", "b.png",
+                                         "--output=y.npy", "--dump-input", "x=1.npy"});
+  CHECK(options.command == Command::run);
+  CHECK(options.top == 3);
+  CHECK(options.batch == 8);
+  CHECK(options.threads == 2);
+  CHECK(options.json);
+  CHECK(options.output == "y.npy");
+  CHECK(options.dump_input == "x=1.npy");
+  CHECK(options.images == std::vector<std::string>{"a.jpg", "b.png"});
+}
+
+TEST_CASE("options: defaults") {
+  const Options options = parse_options({"a.jpg"});
+  CHECK(options.top == 5);
+  CHECK(options.batch == 1);
+  CHECK(options.threads == 0);
+  CHECK(!options.json);
+}
+
+TEST_CASE("options: behind -- all are images") {
+  CHECK(parse_options({"--", "--json", "-"}).images == std::vector<std::string>{"--json", "-"});
+}
+
+TEST_CASE("options: what needs no image") {
+  CHECK(parse_options({"--info"}).command == Command::info);
+  CHECK(parse_options({"--self-test", "--batch", "3"}).command == Command::self_test);
+  CHECK(parse_options({"--licences"}).command == Command::licences);
+  CHECK(parse_options({"--version"}).command == Command::version);
+  CHECK(parse_options({"--json", "--benchmark", "2.5"}).benchmark_seconds == 2.5);
+  CHECK(parse_options({"--info", "a.jpg", "--help"}).command == Command::help);
+  CHECK(parse_options({"--input", "x.npy"}).input == "x.npy");
+}
+
+TEST_CASE("options: wrong usage is named") {
+  CHECK(problem({}) == "no images; --help lists what can be done without");
+  CHECK(problem({"--profile", "a.jpg"}) == "unknown option --profile");
+  CHECK(problem({"--in", "x.npy"}) == "unknown option --in");
+  CHECK(problem({"-j"}) == "unknown option -j");
+  CHECK(problem({"a.jpg", "--top"}) == "--top needs a value: --top K");
+  CHECK(problem({"--json=yes", "a.jpg"}) == "--json takes no value");
+  CHECK(problem({"--output=", "a.jpg"}) == "--output needs the name of a file");
+  CHECK(problem({"--info", "a.jpg"}) == "--info, --self-test, --benchmark, --licences and --version take no files");
+  CHECK(problem({"--info", "--self-test"}) == "--self-test goes with no other task");
+  CHECK(problem({"--info", "--json"}) == "--json goes with images, --input and --benchmark");
+  CHECK(problem({"--input", "x.npy", "a.jpg"}) == "--input and images exclude each other");
+  CHECK(problem({"--input", "x.npy", "--dump-input", "z.npy"}) == "--dump-input goes with images, not with --input");
+  CHECK(problem({"a.jpg", "--output", "z.npy", "--dump-input", "z.npy"}) ==
+        "--output and --dump-input are the same file");
+}
+
+TEST_CASE("options: numbers have ranges") {
+  for (const char* text : {"", "0", "-1", "+1", " 1", "1x", "65537", "99999999999999999999", "1e2"}) {
+    CHECK(problem({"--batch", text, "a.jpg"}) ==
+          "--batch takes a number from 1 to 65536, not \"" + std::string(text) + "\"");
+  }
+  for (const char* text : {"", "0", "-1", "nan", "inf", "0x10", "1e400", "."}) {
+    CHECK(problem({"--benchmark", text}) ==
+          "--benchmark takes a number of seconds above 0, not \"" + std::string(text) + "\"");
+  }
+}
