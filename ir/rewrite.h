@@ -27,7 +27,8 @@ class Rewriter {
   std::vector<Value> mapped_;
 };
 
-// Called for every node that an output needs, in order: returns the new value that stands for it, or nothing to copy the node.
+// Called for every node that an output needs, in order: returns the new value that stands for it, or nothing to copy
+// the node.
 using Rule = std::function<std::optional<Value>(Rewriter&, Value old_value)>;
 
 Graph rewrite(const Graph& graph, const Rule& rule);

@@ -6,7 +6,8 @@
 namespace resnetc {
 
 // Throws Error naming the first node that breaks an invariant: operands are defined before use, names are unique and
-// printable, types are the inferred ones and small enough for 32-bit indices, borders are on images only, outputs exist.
+// printable, types are the inferred ones and small enough for 32-bit indices, borders are on images only, outputs
+// exist.
 void verify(const Graph& graph);
 
 // The same for one node, given that those before it are right; uniqueness of its name left out.

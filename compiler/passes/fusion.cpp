@@ -18,7 +18,7 @@ Value fuse_into_conv(Rewriter& rewriter, Value old_value, Value conv, Epilogue s
   }
   if (residual) node.inputs.push_back(*residual);
   auto& fused = std::get<Conv2d>(node.op);
-  fused.epilogue.push_back(std::move(step));
+  fused.epilogue.push_back(step);
   return in_place_of(rewriter, old_value, std::move(fused), std::move(node.inputs));
 }
 

@@ -14,7 +14,7 @@
 namespace resnetc::test {
 
 inline std::filesystem::path models_folder() {
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "models";
+  return std::filesystem::path(RESNETC_SOURCE_DIR) / "models";
 }
 
 // What Error says; "" if there is none.

@@ -19,11 +19,15 @@ struct Array {
   std::vector<double> values;
 
   explicit Array(std::vector<int> d, double value = 0)
-      : dims(std::move(d)), values(static_cast<size_t>(dims[0] * dims[1] * dims[2] * dims[3]), value) {}
+      : dims(std::move(d)), values(index(dims[0] - 1, dims[1] - 1, dims[2] - 1, dims[3] - 1) + 1, value) {}
   explicit Array(const Tensor& t) : dims(t.dims), values(t.values.begin(), t.values.end()) {}
-  double& at(int a, int b, int c, int d) {
-    return values[static_cast<size_t>(((a * dims[1] + b) * dims[2] + c) * dims[3] + d)];
+  size_t index(int a, int b, int c, int d) const {
+    const auto rows = static_cast<size_t>(dims[1]), columns = static_cast<size_t>(dims[2]);
+    return ((static_cast<size_t>(a) * rows + static_cast<size_t>(b)) * columns + static_cast<size_t>(c)) *
+               static_cast<size_t>(dims[3]) +
+           static_cast<size_t>(d);
   }
+  double& at(int a, int b, int c, int d) { return values[index(a, b, c, d)]; }
 };
 
 // Windows that fit: starts 0, stride, 2 * stride.. whose last tap lies inside the padded side.

@@ -95,7 +95,8 @@ TEST_CASE("text: a string holds any byte") {
   Builder builder("g");
   const Value x = builder.input("x", image_type(1, 1, 1));
   const Value w = builder.weight("w", {bytes, "", nullptr}, weight_type({1, 1, 1, 1}));
-  const Graph graph = std::move(builder).finish({builder.add("y", Conv2d{}, {x, w})});
+  const Value y = builder.add("y", Conv2d{}, {x, w});
+  const Graph graph = std::move(builder).finish({y});
   CHECK(parse(print(graph)) == graph);
 }
 

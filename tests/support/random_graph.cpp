@@ -33,7 +33,7 @@ class Generator {
     ranges_.resize(1);
     for (int steps = between(2, 14); steps > 0; steps--) step();
     std::vector<Value> outputs{one_in(4) ? last_ : head(power_of_two_pixels(last_))};
-    if (one_in(6)) outputs.push_back(any_image());
+    for (int more = between(0, 2); more > 0 && one_in(2); more--) outputs.push_back(any_image());
     if (one_in(3)) border();
     return std::move(builder_).finish(std::move(outputs));
   }
@@ -77,7 +77,7 @@ class Generator {
     return builder_.add(fresh(stem), std::move(op), std::move(inputs));
   }
 
-  Value any_image() { return images_.empty() || one_in(2) ? last_ : images_[random_() % images_.size()]; }
+  Value any_image() { return images_.empty() || !one_in(4) ? last_ : images_[random_() % images_.size()]; }
   void advance(std::optional<Value> image) {
     if (!image) return;
     images_.push_back(last_);
@@ -99,7 +99,6 @@ class Generator {
 
   std::optional<Value> conv(Value x, const Conv2d& attributes, Hw kernel, int oc, bool has_bias) {
     const int ic = type(x).channels();
-    if (ic % attributes.groups != 0 || oc % attributes.groups != 0) return std::nullopt;
     const std::string name = fresh("conv");
     const Value w = weight(name + ".weight", {oc, kernel.h, kernel.w, ic / attributes.groups});
     std::vector<Value> inputs{x, w};
@@ -118,14 +117,16 @@ class Generator {
     conv.stride = {between(1, 3), between(1, 2)};
     conv.dilation = {between(1, 2), between(1, 2)};
     conv.padding = {between(0, 2), between(0, 2), between(0, 2), between(0, 2)};
-    if (one_in(2)) conv.groups = between(1, 3);
     return conv;
   }
 
   std::optional<Value> any_conv(Value x) {
     const Hw kernel{between(1, 3), between(1, 3)};
-    const Conv2d attributes = random_attributes(kernel);
-    const std::optional<Value> result = conv(x, attributes, kernel, between(1, 8), one_in(3));
+    Conv2d attributes = random_attributes(kernel);
+    const int groups = between(2, 4);
+    if (one_in(3) && type(x).channels() % groups == 0) attributes.groups = groups;
+    const int oc = attributes.groups * between(1, 8 / attributes.groups);
+    const std::optional<Value> result = conv(x, attributes, kernel, oc, one_in(3));
     return result && one_in(8) ? fused(*result) : result;
   }
 
