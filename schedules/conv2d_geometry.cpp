@@ -71,11 +71,11 @@ Conv2dOperands::Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geome
 }
 
 Expr window_term(const Conv2dGeometry& geometry, const Conv2dOperands& operands, const Expr& c, const Expr& x_in,
-                 const Expr& y_in, const Expr& n, const Halide::RDom& r) {
+                 const Expr& y_in, const Expr& n, const Expr& channel, const Expr& kx, const Expr& ky) {
   const Expr block_index = c / geometry.block;
-  return operands.input(geometry.first_channel(block_index) + r.x, x_in + r.y * geometry.conv.dilation.w,
-                        y_in + r.z * geometry.conv.dilation.h, n) *
-         operands.weight(c % geometry.block, r.x, r.y, r.z, block_index);
+  return operands.input(geometry.first_channel(block_index) + channel, x_in + kx * geometry.conv.dilation.w,
+                        y_in + ky * geometry.conv.dilation.h, n) *
+         operands.weight(c % geometry.block, channel, kx, ky, block_index);
 }
 
 Expr add_residual(const Add& add, const TensorType& type, const Halide::ImageParam& residual, const Expr& value,

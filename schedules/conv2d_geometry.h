@@ -37,10 +37,11 @@ struct Conv2dOperands {
   std::vector<Halide::Argument> arguments;
 };
 
-// One term of the sum for channel c of the pixel whose window starts at (x_in, y_in); r runs over (channel, kx, ky).
+// One term of the sum for channel c of the pixel whose window starts at (x_in, y_in): that of the channel-th channel
+// which the block of c reads, at column kx and row ky of the window.
 Halide::Expr window_term(const Conv2dGeometry& geometry, const Conv2dOperands& operands, const Halide::Expr& c,
                          const Halide::Expr& x_in, const Halide::Expr& y_in, const Halide::Expr& n,
-                         const Halide::RDom& r);
+                         const Halide::Expr& channel, const Halide::Expr& kx, const Halide::Expr& ky);
 
 // The steps up to a max pool, applied to a sum. x, y: output pixel; where a residual is a plain image without border,
 // flat_pixel (if defined) addresses it as one row.

@@ -42,7 +42,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   Halide::Func sum("sum"), rows("rows"), result("result");
   sum(c, x, y, n) = g.has_bias ? Halide::Expr(operands.bias(c)) : Halide::Expr(0.0f);
   sum(c, x, y, n) += window_term(g, operands, c, x * g.conv.stride.w - g.conv.padding.left,
-                                 y * g.conv.stride.h - g.conv.padding.top, n, r);
+                                 y * g.conv.stride.h - g.conv.padding.top, n, r.x, r.y, r.z);
   rows(c, x, y, n) = apply_epilogue(key, operands, sum(c, x, y, n), c, x, y, n, Halide::Expr(), machine.lanes);
   // Clamping stays inside the window, since every window holds a pixel of the image.
   Halide::Expr best;
