@@ -118,7 +118,7 @@ const MaxPool* pool_of(const Conv2d& conv) {
   return conv.epilogue.empty() ? nullptr : std::get_if<MaxPool>(&conv.epilogue.back());
 }
 
-std::vector<RegisterTile> register_tiles(int oc, int pixels, int reduction, const Machine& machine) {
+std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, const Machine& machine) {
   std::vector<RegisterTile> tiles;
   // Besides the sums: the weights, a broadcast input, a product where there is no fused multiply-add, and one register
   // that LLVM likes to have. Zen 3, 1x1 512 to 128 channels, of peak: 2 x 6 95 %, 3 x 4 (no register left) 88 %.
@@ -127,13 +127,16 @@ std::vector<RegisterTile> register_tiles(int oc, int pixels, int reduction, cons
   // 1 x 13 reaches 77 % of peak on Zen 3.
   const double load = machine.lanes == 16 ? 0.5 : 0.6;
   for (int vectors = 1; vectors <= 4; vectors++) {
+    // With groups, a wider block reads, and multiplies by zero, the channels of more groups.
+    const Conv2dGeometry g(key, vectors * machine.lanes);
+    const int reduction = g.reduction * g.kh * g.kw;
     for (int tile = 1; tile <= std::min(pixels, 28); tile++) {
       if (vectors * tile + vectors + other > machine.registers) break;
       // Two multiply-adds a cycle that each take four; eight sums would just do (4 x 2 reaches 87 %). Then, once a
       // tile: addresses, biases, stores.
       const double step = std::max({0.5 * vectors * tile, load * (vectors + tile), 4.5});
       const double once = 16.0 + 4.0 * tile + 1.0 * vectors * tile;
-      const double cycles = blocks(oc, vectors * machine.lanes) * blocks(pixels, tile) * (step * reduction + once);
+      const double cycles = g.block_count * blocks(pixels, tile) * (step * reduction + once);
       tiles.push_back({vectors, tile, cycles});
     }
   }

@@ -62,12 +62,12 @@ inline bool is_flat(const TensorType& type) {
   return type.border == Sides{};
 }
 
-// Register tiles of oc_vectors vectors of output channels by `pixels` pixels that fit the machine, with the cost of a
-// pixel row of that many pixels in cycles; the cheapest first.
+// Register tiles of oc_vectors vectors of output channels by `pixels` pixels that fit the machine, with the estimated
+// cycles of `pixels` output pixels (of one image or one row); the cheapest first.
 struct RegisterTile {
   int oc_vectors, pixels;
   double cycles;
 };
-std::vector<RegisterTile> register_tiles(int oc, int pixels, int reduction, const Machine& machine);
+std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, const Machine& machine);
 
 }  // namespace resnetc
