@@ -41,6 +41,10 @@ std::string kernel_tables(const Program& program) {
     text += fmt::format("extern int {}_argv(void** arguments);\n", to_string(kernel.key));
   text += "\nstatic const char* const kernel_keys[] = {\n";
   for (const Kernel& kernel : program.kernels) text += fmt::format("    \"{}\",\n", to_string(kernel.key));
+  text += "};\n\nstatic const char* const kernel_choices[] = {\n";
+  for (const Kernel& kernel : program.kernels) text += fmt::format("    \"{}\",\n", to_string(kernel.choice));
+  text += "};\n\n/* of one image */\nstatic const uint64_t kernel_flops[] = {\n";
+  for (const Kernel& kernel : program.kernels) text += fmt::format("    {}u,\n", flop_count(kernel.key));
   return text + "};\n\n";
 }
 
@@ -68,6 +72,10 @@ std::string weight_table(const Program& program, const WeightBlob& blob) {
   }
   if (blob.entries.empty()) text += "    {0, 0, {0}},\n";
   return text + "};\n\n";
+}
+
+std::string step_name(const Program& program, const Step& step) {
+  return step.value < 0 ? "output" : program.graph[step.value].name;
 }
 
 std::string step_table(const Program& program, const MemoryPlan& plan) {
@@ -100,8 +108,10 @@ std::string step_table(const Program& program, const MemoryPlan& plan) {
       throw Error(fmt::format("step {} has more operands than a driver can hold", s));
     text += fmt::format("    {{{}_argv, {}, {}, {{{}}}}}, /* {} */\n",
                         to_string(program.kernels[static_cast<size_t>(step.kernel)].key), step.kernel, operands.size(),
-                        fmt::join(operands, ", "), step.value < 0 ? "output" : program.graph[step.value].name);
+                        fmt::join(operands, ", "), step_name(program, step));
   }
+  text += "};\n\nstatic const char* const step_names[] = {\n";
+  for (const Step& step : program.steps) text += fmt::format("    {},\n", c_string(step_name(program, step)));
   return text + "};\n\n";
 }
 
@@ -230,7 +240,10 @@ const rn_description resnetc_description = {{
     .weight_count = {weights}u,
     .steps = steps,
     .step_count = {steps}u,
+    .step_names = step_names,
     .kernel_keys = kernel_keys,
+    .kernel_choices = kernel_choices,
+    .kernel_flops = kernel_flops,
     .kernel_count = {kernels}u,
     .arena_bytes_per_image = {arena}u,
     .scratch_bytes = {scratch}u,

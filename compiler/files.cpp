@@ -59,6 +59,23 @@ void write_file(const fs::path& path, std::string_view contents) {
   if (close(file) != 0) fail(path, "write");
 }
 
+void replace_file(const fs::path& path, std::string_view contents) {
+  std::error_code error;
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) return write_file(path, contents);
+  const fs::path target = fs::is_symlink(path, error) ? fs::weakly_canonical(path) : path;
+  const fs::path fresh = target.parent_path() / fmt::format("{}{}", staging_prefix(target), getpid());
+  try {
+    write_file(fresh, contents);
+    fs::rename(fresh, target, error);
+    if (error) throw Error(error.message());
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove(fresh, ignored);
+    errno = error ? error.value() : errno;
+    fail(path, "write");
+  }
+}
+
 std::string read_file(const fs::path& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) fail(path, "read");
@@ -74,15 +91,21 @@ std::string read_file(const fs::path& path) {
 }
 
 StagingFolder::StagingFolder(const fs::path& output) {
-  output_ = fs::absolute(output).lexically_normal();
+  // Through symbolic links, so that the folder beside it is on the same disk.
+  output_ = fs::weakly_canonical(fs::absolute(output));
   if (!output_.has_filename()) output_ = output_.parent_path();
-  const fs::path parent = output_.parent_path();
+  fs::path parent = output_.parent_path();
   if (fs::exists(output_) && !fs::is_directory(output_))
     throw Error(fmt::format("{}: is not a folder; give another --output", output_.string()));
   std::error_code error;
   fs::create_directories(parent, error);
   if (error) throw Error(fmt::format("{}: cannot make the folder: {}", parent.string(), error.message()));
   const std::string prefix = staging_prefix(output_);
+  // A folder that is there may be a disk of its own, or the only place that may be written to.
+  struct stat inside = {}, beside = {};
+  if (stat(output_.c_str(), &inside) == 0 && stat(parent.c_str(), &beside) == 0 &&
+      (inside.st_dev != beside.st_dev || access(parent.c_str(), W_OK) != 0))
+    parent = output_;
   remove_abandoned(parent, prefix);
   path_ = parent / fmt::format("{}{}", prefix, getpid());
   if (mkdir(path_.c_str(), 0777) != 0) fail(path_, "make the folder");
@@ -126,7 +149,7 @@ std::string sha256_of_file(const fs::path& path) {
   void* memory = size ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
   close(file);
   if (memory == MAP_FAILED) fail(path, "read");
-  const std::string result = sha256({static_cast<const char*>(memory), size});
+  std::string result = sha256({static_cast<const char*>(memory), size});
   if (memory) munmap(memory, size);
   return result;
 }

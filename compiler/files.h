@@ -10,6 +10,9 @@ namespace resnetc {
 
 // Throws Error naming the file and the reason.
 void write_file(const std::filesystem::path& path, std::string_view contents);
+// The same by a rename of a new file beside it, so that a reader sees the old contents or the new. What is no regular
+// file, such as a pipe, is written to.
+void replace_file(const std::filesystem::path& path, std::string_view contents);
 std::string read_file(const std::filesystem::path& path);
 
 // A folder beside `output` that goes when this does, with all that is in it. Folders that killed processes left beside

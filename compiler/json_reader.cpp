@@ -10,10 +10,11 @@
 namespace resnetc {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr size_t most_mb = 16;
 constexpr size_t most_depth = 64;
+constexpr size_t most_keys = 256;  // of an object; the parser looks through all of them for each
 
 // Cuts a text to a length that suits a message, not inside a UTF-8 character.
 std::string cut(std::string_view text, size_t length) {
@@ -46,22 +47,22 @@ class StructureCheck {
  public:
   explicit StructureCheck(const std::string& file) : file_(file) {}
 
-  void operator()(json::parse_event_t event, const json& parsed) {
+  void operator()(Json::parse_event_t event, const Json& parsed) {
     switch (event) {
-      case json::parse_event_t::key:
+      case Json::parse_event_t::key:
         add_key(parsed.get_ref<const std::string&>());
         break;
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
+      case Json::parse_event_t::object_start:
+      case Json::parse_event_t::array_start:
         if (open_.size() == most_depth) fail_at(file_, "", fmt::format("is nested deeper than {}", most_depth));
-        open_.push_back({next_path(), event == json::parse_event_t::array_start, 0, "", {}});
+        open_.push_back({next_path(), event == Json::parse_event_t::array_start, 0, "", {}});
         break;
-      case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end:
+      case Json::parse_event_t::object_end:
+      case Json::parse_event_t::array_end:
         open_.pop_back();
         count_element();
         break;
-      case json::parse_event_t::value:
+      case Json::parse_event_t::value:
         count_element();
         break;
     }
@@ -86,6 +87,8 @@ class StructureCheck {
 
   void add_key(const std::string& key) {
     open_.back().key = key;
+    if (open_.back().keys.size() == most_keys)
+      fail_at(file_, open_.back().path, fmt::format("has more than {} keys", most_keys));
     if (!open_.back().keys.insert(key).second) fail_at(file_, next_path(), "is given twice");
   }
 
@@ -106,14 +109,14 @@ std::string alternatives(const std::vector<std::string_view>& names) {
 }  // namespace
 
 std::string quote(std::string_view text) {
-  return json(cut(text, 120)).dump(-1, ' ', false, json::error_handler_t::replace);
+  return Json(cut(text, 120)).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 bool is_plain_text(std::string_view text) {
   if (std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) return false;
   try {
-    json(text).dump();
-  } catch (const json::type_error&) {
+    Json(text).dump();
+  } catch (const Json::type_error&) {
     return false;
   }
   return true;
@@ -139,10 +142,10 @@ std::string read_text_file(const std::filesystem::path& file, size_t limit_mb) {
 
 struct JsonValue::Document {
   std::string file;
-  json root;
+  Json root;
 };
 
-JsonValue::JsonValue(std::shared_ptr<const Document> document, const json* value, std::string path)
+JsonValue::JsonValue(std::shared_ptr<const Document> document, const nlohmann::ordered_json* value, std::string path)
     : document_(std::move(document)), value_(value), path_(std::move(path)) {}
 
 JsonValue JsonValue::read(const std::filesystem::path& file) {
@@ -156,16 +159,16 @@ JsonValue JsonValue::parse(const std::string& text, std::string file_name) {
   if (text.find('\0') != std::string::npos) fail_at(document->file, "", "is not JSON: it holds a zero byte");
   StructureCheck check(document->file);
   try {
-    document->root = json::parse(text, [&](int, json::parse_event_t event, const json& parsed) {
+    document->root = Json::parse(text, [&](int, Json::parse_event_t event, const Json& parsed) {
       check(event, parsed);
       return true;
     });
-  } catch (const json::exception& e) {
+  } catch (const Json::exception& e) {
     std::string_view what = e.what();
     if (what.starts_with('[')) what.remove_prefix(std::min(what.find("] ") + 2, what.size()));
     fail_at(document->file, "", fmt::format("is not JSON: {}", cut(what, 240)));
   }
-  const json* root = &document->root;
+  const Json* root = &document->root;
   return {std::move(document), root, ""};
 }
 
@@ -196,11 +199,31 @@ bool JsonValue::is_array() const {
   return value_->is_array();
 }
 
+bool JsonValue::is_number() const {
+  return value_->is_number();
+}
+
+bool JsonValue::is_boolean() const {
+  return value_->is_boolean();
+}
+
+bool JsonValue::is_text() const {
+  return value_->is_string();
+}
+
+bool JsonValue::is_object() const {
+  return value_->is_object();
+}
+
 void JsonValue::require_object() const {
   if (!value_->is_object()) fail_wanted("an object");
 }
 
 void JsonValue::allow_keys(std::initializer_list<std::string_view> known) const {
+  allow_keys(std::vector<std::string_view>(known));
+}
+
+void JsonValue::allow_keys(const std::vector<std::string_view>& known) const {
   require_object();
   for (const auto& [key, value] : value_->items()) {
     if (std::find(known.begin(), known.end(), key) == known.end())
@@ -220,6 +243,14 @@ JsonValue JsonValue::at(std::string_view key, std::string_view hint) const {
   std::optional<JsonValue> found = find(key);
   if (!found) fail_at(document_->file, member_path(path_, key), fmt::format("is required, but missing{}", hint));
   return *std::move(found);
+}
+
+std::vector<std::pair<std::string, JsonValue>> JsonValue::members() const {
+  require_object();
+  std::vector<std::pair<std::string, JsonValue>> result;
+  for (const auto& [key, value] : value_->items())
+    result.emplace_back(key, JsonValue(document_, &value, member_path(path_, key)));
+  return result;
 }
 
 std::vector<JsonValue> JsonValue::items(size_t least, size_t most) const {
@@ -250,6 +281,11 @@ double JsonValue::number(double least, double most) const {
   if (!(number >= least)) fail_wanted(fmt::format("at least {}", least));
   if (!(number <= most)) fail_wanted(fmt::format("at most {}", most));
   return number;
+}
+
+bool JsonValue::boolean() const {
+  if (!value_->is_boolean()) fail_wanted("true or false");
+  return value_->get<bool>();
 }
 
 std::string JsonValue::text() const {

@@ -30,22 +30,31 @@ std::string read_text_file(const std::filesystem::path& file, size_t limit_mb);
 // One value of a document, which it keeps alive. Whatever does not fit throws Error.
 class JsonValue {
  public:
-  // Refuses what is not valid UTF-8, is larger than 16 MB, nests deeper than 64 or gives a key twice.
+  // Refuses what is not valid UTF-8, is larger than 16 MB, nests deeper than 64, gives a key twice or more than 256
+  // keys in one object.
   static JsonValue read(const std::filesystem::path& file);
   static JsonValue parse(const std::string& text, std::string file_name);
 
   bool is_null() const;
+  bool is_number() const;
+  bool is_boolean() const;
+  bool is_text() const;
   bool is_array() const;
+  bool is_object() const;
 
   // Of an object: refuses any other key.
   void allow_keys(std::initializer_list<std::string_view> known) const;
+  void allow_keys(const std::vector<std::string_view>& known) const;
   // Of an object: the value of a key, which must or may be there. The hint follows the complaint that it is missing.
   JsonValue at(std::string_view key, std::string_view hint = "") const;
   std::optional<JsonValue> find(std::string_view key) const;
 
+  // Of an object, in the order of the file.
+  std::vector<std::pair<std::string, JsonValue>> members() const;
   std::vector<JsonValue> items(size_t least, size_t most) const;
   int integer(int least, int most) const;
   double number(double least, double most) const;
+  bool boolean() const;
   std::string text() const;
 
   template <class Enum>
@@ -58,21 +67,23 @@ class JsonValue {
     }
     fail_choice(names);
   }
+  // Of a text that is none of these names.
+  [[noreturn]] void fail_choice(const std::vector<std::string_view>& names) const;
 
   // Throws Error "FILE: PATH: what".
   [[noreturn]] void fail(std::string_view what) const;
+  // Throws Error "FILE: PATH: must be WANTED, got …".
+  [[noreturn]] void fail_wanted(std::string_view wanted) const;
 
  private:
   struct Document;
   std::shared_ptr<const Document> document_;
-  const nlohmann::json* value_;
+  const nlohmann::ordered_json* value_;
   std::string path_;
 
-  JsonValue(std::shared_ptr<const Document> document, const nlohmann::json* value, std::string path);
+  JsonValue(std::shared_ptr<const Document> document, const nlohmann::ordered_json* value, std::string path);
   void require_object() const;
   std::string description() const;
-  [[noreturn]] void fail_wanted(std::string_view wanted) const;
-  [[noreturn]] void fail_choice(const std::vector<std::string_view>& names) const;
 };
 
 }  // namespace resnetc

@@ -4,7 +4,9 @@
 #include <cstdio>
 
 #include "compiler/build_resnet.h"
+#include "compiler/graph_file.h"
 #include "compiler/json_reader.h"
+#include "compiler/message.h"
 #include "compiler/model.h"
 #include "compiler/topology.h"
 #include "compiler/weight_source.h"
@@ -32,76 +34,96 @@ std::vector<std::string> read_labels(const std::filesystem::path& file) {
   return labels;
 }
 
-// `size` scaled as its `side` became `new_side`, rounded.
-int scaled(int size, int new_side, int side) {
-  const int64_t result = (2 * int64_t{size} * new_side + side) / (2 * int64_t{side});
-  if (result > most_resize)
-    throw Error(fmt::format("--size: makes preprocess.resize {}, at most {} is possible", result, most_resize));
-  return static_cast<int>(std::max<int64_t>(result, 1));
-}
-
-void set_size(Topology& net, Hw size) {
-  if (std::min(size.h, size.w) < 1 || std::max(size.h, size.w) > most_side)
-    throw Error(fmt::format("--size {}x{}: height and width must be from 1 to {}", size.h, size.w, most_side));
-  const Hw old = net.size;
-  net.size = size;
-  if (!net.preprocess) return;
-  rn_preprocess& how = *net.preprocess;
-  if (how.crop_height != 0) {
-    how.crop_height = size.h;
-    how.crop_width = size.w;
-  }
-  if (how.resize == rn_resize_shorter_side) {
-    how.resize_height = scaled(how.resize_height, std::min(size.h, size.w), std::min(old.h, old.w));
-    how.resize_width = how.resize_height;
-  } else if (how.resize == rn_resize_exact) {
-    how.resize_height = scaled(how.resize_height, size.h, old.h);
-    how.resize_width = scaled(how.resize_width, size.w, old.w);
-  }
-}
-
-void apply(const ModelOptions& options, Topology& net) {
-  if (options.no_head) net.head.reset();
-  if (options.classes) {
-    if (!net.head) throw Error(fmt::format("--classes {}: needs a head", *options.classes));
-    if (*options.classes < 1 || *options.classes > most_classes)
-      throw Error(fmt::format("--classes {}: must be from 1 to {}", *options.classes, most_classes));
-    net.head->classes = *options.classes;
-  }
-  if (options.size) set_size(net, *options.size);
-  if (options.labels.empty()) return;
-  if (!net.head) throw Error(fmt::format("--labels {}: needs a head", options.labels.string()));
-  net.head->labels = options.labels;
-}
-
-std::vector<std::string> load_labels(const Topology& net, const ModelOptions& options) {
-  if (!net.head || net.head->labels.empty()) return {};
-  std::vector<std::string> labels = read_labels(net.head->labels);
-  const auto classes = static_cast<size_t>(net.head->classes);
+// key: where the model file says `file`.
+std::vector<std::string> load_labels(const ModelFile& net, const std::filesystem::path& file, std::string_view key,
+                                     size_t classes, const ModelOptions& options) {
+  std::vector<std::string> labels = read_labels(file);
   if (labels.size() == classes) return labels;
-  const std::string what =
-      fmt::format("{} has {} labels for {} classes", net.head->labels.string(), labels.size(), classes);
+  const std::string what = fmt::format("{} has {} labels for {} classes", file.string(), labels.size(), classes);
   if (!options.labels.empty()) throw Error(fmt::format("--labels: {}; give one a line for every class", what));
-  if (!options.classes) throw Error(fmt::format("{}: head.labels: {}", net.file.string(), what));
-  fmt::print(stderr, "warning: {}: no labels, for {}; give fitting ones with --labels FILE\n", net.file.string(), what);
+  if (!options.classes) throw Error(fmt::format("{}: {}: {}", net.file.string(), key, what));
+  print_message("warning: {}: no labels, for {}; give fitting ones with --labels FILE\n", net.file.string(), what);
   return {};
 }
 
-}  // namespace
+// --labels, or else what the file says.
+std::filesystem::path labels_file(const std::filesystem::path& of_file, bool has_head, const ModelOptions& options) {
+  if (!has_head && !options.labels.empty())
+    throw Error(fmt::format("--labels {}: needs a head", options.labels.string()));
+  if (!has_head) return {};
+  return options.labels.empty() ? of_file : options.labels;
+}
 
-Model load_model(const std::filesystem::path& topology, const std::string& weights, const ModelOptions& options) {
-  const WeightSource source = parse_weight_source(weights);
-  Topology net = read_topology(topology);
-  apply(options, net);
+void check_classes(const ModelOptions& options) {
+  if (options.classes && (*options.classes < 1 || *options.classes > most_classes))
+    throw Error(fmt::format("--classes {}: must be from 1 to {}", *options.classes, most_classes));
+}
+
+struct Unloaded {
+  Model model;
+  WeightLoading how;
+};
+
+Unloaded from_blocks(const JsonValue& json, const std::filesystem::path& file, const ModelOptions& options) {
+  Topology net = read_topology(json, file);
+  if (options.no_head) net.head.reset();
+  if (options.classes) {
+    if (!net.head) throw Error(fmt::format("--classes {}: needs a head", *options.classes));
+    check_classes(options);
+    net.head->classes = *options.classes;
+  }
+  if (options.size) set_size(net, *options.size);
   Model model;
   model.name = net.name;
   model.has_head = net.head.has_value();
   model.preprocess = net.preprocess;
-  model.labels = load_labels(net, options);
+  if (const auto labels = labels_file(net.head ? net.head->labels : "", model.has_head, options); !labels.empty())
+    model.labels = load_labels(net, labels, "head.labels", static_cast<size_t>(net.head->classes), options);
   model.graph = build_resnet(net);
-  load_weights(model.graph, source, {options.ignore_extra, head_prefix(net.names), model.has_head});
-  verify(model.graph);
-  return model;
+  return {std::move(model),
+          {options.ignore_extra, head_prefix(net.names), {}, net.head.has_value(), std::move(net.renames)}};
+}
+
+Unloaded from_graph(const JsonValue& json, const std::filesystem::path& file, const ModelOptions& options) {
+  GraphFile net = read_graph_file(json, file, options.size);
+  WeightLoading how{options.ignore_extra, "", head_tensors(net.graph), true};
+  if (options.no_head) cut_head(net.graph);
+  Model model;
+  const TensorType type = net.graph[net.graph.outputs[0]].type;
+  model.has_head = how.has_head = !type.is_image();
+  if (options.classes) {
+    if (!model.has_head) throw Error(fmt::format("--classes {}: needs a head", *options.classes));
+    check_classes(options);
+    set_classes(net.graph, *options.classes);
+  }
+  model.name = net.name;
+  model.preprocess = net.preprocess;
+  const auto classes = static_cast<size_t>(net.graph[net.graph.outputs[0]].type.channels());
+  if (const auto labels = labels_file(net.labels, model.has_head, options); !labels.empty())
+    model.labels = load_labels(net, labels, "labels", classes, options);
+  model.graph = std::move(net.graph);
+  return {std::move(model), std::move(how)};
+}
+
+Unloaded read(const std::filesystem::path& file, const ModelOptions& options) {
+  const JsonValue json = JsonValue::read(file);
+  Unloaded result = json.find("graph") ? from_graph(json, file, options) : from_blocks(json, file, options);
+  verify(result.model.graph);
+  return result;
+}
+
+}  // namespace
+
+Model read_model(const std::filesystem::path& topology, const ModelOptions& options) {
+  return read(topology, options).model;
+}
+
+Model load_model(const std::filesystem::path& topology, const std::string& weights, const ModelOptions& options) {
+  const WeightSource source = parse_weight_source(weights);
+  Unloaded result = read(topology, options);
+  load_weights(result.model.graph, source, result.how);
+  verify(result.model.graph);
+  return std::move(result.model);
 }
 
 }  // namespace resnetc

@@ -11,9 +11,10 @@
 #include "compiler/driver.h"
 #include "compiler/emit.h"
 #include "compiler/files.h"
+#include "compiler/inspect/inspect.h"
+#include "compiler/message.h"
 #include "compiler/passes.h"
 #include "compiler/process.h"
-#include "ir/verify.h"
 #include "schedules/compile_kernel.h"
 
 namespace resnetc {
@@ -26,19 +27,31 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-struct CompileArguments {
+// What compile and inspect both take.
+struct ModelArguments {
   fs::path topology;
   std::string weights;
+  std::string size;
   std::string target = "host";
+  int threads = 0;
+  ModelOptions options;
+};
+
+struct CompileArguments {
+  ModelArguments model;
   fs::path output;
   std::vector<std::string> emit;
-  std::string size;
   std::string cache;
   bool no_cache = false;
-  int threads = 0;
   int jobs = 0;
   bool verbose = false;
-  ModelOptions model;
+};
+
+struct InspectArguments {
+  ModelArguments model;
+  std::vector<std::string> after;
+  std::string format = "text";
+  fs::path output;
 };
 
 int usable_cpus() {
@@ -61,49 +74,56 @@ Hw parse_size(const std::string& text) {
   return {h, w};
 }
 
-Graph run_passes(Graph graph, bool verbose) {
-  verify(graph);
-  for (const Pass& pass : passes) {
-    graph = pass.run(graph);
-    try {
-      verify(graph);
-    } catch (const Error& e) {
-      throw std::logic_error(fmt::format("after pass {}: {}", pass.name, e.what()));
-    }
-    if (verbose) fmt::print(stderr, "{}: {} nodes\n", pass.name, graph.nodes.size());
-  }
-  return graph;
+Machine machine_of(const ModelArguments& arguments) {
+  return machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : usable_cpus());
 }
 
-void compile(CompileArguments& arguments) {
-  if (arguments.weights.empty())
+void compile(const CompileArguments& arguments) {
+  const ModelArguments& given = arguments.model;
+  if (given.weights.empty())
     throw Error(
         fmt::format("{}: no weights: give --weights FILE.safetensors, or --weights random:1 to measure size and speed",
-                    arguments.topology.string()));
+                    given.topology.string()));
   catch_interrupts();
   std::map<std::string, double> seconds;
   Clock::time_point stage = Clock::now();
-  const Machine machine = machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : usable_cpus());
-  const Model model = load_model(arguments.topology, arguments.weights, arguments.model);
+  const Machine machine = machine_of(given);
+  const Model model = load_model(given.topology, given.weights, given.options);
   seconds["load"] = seconds_since(stage);
   stage = Clock::now();
-  Program program = select_kernels(run_passes(model.graph, arguments.verbose), machine);
+  Program program = select_kernels(run_passes(model.graph), machine);
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose)
     for (const Kernel& kernel : program.kernels)
-      fmt::print(stderr, "{}: {}\n", to_string(kernel.key), to_string(kernel.choice));
+      resnetc::print_message("{}: {}\n", to_string(kernel.key), to_string(kernel.choice));
 
   EmitOptions options;
   options.output = arguments.output.empty() ? fs::path("generated") / model.name : arguments.output;
   if (!arguments.no_cache) options.cache = arguments.cache.empty() ? default_cache() : fs::absolute(arguments.cache);
-  options.target = arguments.target;
+  options.target = given.target;
   options.jobs = arguments.jobs > 0 ? arguments.jobs : usable_cpus();
   options.kinds = {arguments.emit.begin(), arguments.emit.end()};
   options.verbose = arguments.verbose;
   const Clock::time_point start = Clock::now();
   emit(model, std::move(program), machine, options, seconds);
-  fmt::print(stderr, "{}: written in {:.1f} s\n", options.output.string(),
-             seconds["load"] + seconds["passes"] + seconds_since(start));
+  resnetc::print_message("{}: written in {:.1f} s\n", options.output.string(),
+                         seconds["load"] + seconds["passes"] + seconds_since(start));
+}
+
+void inspect(const InspectArguments& arguments) {
+  const ModelArguments& given = arguments.model;
+  const Machine machine = machine_of(given);
+  const Model model = given.weights.empty() ? read_model(given.topology, given.options)
+                                            : load_model(given.topology, given.weights, given.options);
+  const Inspection inspection = inspect(model, machine);
+  std::vector<InspectedGraph> graphs;
+  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass));
+  const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)
+                           : arguments.format == "json" ? inspect_json(inspection, graphs[0])
+                           : arguments.format == "dot"  ? draw_dot(graphs[0].graph)
+                                                        : inspect_text(inspection, graphs[0]);
+  if (!arguments.output.empty()) return replace_file(arguments.output, text);
+  std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
 // Hidden: one kernel, in a process of its own. A runaway compilation ends at 8 GiB.
@@ -126,6 +146,19 @@ void print_targets() {
     fmt::print("  {}\n", target);
 }
 
+void add_model_options(CLI::App& app, ModelArguments& to) {
+  app.add_option("MODEL.json", to.topology, "The topology file")->required();
+  app.add_option("-w,--weights", to.weights, "FILE.safetensors, or random:SEED");
+  app.add_option("-t,--target", to.target, "host, or a Halide target such as x86-64-linux-avx2-fma")
+      ->capture_default_str();
+  app.add_option("--classes", to.options.classes, "Replace the number of classes")->check(CLI::Range(1, 65536));
+  app.add_flag("--no-head", to.options.no_head, "Leave out the head: the last feature map is the output");
+  app.add_option("--size", to.size, "Replace the input's size, HxW");
+  app.add_flag("--ignore-extra", to.options.ignore_extra, "Only warn of tensors that the topology does not use");
+  app.add_option("--threads", to.threads, "Choose schedules for so many threads (default: this machine's)")
+      ->check(CLI::Range(1, 4096));
+}
+
 int run(int argc, char** argv) {
   if (argc == 8 && std::string_view(argv[1]) == compile_kernel_command) return compile_one_kernel(argv + 2);
 
@@ -134,46 +167,53 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
 
-  CompileArguments arguments;
+  CompileArguments to_compile;
   CLI::App* compile_app = app.add_subcommand("compile", "Compile a model to an executable, a library and a header");
-  compile_app->add_option("MODEL.json", arguments.topology, "The topology file")->required();
-  compile_app->add_option("-w,--weights", arguments.weights, "FILE.safetensors, or random:SEED");
-  compile_app->add_option("-t,--target", arguments.target, "host, or a Halide target such as x86-64-linux-avx2-fma")
-      ->capture_default_str();
-  compile_app->add_option("-o,--output", arguments.output, "The folder to write to (default generated/NAME)");
+  add_model_options(*compile_app, to_compile.model);
+  compile_app->add_option("-o,--output", to_compile.output, "The folder to write to (default generated/NAME)");
   compile_app
-      ->add_option("--emit", arguments.emit, "Of exe,static,shared,header,ir,driver (default exe,static,header,ir)")
+      ->add_option("--emit", to_compile.emit, "Of exe,static,shared,header,ir,driver (default exe,static,header,ir)")
       ->delimiter(',')
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(emit_kinds), std::end(emit_kinds))));
-  compile_app->add_option("--classes", arguments.model.classes, "Replace the number of classes")
-      ->check(CLI::Range(1, 65536));
-  compile_app->add_flag("--no-head", arguments.model.no_head, "Leave out the head: the last feature map is the output");
-  compile_app->add_option("--size", arguments.size, "Replace the input's size, HxW");
-  compile_app->add_option("--labels", arguments.model.labels, "A file with one label a line");
-  compile_app->add_flag("--ignore-extra", arguments.model.ignore_extra,
-                        "Only warn of tensors that the topology does not use");
-  compile_app
-      ->add_option("--threads", arguments.threads, "Choose schedules for so many threads (default: this machine's)")
-      ->check(CLI::Range(1, 4096));
-  compile_app->add_option("--cache", arguments.cache, "Folder of compiled kernels (default $XDG_CACHE_HOME/resnetc)");
-  compile_app->add_flag("--no-cache", arguments.no_cache, "Compile every kernel anew");
-  compile_app->add_option("-j,--jobs", arguments.jobs, "Processes at once (default: the CPUs usable)")
+  compile_app->add_option("--labels", to_compile.model.options.labels, "A file with one label a line");
+  compile_app->add_option("--cache", to_compile.cache, "Folder of compiled kernels (default $XDG_CACHE_HOME/resnetc)");
+  compile_app->add_flag("--no-cache", to_compile.no_cache, "Compile every kernel anew");
+  compile_app->add_option("-j,--jobs", to_compile.jobs, "Processes at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));
-  compile_app->add_flag("-v,--verbose", arguments.verbose, "Say what each pass and kernel selection did");
+  compile_app->add_flag("-v,--verbose", to_compile.verbose, "Say which kernels were chosen");
+
+  InspectArguments to_inspect;
+  CLI::App* inspect_app = app.add_subcommand("inspect", "Print or draw a model: its graph, kernels and memory");
+  add_model_options(*inspect_app, to_inspect.model);
+  inspect_app
+      ->add_option("--after", to_inspect.after,
+                   "The pass after which to show the graph (default: the last; several side by side for svg)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(inspectable_passes()));
+  inspect_app->add_option("--format", to_inspect.format, "text, dot, svg or json")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"text", "dot", "svg", "json"}));
+  inspect_app->add_option("-o,--output", to_inspect.output, "The file to write to (default: standard output)");
+
   CLI::App* version_app = app.add_subcommand("version", "Print the versions of resnetc and Halide");
   CLI::App* targets_app = app.add_subcommand("targets", "Print what this machine is and what can be compiled for");
 
   try {
     app.parse(argc, argv);
-    if (!arguments.size.empty()) arguments.model.size = parse_size(arguments.size);
+    for (ModelArguments* model : {&to_compile.model, &to_inspect.model})
+      if (!model->size.empty()) model->options.size = parse_size(model->size);
+    if (to_inspect.after.size() > 1 && to_inspect.format != "svg")
+      throw CLI::ValidationError("--after", "several passes at once are for --format svg");
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "resnetc: {}\nTry resnetc --help\n", e.what());
+    resnetc::print_message("resnetc: {}\nTry resnetc --help\n", e.what());
     return 2;
   }
-  if (arguments.emit.empty()) arguments.emit = {"exe", "static", "header", "ir"};
-  if (*compile_app) compile(arguments);
+  if (to_compile.emit.empty()) to_compile.emit = {"exe", "static", "header", "ir"};
+  if (to_inspect.after.empty()) to_inspect.after = {inspectable_passes().back()};
+  if (*compile_app) compile(to_compile);
+  if (*inspect_app) inspect(to_inspect);
   if (*version_app) fmt::print("{}\n", version_text());
   if (*targets_app) print_targets();
   return 0;
@@ -186,13 +226,13 @@ int main(int argc, char** argv) {
   try {
     const int status = resnetc::run(argc, argv);
     if (std::fflush(stdout) == 0) return status;
-    fmt::print(stderr, "resnetc: cannot write to standard output\n");
+    resnetc::print_message("resnetc: cannot write to standard output\n");
   } catch (const resnetc::Error& e) {
-    fmt::print(stderr, "resnetc: {}\n", e.what());
+    resnetc::print_message("resnetc: {}\n", e.what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "resnetc: out of memory\n");
+    resnetc::print_message("resnetc: out of memory\n");
   } catch (const std::exception& e) {
-    fmt::print(stderr, "resnetc: internal error: {}\n", e.what());
+    resnetc::print_message("resnetc: internal error: {}\n", e.what());
   }
   return 1;
 }

@@ -28,8 +28,12 @@ struct ModelOptions {
   bool ignore_extra = false;     // tensors that the topology does not use are a warning, not an error
 };
 
-// weights: a .safetensors file, or "random:SEED" for variance-preserving random weights. Throws Error naming the file,
-// the JSON path or tensor, and the fix; warnings go to standard error.
+// The model that a file of either form describes, its weights without values. Throws Error naming the file, the JSON
+// path and the fix.
+Model read_model(const std::filesystem::path& topology, const ModelOptions& options);
+
+// The same with values. weights: a .safetensors file, or "random:SEED" for variance-preserving random weights. Throws
+// Error naming the file, the tensor and the fix too; warnings go to standard error.
 Model load_model(const std::filesystem::path& topology, const std::string& weights, const ModelOptions& options);
 
 }  // namespace resnetc

@@ -29,4 +29,7 @@ inline constexpr Pass passes[] = {
     {"assign_borders", assign_borders},
 };
 
+// The graph after the pass of that name and all before it, verified after each; after all passes for "".
+Graph run_passes(Graph graph, std::string_view last = "");
+
 }  // namespace resnetc

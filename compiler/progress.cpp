@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "compiler/message.h"
+
 namespace resnetc {
 namespace {
 
@@ -23,8 +25,8 @@ Progress::Progress(std::string what, size_t total)
 }
 
 Progress::~Progress() {
-  if (terminal_) fmt::print(stderr, "\r\033[K");
-  if (done_ == total_) fmt::print(stderr, "{}: {} in {:.1f} s\n", what_, total_, seconds_since(start_));
+  if (terminal_) print_message("\r\033[K");
+  if (done_ == total_) print_message("{}: {} in {:.1f} s\n", what_, total_, seconds_since(start_));
 }
 
 void Progress::advance() {
@@ -40,8 +42,8 @@ void Progress::draw() const {
           : fmt::format(", {:.0f} s left", spent / static_cast<double>(done_) * static_cast<double>(total_ - done_));
   constexpr size_t width = 24;
   const size_t filled = total_ == 0 ? width : width * done_ / total_;
-  fmt::print(stderr, "\r\033[K{} [{}{}] {}/{}{}", what_, std::string(filled, '#'), std::string(width - filled, '.'),
-             done_, total_, left);
+  print_message("\r\033[K{} [{}{}] {}/{}{}", what_, std::string(filled, '#'), std::string(width - filled, '.'), done_,
+                total_, left);
   std::fflush(stderr);
 }
 

@@ -50,29 +50,47 @@ std::vector<float> draw(uint64_t key, size_t count, const Distribution& distribu
 // How the values of each weight are distributed, by what reads it.
 //
 // A convolution by He et al.'s variance 2 / inputs doubles the mean square that the ReLU before it has halved. So a
-// residual branch has twice that of its input; scaled by 1 / sqrt(2 blocks) in its last batch norm, all branches
-// together add about as much as there was.
+// residual branch has twice that of its input; scaled by 1 / sqrt(2 blocks) in its last batch norm, or else in its last
+// convolution, all branches together add about as much as there was.
 std::vector<Distribution> distributions(const Graph& graph) {
   std::vector<Distribution> result(graph.nodes.size());
   std::vector<bool> ends_branch(graph.nodes.size(), false);
+  const auto is_linear = [&](Value v) {
+    const Op& op = graph[v].op;
+    return std::holds_alternative<BatchNorm>(op) || std::holds_alternative<Conv2d>(op) ||
+           std::holds_alternative<ScaleShift>(op);
+  };
   int blocks = 0;
-  for (const Node& node : graph.nodes) {
-    if (!std::holds_alternative<Add>(node.op)) continue;
-    ends_branch[static_cast<size_t>(node.inputs[0])] = true;
-    blocks++;
+  for (size_t v = 0; v < graph.nodes.size(); v++) {
+    const Node& node = graph.nodes[v];
+    if (std::holds_alternative<Add>(node.op)) {
+      ends_branch[static_cast<size_t>(node.inputs[is_linear(node.inputs[0]) ? 0 : 1])] = true;
+      blocks++;
+    } else if (const auto* conv = std::get_if<Conv2d>(&node.op)) {
+      for (const Epilogue& step : conv->epilogue)
+        if (std::holds_alternative<Add>(step)) {
+          ends_branch[v] = true;
+          blocks++;
+        }
+    }
   }
   const auto branch_scale = static_cast<float>(1 / std::sqrt(2.0 * std::max(blocks, 1)));
   for (size_t v = 0; v < graph.nodes.size(); v++) {
     const Node& node = graph.nodes[v];
+    const float scale = ends_branch[v] ? branch_scale : 1;
     const auto operand = [&](size_t i) -> Distribution& { return result[static_cast<size_t>(node.inputs[i])]; };
     if (std::holds_alternative<Conv2d>(node.op)) {
       const TensorType& type = graph[node.inputs[1]].type;
       operand(1) = with_variance(2.0 * type.dims[0] / static_cast<double>(element_count(type)));
+      operand(1).scale *= scale;
+      if (node.inputs.size() > 2) operand(2) = {0, 0.125f, scale};
     } else if (std::holds_alternative<BatchNorm>(node.op)) {
-      const float scale = ends_branch[v] ? branch_scale : 1;
       operand(1) = {1, 0.25f, scale};
       operand(2) = {0, 0.125f, scale};
       operand(4) = {1, 0.25f, 1};
+    } else if (std::holds_alternative<ScaleShift>(node.op)) {
+      operand(1) = {1, 0.25f, scale};
+      operand(2) = {0, 0.125f, scale};
     } else if (std::holds_alternative<Dense>(node.op)) {
       operand(1) = with_variance(1.0 / graph[node.inputs[1]].type.dims[1]);
     }
@@ -87,6 +105,7 @@ void fill_random_weights(Graph& graph, uint64_t seed) {
   for (size_t v = 0; v < graph.nodes.size(); v++) {
     auto* weight = std::get_if<Weight>(&graph.nodes[v].op);
     if (!weight) continue;
+    weight->sha256.clear();
     weight->values = std::make_shared<const std::vector<float>>(
         draw(key_of(seed, weight->tensor), static_cast<size_t>(element_count(graph.nodes[v].type)), how[v]));
   }

@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 
 fs::path own_path() {
   std::error_code error;
-  const fs::path path = fs::read_symlink("/proc/self/exe", error);
+  fs::path path = fs::read_symlink("/proc/self/exe", error);
   if (error) throw Error("/proc/self/exe: cannot read; is /proc mounted?");
   return path;
 }
@@ -64,21 +64,25 @@ Command Toolchain::join_code() const {
 }
 
 Command Toolchain::localise_symbols() const {
-  return command(folder, {"objcopy", "--wildcard", "--keep-global-symbol=" + prefix + "_*", "code.o"});
+  std::vector<std::string> argv{"objcopy"};
+  for (const char* function : {"create", "run", "run_image", "message", "destroy", "label"})
+    argv.push_back(fmt::format("--keep-global-symbol={}_{}", prefix, function));
+  argv.emplace_back("code.o");
+  return command(folder, argv);
 }
 
 Command Toolchain::join_library() const {
-  return command(folder, {"ld", "-r", "-o", model + ".o", "code.o", "weights.o"});
+  return command(folder, {"ld", "-r", "-o", "joined.library.o", "code.o", "weights.o"});
 }
 
 Command Toolchain::archive() const {
-  return command(folder, {"ar", "rcsD", "lib" + model + ".a", model + ".o"});
+  return command(folder, {"ar", "rcsD", "lib" + model + ".a", "joined.library.o"});
 }
 
 Command Toolchain::link_shared() const {
-  return command(folder, {"cc", "-shared", "-o", "lib" + model + ".so", model + ".o", "-Wl,-soname,lib" + model + ".so",
-                          "-Wl,--version-script=exports.map", "-Wl,--build-id=none", "-Wl,-z,defs",
-                          "-Wl,-z,noexecstack", "-pthread", "-lm"});
+  return command(folder, {"cc", "-shared", "-o", "lib" + model + ".so", "joined.library.o",
+                          "-Wl,-soname,lib" + model + ".so", "-Wl,--version-script=exports.map", "-Wl,--build-id=none",
+                          "-Wl,-z,defs", "-Wl,-z,noexecstack", "-pthread", "-lm"});
 }
 
 }  // namespace resnetc

@@ -8,9 +8,11 @@
 #include <cstdio>
 #include <unordered_set>
 
+#include "compiler/files.h"
 #include "compiler/json_reader.h"
+#include "compiler/message.h"
+#include "compiler/named_tensors.h"
 #include "compiler/random_weights.h"
-#include "compiler/safetensors.h"
 
 namespace resnetc {
 namespace {
@@ -25,35 +27,43 @@ std::vector<int64_t> file_shape(const std::vector<int>& dims) {
   return {dims.begin(), dims.end()};
 }
 
-std::string names_of(const std::vector<std::string>& tensors) {
+std::string names_of(const std::vector<NamedTensor>& tensors) {
   std::string result;
-  for (size_t i = 0; i < std::min<size_t>(tensors.size(), 5); i++)
-    result += fmt::format("{}{}", i == 0 ? "" : ", ", quote(tensors[i]));
+  for (size_t i = 0; i < std::min<size_t>(tensors.size(), 5); i++) {
+    result += fmt::format("{}{}", i == 0 ? "" : ", ", quote(tensors[i].tensor->name));
+    if (tensors[i].name != tensors[i].tensor->name) result += fmt::format(" as {}", quote(tensors[i].name));
+  }
   return tensors.size() > 5 ? result + ", …" : result;
 }
 
-// The file's tensors that the graph does not use, sorted by name.
-std::vector<std::string> left_over(const SafetensorsFile& file, const Graph& graph, const WeightLoading& how) {
+bool is_of_head(const std::string& tensor, const WeightLoading& how) {
+  return (!how.head_prefix.empty() && tensor.starts_with(how.head_prefix)) ||
+         std::find(how.head_tensors.begin(), how.head_tensors.end(), tensor) != how.head_tensors.end();
+}
+
+// The file's tensors that the graph does not use, sorted by their names there.
+std::vector<NamedTensor> left_over(const NamedTensors& tensors, const Graph& graph, const WeightLoading& how) {
   std::unordered_set<std::string_view> used;
   for (const Node& node : graph.nodes)
     if (const auto* weight = std::get_if<Weight>(&node.op)) used.insert(weight->tensor);
-  std::vector<std::string> result;
-  for (const SafetensorsTensor& tensor : file.tensors()) {
-    const bool is_counter = tensor.name == "num_batches_tracked" || tensor.name.ends_with(".num_batches_tracked");
-    const bool is_dropped = !how.has_head && tensor.name.starts_with(how.head_prefix);
-    if (!is_counter && !is_dropped && !used.contains(tensor.name)) result.push_back(tensor.name);
+  std::vector<NamedTensor> result;
+  for (const NamedTensor& tensor : tensors.all()) {
+    const bool is_dropped = !how.has_head && is_of_head(tensor.name, how);
+    if (!is_dropped && !used.contains(tensor.name)) result.push_back(tensor);
   }
-  std::sort(result.begin(), result.end());
+  std::sort(result.begin(), result.end(),
+            [](const NamedTensor& a, const NamedTensor& b) { return a.tensor->name < b.tensor->name; });
   return result;
 }
 
-void check_names(const SafetensorsFile& file, const Graph& graph, const WeightLoading& how) {
-  const std::vector<std::string> extra = left_over(file, graph, how);
+void check_names(const SafetensorsFile& file, const NamedTensors& tensors, const Graph& graph,
+                 const WeightLoading& how) {
+  const std::vector<NamedTensor> extra = left_over(tensors, graph, how);
   const Node* first_missing = nullptr;
   int missing = 0;
   for (const Node& node : graph.nodes) {
     const auto* weight = std::get_if<Weight>(&node.op);
-    if (!weight || file.find(weight->tensor)) continue;
+    if (!weight || tensors.find(weight->tensor)) continue;
     if (missing++ == 0) first_missing = &node;
   }
   if (first_missing) {
@@ -71,19 +81,27 @@ void check_names(const SafetensorsFile& file, const Graph& graph, const WeightLo
   const std::string what = fmt::format("{}: the topology does not use {} of the tensors: {}", file.path().string(),
                                        extra.size(), names_of(extra));
   if (!how.ignore_extra) throw Error(what + "; check that the file belongs to the topology, or pass --ignore-extra");
-  fmt::print(stderr, "warning: {}\n", what);
+  print_message("warning: {}\n", what);
 }
 
-void check_type(const SafetensorsFile& file, const SafetensorsTensor& tensor, const std::vector<int>& dims,
-                const WeightLoading& how) {
+// A dense layer may have been saved as a convolution of one pixel.
+bool fits(const std::vector<int64_t>& shape, std::vector<int64_t> wanted) {
+  if (shape == wanted) return true;
+  if (wanted.size() == 2) wanted.insert(wanted.end(), {1, 1});
+  return shape == wanted;
+}
+
+// name: by which the graph knows the tensor.
+void check_type(const SafetensorsFile& file, const SafetensorsTensor& tensor, const std::string& name,
+                const std::vector<int>& dims, const WeightLoading& how) {
   if (!converts_to_float(tensor.dtype))
     fail(file, tensor.name, fmt::format("has dtype {}; convert it to F32, F16 or BF16", tensor.dtype));
   const std::vector<int64_t> wanted = file_shape(dims);
-  if (tensor.shape == wanted) return;
+  if (fits(tensor.shape, wanted)) return;
   std::string fix = "check that the file belongs to the topology";
   std::vector<int64_t> other_classes = wanted;
   if (!tensor.shape.empty()) other_classes[0] = tensor.shape[0];
-  if (tensor.name.starts_with(how.head_prefix) && tensor.shape == other_classes)
+  if (is_of_head(name, how) && fits(tensor.shape, other_classes))
     fix = fmt::format("give --classes {} or another file", tensor.shape[0]);
   fail(file, tensor.name,
        fmt::format("has shape [{}], but the topology needs [{}]; {}", fmt::join(tensor.shape, ","),
@@ -129,21 +147,32 @@ std::vector<float> read_values(const SafetensorsFile& file, const SafetensorsTen
   return values;
 }
 
+void check_digest(const SafetensorsFile& file, const Weight& weight) {
+  if (weight.sha256.empty()) return;
+  const auto* bytes = reinterpret_cast<const char*>(weight.values->data());
+  if (const std::string found = sha256({bytes, weight.values->size() * sizeof(float)}); found != weight.sha256)
+    fail(file, weight.tensor,
+         fmt::format("has SHA-256 {}, but the topology says {}; check that they belong together, or leave it out there",
+                     found, weight.sha256));
+}
+
 void load_file(Graph& graph, const SafetensorsFile& file, const WeightLoading& how) {
-  check_names(file, graph, how);
+  const NamedTensors tensors(file, how.renames);
+  check_names(file, tensors, graph, how);
   for (const Node& node : graph.nodes)
     if (const auto* weight = std::get_if<Weight>(&node.op))
-      check_type(file, *file.find(weight->tensor), node.type.dims, how);
+      check_type(file, *tensors.find(weight->tensor), weight->tensor, node.type.dims, how);
   for (Node& node : graph.nodes) {
     if (auto* weight = std::get_if<Weight>(&node.op)) {
       weight->values =
-          std::make_shared<const std::vector<float>>(read_values(file, *file.find(weight->tensor), node.type.dims));
+          std::make_shared<const std::vector<float>>(read_values(file, *tensors.find(weight->tensor), node.type.dims));
+      check_digest(file, *weight);
     } else if (std::holds_alternative<BatchNorm>(node.op)) {
       const auto& variance = std::get<Weight>(graph[node.inputs[4]].op);
       const auto negative =
           std::find_if(variance.values->begin(), variance.values->end(), [](float v) { return v < 0; });
       if (negative != variance.values->end())
-        fail_value(file, *file.find(variance.tensor), static_cast<size_t>(negative - variance.values->begin()),
+        fail_value(file, *tensors.find(variance.tensor), static_cast<size_t>(negative - variance.values->begin()),
                    *negative, "but a variance is never negative");
     }
   }

@@ -43,10 +43,12 @@ int window_count(int size, int before, int after, int kernel, int stride, int di
   return static_cast<int>(span / stride) + 1;
 }
 
-TensorType pooled(const MaxPool& pool, const TensorType& x) {
+// Of a MaxPool or an AveragePool.
+template <class Pool>
+TensorType pooled(const Pool& pool, const TensorType& x) {
   require_image(x, "operand");
   const Sides& p = pool.padding;
-  // A window wholly inside the padding would have no maximum.
+  // A window wholly inside the padding would have no maximum and no mean.
   if (p.top >= pool.kernel.h || p.bottom >= pool.kernel.h || p.left >= pool.kernel.w || p.right >= pool.kernel.w)
     fail("padding must be smaller than the kernel");
   const int h = window_count(x.height(), p.top, p.bottom, pool.kernel.h, pool.stride.h, 1, "height");
@@ -130,6 +132,11 @@ struct Infer {
   }
 
   TensorType operator()(const MaxPool& pool) const {
+    require_operands(in, 1, 1);
+    return pooled(pool, in[0]);
+  }
+
+  TensorType operator()(const AveragePool& pool) const {
     require_operands(in, 1, 1);
     return pooled(pool, in[0]);
   }

@@ -67,8 +67,31 @@ struct MaxPool {
   bool operator==(const MaxPool&) const = default;
 };
 
+// The mean over windows, of the pixels inside the image alone: padding moves the windows and counts for nothing.
+struct AveragePool {
+  static constexpr std::string_view op_name = "average_pool";
+  Hw kernel{1, 1};
+  Hw stride{1, 1};
+  Sides padding{};
+  static constexpr auto fields =
+      std::tuple{Field{"kernel", &AveragePool::kernel}, Field{"stride", &AveragePool::stride},
+                 Field{"padding", &AveragePool::padding}};
+  bool operator==(const AveragePool&) const = default;
+};
+
 // What a convolution does to its sums before it stores them, in order. An Add takes one more operand.
 using Epilogue = std::variant<Relu, Add, MaxPool>;
+
+// How many more operands the convolution takes for each.
+inline size_t step_operands(const Relu&) {
+  return 0;
+}
+inline size_t step_operands(const Add&) {
+  return 1;
+}
+inline size_t step_operands(const MaxPool&) {
+  return 0;
+}
 
 // (x [n,h,w,ic], weight [oc,kh,kw,ic/groups], bias [oc], one tensor per Add of the epilogue). The bias may be left
 // out only when there is no epilogue. PyTorch's OIHW weights are stored as OHWI here.
@@ -122,8 +145,8 @@ struct Output {
   bool operator==(const Output&) const = default;
 };
 
-using Op =
-    std::variant<Input, Weight, Conv2d, BatchNorm, ScaleShift, Relu, Add, MaxPool, GlobalAveragePool, Dense, Output>;
+using Op = std::variant<Input, Weight, Conv2d, BatchNorm, ScaleShift, Relu, Add, MaxPool, AveragePool,
+                        GlobalAveragePool, Dense, Output>;
 
 inline std::string_view op_name(const Op& op) {
   return std::visit([](const auto& o) { return std::decay_t<decltype(o)>::op_name; }, op);

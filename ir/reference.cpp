@@ -115,26 +115,47 @@ void add_in_place(const Add& add, Tensor& x, const Tensor& y) {
               y.values[from.at(image, row * add.subsample, column * add.subsample) + static_cast<size_t>(c)];
 }
 
-Tensor max_pool(const MaxPool& pool, const Tensor& x) {
+// Pools x by reduce(values, pixels) for each window: `values` of the result, one a channel, all zero at first, from the
+// pixels that the window reads inside the image, each the address of its first channel.
+template <class Pool, class Reduce>
+Tensor pooled(const Pool& pool, const Tensor& x, const Reduce& reduce) {
   const Image in(x);
   const TensorType type = infer(pool, {image_type(in.h, in.w, in.c)});
   Tensor result = zeros({in.n, type.height(), type.width(), in.c});
   const Image out(result);
-  std::fill(result.values.begin(), result.values.end(), -std::numeric_limits<float>::infinity());
+  std::vector<const float*> pixels;
   for (int image = 0; image < out.n; image++)
     for (int y = 0; y < out.h; y++)
-      for (int x_out = 0; x_out < out.w; x_out++)
+      for (int x_out = 0; x_out < out.w; x_out++) {
+        pixels.clear();
         for (int ky = 0; ky < pool.kernel.h; ky++)
           for (int kx = 0; kx < pool.kernel.w; kx++) {
             const int y_in = y * pool.stride.h - pool.padding.top + ky,
                       x_in = x_out * pool.stride.w - pool.padding.left + kx;
-            if (y_in < 0 || y_in >= in.h || x_in < 0 || x_in >= in.w) continue;
-            for (size_t c = 0; c < static_cast<size_t>(in.c); c++) {
-              float& best = result.values[out.at(image, y, x_out) + c];
-              best = std::max(best, x.values[in.at(image, y_in, x_in) + c]);
-            }
+            if (y_in >= 0 && y_in < in.h && x_in >= 0 && x_in < in.w)
+              pixels.push_back(&x.values[in.at(image, y_in, x_in)]);
           }
+        reduce(&result.values[out.at(image, y, x_out)], pixels);
+      }
   return result;
+}
+
+Tensor max_pool(const MaxPool& pool, const Tensor& x) {
+  const int channels = x.dims[3];
+  return pooled(pool, x, [&](float* best, const std::vector<const float*>& pixels) {
+    std::fill(best, best + channels, -std::numeric_limits<float>::infinity());
+    for (const float* pixel : pixels)
+      for (int c = 0; c < channels; c++) best[c] = std::max(best[c], pixel[c]);
+  });
+}
+
+Tensor average_pool(const AveragePool& pool, const Tensor& x) {
+  const int channels = x.dims[3];
+  return pooled(pool, x, [&](float* sums, const std::vector<const float*>& pixels) {
+    for (const float* pixel : pixels)
+      for (int c = 0; c < channels; c++) sums[c] += pixel[c];
+    for (int c = 0; c < channels; c++) sums[c] /= static_cast<float>(pixels.size());
+  });
 }
 
 Tensor global_average(const Tensor& x) {
@@ -205,6 +226,7 @@ struct Evaluate {
   }
 
   Tensor operator()(const MaxPool& pool) const { return max_pool(pool, *in[0]); }
+  Tensor operator()(const AveragePool& pool) const { return average_pool(pool, *in[0]); }
   Tensor operator()(const GlobalAveragePool&) const { return global_average(*in[0]); }
 
   Tensor operator()(const Dense& dense) const {

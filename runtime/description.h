@@ -97,7 +97,10 @@ typedef struct rn_description {
   uint32_t weight_count;
   const rn_step* steps;
   uint32_t step_count;
+  const char* const* step_names; /* step_count of them: the node that a step computes */
   const char* const* kernel_keys;
+  const char* const* kernel_choices; /* the strategy of each, with its parameters */
+  const uint64_t* kernel_flops;      /* of one image: two for each multiply-accumulate */
   uint32_t kernel_count;
 
   uint64_t arena_bytes_per_image;

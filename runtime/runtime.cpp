@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "cpu.h"
 #include "pool.h"
@@ -35,7 +36,8 @@ struct rn_model {
   void* workers_memory;
   void* scratch_memory;
   int max_batch;
-  int batch;  // that the buffers are set for
+  int batch;        // that the buffers are set for
+  double* seconds;  // of rn_profile, or NULL
   char message[256];
 };
 
@@ -156,9 +158,24 @@ void clear_border(const rn_model* model, const rn_tensor& t, int batch) {
   }
 }
 
+int64_t now() {  // in nanoseconds
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{time.tv_sec} * 1000000000 + time.tv_nsec;
+}
+
+// Adds the time since *last to *sum, in seconds.
+void lap(double* sum, int64_t* last) {
+  const int64_t time = now();
+  *sum += 1e-9 * static_cast<double>(time - *last);
+  *last = time;
+}
+
 int run_chunk(rn_model* model, const float* input, int batch, float* output) {
   const rn_description& d = *model->description;
   set_batch(model, batch);
+  double* const seconds = model->seconds;
+  int64_t last = seconds ? now() : 0;
   for (uint32_t s = 0; s < d.step_count; s++) {
     const rn_step& step = d.steps[s];
     Call& call = model->calls[s];
@@ -168,9 +185,12 @@ int run_chunk(rn_model* model, const float* input, int batch, float* output) {
       if (step.operands[i].kind == rn_operand_output) call.buffers[i].host = reinterpret_cast<uint8_t*>(output);
     }
     const rn_operand& result = step.operands[step.operand_count - 1];
-    if (result.kind == rn_operand_tensor && d.tensors[result.index].border_shared)
+    if (result.kind == rn_operand_tensor && d.tensors[result.index].border_shared) {
       clear_border(model, d.tensors[result.index], batch);
+      if (seconds) lap(&seconds[d.step_count + s], &last);
+    }
     const int status = step.kernel(call.arguments);
+    if (seconds) lap(&seconds[s], &last);
     if (status != 0)
       return fail(model, rn_error_kernel, "kernel %s failed with status %d: %s", d.kernel_keys[step.kernel_index],
                   status, model->pool.error ? model->pool.error : "no reason given");
@@ -216,6 +236,13 @@ int make_memory(rn_model* model, const rn_options& options) {
   size_t bytes = 0;
   if (__builtin_mul_overflow(d.arena_bytes_per_image, static_cast<size_t>(model->max_batch), &bytes))
     return fail(model, rn_error_argument, "max_batch %d is too large", model->max_batch);
+  // Kernels count the floats of a tensor in 32 bits.
+  size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
+  for (uint32_t i = 0; i < d.tensor_count; i++)
+    if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
+  if (static_cast<size_t>(model->max_batch) > INT32_MAX / largest)
+    return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
+                INT32_MAX / largest);
   if (options.arena) {
     if (reinterpret_cast<uintptr_t>(options.arena) % 64 != 0)
       return fail(model, rn_error_argument, "the arena must be 64-byte aligned");
@@ -320,6 +347,9 @@ void rn_destroy(rn_model* model) {
   free(model);
 }
 
+void rn_profile(rn_model* model, double* seconds) {
+  model->seconds = seconds;
+}
 int rn_thread_count(const rn_model* model) {
   return model->pool.threads;
 }

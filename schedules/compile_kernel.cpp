@@ -52,20 +52,23 @@ class HeapBytes : public Halide::Internal::IRVisitor {
   }
 };
 
-// A cached object is the object with a line in front that says its scratch bytes and its size. One that does not fit
-// its line (a disk that was full, say) is compiled anew.
-constexpr std::string_view magic = "resnetc object, scratch bytes and size: ";
+// A cached object is the object with a line in front that says its scratch bytes and the digest of both. One that does
+// not fit its line (a disk that was full, say) is compiled anew.
+constexpr std::string_view magic = "resnetc object, scratch bytes and SHA-256: ";
 
 bool read_cached(const fs::path& cached, const fs::path& object, CompiledKernel& result) {
   std::ifstream in(cached, std::ios::binary);
   std::string line;
   if (!in || !std::getline(in, line) || !line.starts_with(magic)) return false;
-  std::istringstream numbers(line.substr(magic.size()));
-  uint64_t scratch = 0, size = 0;
-  std::error_code error;
-  if (!(numbers >> scratch >> size) || fs::file_size(cached, error) != line.size() + 1 + size) return false;
+  std::istringstream words(line.substr(magic.size()));
+  std::ostringstream contents;
+  uint64_t scratch = 0;
+  std::string digest;
+  if (!(words >> scratch >> digest) || !(contents << in.rdbuf())) return false;
+  const std::string bytes = contents.str();
+  if (digest != sha256_hex({std::to_string(scratch), bytes})) return false;
   std::ofstream out(object, std::ios::binary);
-  out << in.rdbuf();
+  out << bytes;
   out.close();
   if (!out) throw Error(fmt::format("{}: cannot write; is the disk full?", object.string()));
   result = {scratch, true};
@@ -78,9 +81,11 @@ void write_cached(const fs::path& cached, const fs::path& object, const Compiled
   fs::create_directories(cached.parent_path(), ignored);
   const fs::path temporary = cached.string() + fmt::format(".{}", getpid());
   {
-    std::ifstream in(object, std::ios::binary);
+    std::ostringstream contents;
+    contents << std::ifstream(object, std::ios::binary).rdbuf();
+    const std::string scratch = std::to_string(kernel.scratch_bytes), bytes = contents.str();
     std::ofstream out(temporary, std::ios::binary);
-    out << magic << kernel.scratch_bytes << ' ' << fs::file_size(object) << '\n' << in.rdbuf();
+    out << magic << scratch << ' ' << sha256_hex({scratch, bytes}) << '\n' << bytes;
     out.close();
     if (!out) {
       fs::remove(temporary, ignored);

@@ -84,6 +84,40 @@ KernelPipeline build_max_pool(const KernelKey& key, const Choice&, const Machine
   return {Halide::Pipeline(result), {input}};
 }
 
+KernelPipeline build_average_pool(const KernelKey& key, const Choice&, const Machine& machine) {
+  const auto& pool = std::get<AveragePool>(key.op);
+  const TensorType& type = key.operands[0];
+  Halide::ImageParam input = activation_param(type, "input");
+  Halide::Var c("c"), x("x"), y("y"), n("n");
+  Halide::Func sum("sum"), result("result");
+  Halide::RDom r(0, pool.kernel.w, 0, pool.kernel.h, "r");
+  const Halide::Expr first_x = x * pool.stride.w - pool.padding.left, first_y = y * pool.stride.h - pool.padding.top;
+  Halide::Expr pixel, pixels;
+  if (pool.padding == Sides{}) {
+    pixel = input(c, first_x + r.x, first_y + r.y, n);
+    pixels = pool.kernel.w * pool.kernel.h;
+  } else {
+    // Whatever the border holds, it does not count.
+    const Halide::Expr x_in = first_x + r.x, y_in = first_y + r.y;
+    const auto inside = [](const Halide::Expr& at, int size) { return at >= 0 && at < size; };
+    const auto count = [](const Halide::Expr& first, int kernel, int size) {
+      return Halide::min(first + kernel, size) - Halide::max(first, 0);
+    };
+    pixel = Halide::select(
+        inside(x_in, type.width()) && inside(y_in, type.height()),
+        input(c, Halide::clamp(x_in, 0, type.width() - 1), Halide::clamp(y_in, 0, type.height() - 1), n), 0.0f);
+    pixels = count(first_x, pool.kernel.w, type.width()) * count(first_y, pool.kernel.h, type.height());
+  }
+  sum(c, x, y, n) = 0.0f;
+  sum(c, x, y, n) += pixel;
+  // Strict, or else the quotient becomes a product with the rounded reciprocal.
+  result(c, x, y, n) = Halide::strict_float(sum(c, x, y, n) / Halide::cast<float>(pixels));
+  schedule_image(result, key.result, c, y, machine);
+  sum.compute_at(result, c).vectorize(c);
+  sum.update().vectorize(c);
+  return {Halide::Pipeline(result), {input}};
+}
+
 KernelPipeline build_global_average_pool(const KernelKey& key, const Choice&, const Machine& machine) {
   const TensorType& type = key.operands[0];
   Halide::ImageParam input = activation_param(type, "input");
@@ -141,6 +175,9 @@ const Strategy elementwise = {"elementwise", is_elementwise,
 const Strategy max_pool = {"max_pool", is_op<MaxPool>,
                            [](const KernelKey&, const Machine&) { return only("max_pool"); }, build_max_pool,
                            pack_plain};
+const Strategy average_pool = {"average_pool", is_op<AveragePool>,
+                               [](const KernelKey&, const Machine&) { return only("average_pool"); },
+                               build_average_pool, pack_plain};
 const Strategy global_average_pool = {"global_average_pool", is_op<GlobalAveragePool>,
                                       [](const KernelKey&, const Machine&) { return only("global_average_pool"); },
                                       build_global_average_pool, pack_plain};

@@ -1,5 +1,5 @@
 // An image gets as border, on each side, the largest padding of the convolutions that read it as their first operand;
-// so each of these reads zeros there instead of checking bounds. Max pools clamp and need none, and a convolution whose
+// so each of these reads zeros there instead of checking bounds. Pools clamp and need none, and a convolution whose
 // stride leaves the last rows of its padding unread gets it all the same. No other property changes.
 
 #include <algorithm>

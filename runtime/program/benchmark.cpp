@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "model.h"
 #include "print.h"
 #include "results.h"
+#include "samples.h"
 
 namespace resnetc::program {
 
@@ -21,34 +21,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// Keeps a bounded number of times however many there are: when full, every other one goes, and from then on only every
-// other one is taken.
-class Times {
- public:
-  void add(double seconds) {
-    if (count_++ % stride_ != 0) return;
-    kept_.push_back(seconds);
-    if (kept_.size() < max_kept) return;
-    for (std::size_t i = 0; i < max_kept / 2; i++) kept_[i] = kept_[2 * i];
-    kept_.resize(max_kept / 2);
-    stride_ *= 2;
-  }
-
-  std::size_t count() const { return count_; }
-
-  // The smallest time that this part of the runs, 0 to 1, does not exceed.
-  double quantile(double part) {
-    std::sort(kept_.begin(), kept_.end());
-    const std::size_t rank = static_cast<std::size_t>(std::lround(part * static_cast<double>(kept_.size() - 1)));
-    return kept_[rank];
-  }
-
- private:
-  static constexpr std::size_t max_kept = 1 << 18;
-  std::vector<double> kept_;
-  std::size_t count_ = 0, stride_ = 1;
-};
 
 // The kernel's high-water mark of this program. getrusage's may be that of the process that started it, so it is used
 // only where there is no /proc.
@@ -79,7 +51,7 @@ void benchmark(const rn_description& net, const Options& options) {
   for (int run = 0; run < 2 || seconds_since(warm_up_start) < warm_up; run++) {
     model.run(input.data(), options.batch, output.data());
   }
-  Times times;
+  Samples times(1, 1 << 18);
   double total = 0;
   const Clock::time_point start = Clock::now();
   do {
@@ -87,23 +59,24 @@ void benchmark(const rn_description& net, const Options& options) {
     model.run(input.data(), options.batch, output.data());
     const double seconds = seconds_since(run_start);
     total += seconds;
-    times.add(seconds);
+    times.add(&seconds);
   } while (seconds_since(start) < options.benchmark_seconds);
 
-  const double least = times.quantile(0) * 1e3, median = times.quantile(0.5) * 1e3, p99 = times.quantile(0.99) * 1e3;
-  const double rate = static_cast<double>(times.count() * batch) / total;
   const std::uint64_t rss = peak_rss_bytes();
+  const std::vector<float> kept = times.values({0});
+  const double least = quantile(kept, 0) * 1e3, median = quantile(kept, 0.5) * 1e3, p99 = quantile(kept, 0.99) * 1e3;
+  const double rate = static_cast<double>(times.added() * batch) / total;
   if (options.json) {
     print(format("{\"model\": %s, \"target\": %s, \"threads\": %d, \"batch\": %d, \"runs\": %zu, ",
                  json_string(net.name).c_str(), json_string(net.target).c_str(), model.threads(), options.batch,
-                 times.count()));
+                 times.added()));
     print(format("\"latency_ms\": {\"min\": %.9g, \"median\": %.9g, \"p99\": %.9g}, ", least, median, p99));
     print(
         format("\"images_per_second\": %.9g, \"peak_rss_bytes\": %llu}\n", rate, static_cast<unsigned long long>(rss)));
     return;
   }
   print(format("%s, %s\n", net.name, net.target));
-  print(format("threads %d, batch %d, runs %zu\n", model.threads(), options.batch, times.count()));
+  print(format("threads %d, batch %d, runs %zu\n", model.threads(), options.batch, times.added()));
   print(format("latency     min %.3f ms, median %.3f ms, p99 %.3f ms\n", least, median, p99));
   print(format("throughput  %.2f images/s\n", rate));
   print(format("peak memory %.1f MiB\n", static_cast<double>(rss) / (1 << 20)));

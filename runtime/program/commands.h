@@ -14,6 +14,9 @@ bool self_test(const rn_description& net, const Options& options);
 
 void benchmark(const rn_description& net, const Options& options);
 
+// What each step and each kernel takes and reaches, and what bounds it; writes options.html if that is asked for.
+void profile(const rn_description& net, const Options& options);
+
 }  // namespace resnetc::program
 
 #endif

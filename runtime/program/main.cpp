@@ -41,6 +41,9 @@ bool run(const rn_description& net, const Options& options) {
     case Command::benchmark:
       benchmark(net, options);
       return true;
+    case Command::profile:
+      profile(net, options);
+      return true;
     case Command::licences:
       print(resnetc_licences);
       return true;

@@ -51,6 +51,9 @@ class Model {
     if (rn_run(model_, input, n, output) != rn_ok) throw Error(rn_message(model_));
   }
 
+  // As rn_profile.
+  void time_steps(double* seconds) { rn_profile(model_, seconds); }
+
   int threads() const { return rn_thread_count(model_); }
 
  private:

@@ -1,12 +1,9 @@
 #include "npy.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "error.h"
@@ -119,31 +116,9 @@ std::uint64_t NpyReader::read(float* values, std::uint64_t n) {
   return n;
 }
 
-NpyWriter::NpyWriter(const std::string& path, const std::vector<std::uint64_t>& shape)
-    : path_(path), final_path_(path), shape_(shape) {
-  struct stat status {};
-  if (stat(path.c_str(), &status) == 0) {
-    // Replacing /dev/null or a pipe by a file is never what was meant.
-    if (!S_ISREG(status.st_mode)) fail(path_, "is not a regular file");
-    // A link stays, and what it points to is replaced.
-    const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), &std::free);
-    if (real != nullptr) final_path_ = real.get();
-  }
-  if (!multiply(1, shape, &image_values_)) fail(path_, "would be too large");
-  temporary_path_ = final_path_ + ".tmp" + std::to_string(getpid());
-  const int file = open(temporary_path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (file < 0) fail_by_errno(errno == EEXIST ? temporary_path_ : path_, errno);
-  file_.reset(fdopen(file, "wb"));
-  if (file_ == nullptr) {
-    close(file);
-    unlink(temporary_path_.c_str());
-    fail_by_errno(path_, ENOMEM);
-  }
+NpyWriter::NpyWriter(const std::string& path, const std::vector<std::uint64_t>& shape) : file_(path), shape_(shape) {
+  if (!multiply(1, shape, &image_values_)) fail(path, "would be too large");
   write_header();
-}
-
-NpyWriter::~NpyWriter() {
-  if (file_ != nullptr) unlink(temporary_path_.c_str());
 }
 
 void NpyWriter::write_header() {
@@ -154,31 +129,18 @@ void NpyWriter::write_header() {
   text += '\n';
   std::string header(magic, magic_size);
   header += {'\x01', '\x00', static_cast<char>(length & 255), static_cast<char>(length >> 8)};
-  write_bytes((header + text).data(), written_header);
-}
-
-void NpyWriter::write_bytes(const void* bytes, std::size_t size) {
-  if (std::fwrite(bytes, 1, size, file_.get()) == size) return;
-  give_up(errno);
-}
-
-void NpyWriter::give_up(int error) {
-  file_.reset();
-  unlink(temporary_path_.c_str());
-  fail_by_errno(path_, error);
+  file_.write((header + text).data(), written_header);
 }
 
 void NpyWriter::write(const float* values, std::uint64_t n) {
-  write_bytes(values, n * image_values_ * sizeof(float));
+  file_.write(values, n * image_values_ * sizeof(float));
   count_ += n;
 }
 
 void NpyWriter::finish() {
-  if (std::fseek(file_.get(), 0, SEEK_SET) != 0) give_up(errno);
+  file_.go_to_start();
   write_header();
-  const bool closed = std::fclose(file_.release()) == 0;
-  if (closed && std::rename(temporary_path_.c_str(), final_path_.c_str()) == 0) return;
-  give_up(errno);
+  file_.finish();
 }
 
 }  // namespace resnetc::program

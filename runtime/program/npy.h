@@ -4,18 +4,12 @@
 #define RESNETC_RUNTIME_PROGRAM_NPY_H
 
 #include <cstdint>
-#include <cstdio>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "output_file.h"
+
 namespace resnetc::program {
-
-struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-
-using File = std::unique_ptr<std::FILE, CloseFile>;
 
 // N x shape, as NumPy prints it.
 std::string shape_text(const std::string& n, const std::vector<std::uint64_t>& shape);
@@ -46,20 +40,14 @@ class NpyReader {
 class NpyWriter {
  public:
   NpyWriter(const std::string& path, const std::vector<std::uint64_t>& shape);
-  ~NpyWriter();
-  NpyWriter(const NpyWriter&) = delete;
-  NpyWriter& operator=(const NpyWriter&) = delete;
 
   void write(const float* values, std::uint64_t n);
   void finish();
 
  private:
   void write_header();
-  void write_bytes(const void* bytes, std::size_t size);
-  [[noreturn]] void give_up(int error);
 
-  std::string path_, final_path_, temporary_path_;
-  File file_;
+  OutputFile file_;
   std::vector<std::uint64_t> shape_;
   std::uint64_t count_ = 0;
   std::uint64_t image_values_ = 1;

@@ -80,6 +80,11 @@ class Reader {
     } else if (option_ == "--benchmark") {
       options_.benchmark_seconds = parse_seconds(option_, value("SECONDS"));
       set_command(Command::benchmark);
+    } else if (option_ == "--profile") {
+      if (has_value_ || next_is_number()) options_.profile_seconds = parse_seconds(option_, value("SECONDS"));
+      set_command(Command::profile);
+    } else if (option_ == "--html") {
+      options_.html = file("FILE");
     } else {
       read_flag(argument);
     }
@@ -110,8 +115,13 @@ class Reader {
     return arguments_[++next_];
   }
 
-  std::string file() {
-    std::string path = value("FILE.npy");
+  bool next_is_number() const {
+    return next_ + 1 < arguments_.size() && !arguments_[next_ + 1].empty() &&
+           arguments_[next_ + 1].find_first_not_of("0123456789.") == std::string::npos;
+  }
+
+  std::string file(const char* what = "FILE.npy") {
+    std::string path = value(what);
     if (path.empty()) refuse(option_ + " needs the name of a file");
     return path;
   }
@@ -135,12 +145,13 @@ class Reader {
 
 void check(const Options& options) {
   if (options.command == Command::help) return;
+  if (!options.html.empty() && options.command != Command::profile) refuse("--html goes with --profile");
   const bool has_files =
       !options.images.empty() || !options.input.empty() || !options.output.empty() || !options.dump_input.empty();
   if (options.command != Command::run) {
-    if (has_files) refuse("--info, --self-test, --benchmark, --licences and --version take no files");
-    if (options.json && options.command != Command::benchmark)
-      refuse("--json goes with images, --input and --benchmark");
+    if (has_files) refuse("--info, --self-test, --benchmark, --profile, --licences and --version take no files");
+    if (options.json && options.command != Command::benchmark && options.command != Command::profile)
+      refuse("--json goes with images, --input, --benchmark and --profile");
     return;
   }
   if (!options.input.empty() && !options.images.empty()) refuse("--input and images exclude each other");
@@ -175,6 +186,9 @@ Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png 
   --info              print what this program is: net, target, sizes, preprocessing
   --self-test         run a fixed input and compare with the reference's values
   --benchmark SECONDS measure latency, throughput and memory on a fixed input; --json too
+  --profile [SECONDS] show what each kernel takes and reaches on a fixed input, next to this machine's measured
+                      peak and memory bandwidth (3 seconds); --json too
+  --html FILE         with --profile: write a page with plots, the time line, tables and the memory map
   --licences          print the licences of all that is in this program
   --version           print the version
   --help              print this

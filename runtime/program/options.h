@@ -13,7 +13,7 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Command { run, info, self_test, benchmark, licences, help, version };
+enum class Command { run, info, self_test, benchmark, profile, licences, help, version };
 
 struct Options {
   Command command = Command::run;
@@ -22,7 +22,9 @@ struct Options {
   int batch = 1;
   bool json = false;
   double benchmark_seconds = 0;
+  double profile_seconds = 3;
   std::string input, output, dump_input;  // .npy files, "" if not asked for
+  std::string html;                       // the page of --profile, "" if not asked for
   std::vector<std::string> images;        // files and directories
 };
 

@@ -26,6 +26,13 @@ TEST_CASE("values come out as written") {
   CHECK(json.at("a").at("b").is_array());
   CHECK_FALSE(json.find("c").has_value());
   CHECK(json.at("1 c").integer(-3, -3) == -3);
+  CHECK(json.at("1 c").is_number());
+  CHECK(items[2].is_text());
+  CHECK_FALSE(items[2].is_boolean());
+  std::string keys;
+  const JsonValue object = JsonValue::parse(R"({"z": {"y": 1}, "a": true, "m b": 3})", "f.json");
+  for (const auto& [key, value] : object.members()) keys += key + (value.is_boolean() ? "+" : "-");
+  CHECK(keys == "z-a+m b-");
 }
 
 TEST_CASE("every refusal names the file, the place and what is wanted") {
@@ -63,6 +70,10 @@ TEST_CASE("every refusal names the file, the place and what is wanted") {
   CHECK(says([](J j) { j.at("list").items(2, 2)[1].allow_keys({"k"}); }) ==
         "list[1][\"k k\"]: is an unknown key; known here: k");
   CHECK(says([](J j) { j.at("s").fail("is wrong"); }) == "s: is wrong");
+  CHECK(says([](J j) { j.at("t").fail_wanted("a colour"); }) == "t: must be a colour, got true");
+  CHECK(says([](J j) { j.at("n").members(); }) == "n: must be an object, got null");
+  CHECK(says([](J j) { j.at("list").items(2, 2)[1].members()[0].second.text(); }) ==
+        "list[1][\"k k\"]: must be a string, got 0");
 }
 
 TEST_CASE("texts that are no JSON, or worse, are refused") {
@@ -73,6 +84,10 @@ TEST_CASE("texts that are no JSON, or worse, are refused") {
   CHECK(problem(std::string(64, '[') + std::string(64, ']')) == "");
   CHECK(problem(std::string(65, '[') + std::string(65, ']')) == "f.json: is nested deeper than 64");
   CHECK(problem(std::string(1'000'000, '[')) == "f.json: is nested deeper than 64");
+  std::string keys = "{\"a\": {\"0\": 0";
+  for (int i = 1; i < 256; i++) keys += ", \"" + std::to_string(i) + "\": 0";
+  CHECK(problem(keys + "}}") == "");
+  CHECK(problem(keys + ", \"256\": 0}}") == "f.json: a: has more than 256 keys");
   CHECK(problem(std::string("{}\0{}", 5)) == "f.json: is not JSON: it holds a zero byte");
   CHECK(problem("") ==
         "f.json: is not JSON: parse error at line 1, column 1: syntax error while parsing value - unexpected end of "

@@ -65,13 +65,13 @@ TEST_CASE("every key is read") {
   CHECK(net.stem->channels == 8);
   CHECK(net.stem->conv.kernel == 5);
   CHECK(net.stem->conv.stride == 2);
-  CHECK(net.stem->conv.padding == 2);
+  CHECK(net.stem->conv.padding == Padding{all_sides(2)});
   REQUIRE(net.stem->max_pool);
   CHECK(net.stem->max_pool->kernel == 3);
   CHECK(net.stem->max_pool->stride == 2);
-  CHECK(net.stem->max_pool->padding == 1);
+  CHECK(net.stem->max_pool->padding == Padding{all_sides(1)});
   CHECK(net.block == BlockKind::bottleneck);
-  CHECK(net.shortcut == ShortcutKind::projection);
+  CHECK(net.shortcut.kind == ShortcutKind::projection);
   CHECK(net.groups == 2);
   CHECK(net.width_per_group == 32);
   REQUIRE(net.stages.size() == 2);
@@ -90,8 +90,17 @@ TEST_CASE("what is left out has its default") {
   CHECK_FALSE(net.preprocess);
   CHECK_FALSE(net.stem);
   CHECK_FALSE(net.head);
-  CHECK(net.shortcut == ShortcutKind::projection);
+  CHECK(net.stride_on == StrideOn::conv3x3);
+  CHECK(net.activation == Activation::post);
+  CHECK(net.padding == Padding{all_sides(1)});
+  CHECK(net.conv.epsilon == 1e-5);
+  CHECK_FALSE(net.conv.bias);
+  CHECK(net.shortcut.kind == ShortcutKind::projection);
+  CHECK(net.shortcut.average_pool == 0);
+  CHECK(net.shortcut.conv.epsilon == 1e-5);
+  CHECK_FALSE(net.shortcut.conv.bias);
   CHECK(net.names == TensorNames::torchvision);
+  CHECK(net.renames.empty());
 
   const std::string one_channel = replaced(small, R"("channels": 4,)", R"("channels": 1,)");
   const Topology gray = read(replaced(one_channel, R"("block")", R"("preprocess": {}, "block")"));
@@ -144,11 +153,8 @@ TEST_CASE("bad topologies are refused with the place and the fix") {
       {R"("my-net_1")", "5", "name: must be a string, got 5"},
       {R"("name": "my-net_1",)", "", "name: is required, but missing"},
       {R"("name")", R"("nam")",
-       "nam: is an unknown key; known here: name, input, preprocess, stem, block, shortcut, groups, width_per_group, "
-       "stages, head, weights"},
-      {R"("block")", R"("stride_on": "1x1", "block")",
-       "stride_on: is an unknown key; known here: name, input, preprocess, stem, block, shortcut, groups, "
-       "width_per_group, stages, head, weights"},
+       "nam: is an unknown key; known here: name, input, preprocess, stem, block, stride_on, activation, padding, "
+       "batch_norm, conv_bias, shortcut, groups, width_per_group, stages, head, weights"},
       {R"("height": 20)", R"("height": 8193)", "input.height: must be at most 8192, got 8193"},
       {R"("width": 30 })", R"("width": 30, "depth": 1 })",
        "input.depth: is an unknown key; known here: channels, height, width"},

@@ -47,6 +47,9 @@ std::vector<TensorToWrite> small_tensors() {
   };
 }
 
+const WeightLoading with_head{false, "fc.", {}, true}, without_head{false, "fc.", {}, false},
+    ignoring_extra{true, "fc.", {}, true};
+
 const std::vector<float>& values_of(const Graph& graph, const std::string& name) {
   for (const Node& node : graph.nodes)
     if (node.name == name) return *std::get<Weight>(node.op).values;
@@ -54,7 +57,7 @@ const std::vector<float>& values_of(const Graph& graph, const std::string& name)
   throw Error(name);
 }
 
-std::string problem(const std::vector<TensorToWrite>& tensors, WeightLoading how = {false, "fc.", true}) {
+std::string problem(const std::vector<TensorToWrite>& tensors, const WeightLoading& how = with_head) {
   const TemporaryFolder folder;
   const std::string path = folder.write("w.safetensors", safetensors_bytes(tensors));
   return message_about(path, [&] {
@@ -88,7 +91,7 @@ TEST_CASE("a file's tensors come into the graph's layout") {
   const TemporaryFolder folder;
   Graph graph = small_graph();
   load_weights(graph, parse_weight_source(folder.write("w.safetensors", safetensors_bytes(small_tensors()))),
-               {false, "fc.", true});
+               with_head);
   const std::vector<float>& conv = values_of(graph, "conv.weight");
   REQUIRE(conv.size() == 24);
   for (size_t o = 0; o < 2; o++)
@@ -138,17 +141,99 @@ TEST_CASE("left-over tensors are an error, a warning, or those of a dropped head
   CHECK(problem(more) == unused + fix);
   more.push_back({"a", "I8", "[1]", "x"});
   CHECK(problem(more) == "the topology does not use 6 of the tensors: \"a\", \"c\", \"d\", \"e\", \"f\", …" + fix);
-  CHECK(problem(more, {true, "fc.", true}) == "");
+  CHECK(problem(more, ignoring_extra) == "");
 
   Graph graph = small_graph();
   graph.nodes.resize(graph.nodes.size() - 3);
   graph.outputs = {static_cast<Value>(graph.nodes.size()) - 1};
   const TemporaryFolder folder;
   const std::string path = folder.write("w.safetensors", safetensors_bytes(small_tensors()));
-  CHECK(message_about(path, [&] {
-          load_weights(graph, parse_weight_source(path), {false, "fc.", true});
-        }) == "the topology does not use 2 of the tensors: \"fc.bias\", \"fc.weight\"" + fix);
-  CHECK(message_about(path, [&] { load_weights(graph, parse_weight_source(path), {false, "fc.", false}); }) == "");
+  CHECK(message_about(path, [&] { load_weights(graph, parse_weight_source(path), with_head); }) ==
+        "the topology does not use 2 of the tensors: \"fc.bias\", \"fc.weight\"" + fix);
+  CHECK(message_about(path, [&] { load_weights(graph, parse_weight_source(path), without_head); }) == "");
+}
+
+TEST_CASE("tensors are found by the names that patterns give them") {
+  std::vector<TensorToWrite> renamed = small_tensors();
+  for (TensorToWrite& tensor : renamed) tensor.name = "module." + tensor.name;
+  renamed[6].name = "classifier.weight";
+  renamed[7].name = "classifier.bias";
+  WeightLoading how = with_head;
+  how.renames = {{"^module\\.", ""}, {"^classifier", "head"}, {"^head", "fc"}};
+  CHECK(problem(renamed, how) == "");
+  const TemporaryFolder folder;
+  Graph graph = small_graph();
+  load_weights(graph, parse_weight_source(folder.write("w.safetensors", safetensors_bytes(renamed))), how);
+  CHECK(values_of(graph, "fc.bias") == std::vector<float>{7, 8, 9});
+  CHECK(values_of(graph, "bn.running_mean") == std::vector<float>{1, 2});
+
+  // A dropped head is known by its new name, messages say the file's.
+  Graph body = small_graph();
+  body.nodes.resize(body.nodes.size() - 3);
+  body.outputs = {static_cast<Value>(body.nodes.size()) - 1};
+  WeightLoading dropped = how;
+  dropped.has_head = false;
+  const std::string path = folder.write("w.safetensors", safetensors_bytes(renamed));
+  CHECK(message_about(path, [&] { load_weights(body, parse_weight_source(path), dropped); }) == "");
+  const std::string belongs = "; check that the file belongs to the topology";
+  CHECK(message_about(path, [&] { load_weights(body, parse_weight_source(path), how); }) ==
+        R"(the topology does not use 2 of the tensors: "classifier.bias" as "fc.bias", "classifier.weight" as )"
+        R"("fc.weight")" +
+            belongs + ", or pass --ignore-extra");
+  renamed[1].shape = "[1,2]";
+  CHECK(problem(renamed, how) == R"(tensor "module.bn.weight": has shape [1,2], but the topology needs [2])" + belongs);
+  renamed[1].shape = "[2]";
+  renamed[6] = {"classifier.weight", "F32", "[5,2]", bytes_of(count_up(10))};
+  CHECK(
+      problem(renamed, how) ==
+      R"(tensor "classifier.weight": has shape [5,2], but the topology needs [3,2]; give --classes 5 or another file)");
+  renamed[6].name = "clasifier.weight";
+  CHECK(problem(renamed, how) ==
+        R"(tensor "fc.weight": is missing; the topology needs it as [3,2]; the file has 1 that the topology does not )"
+        R"(use ("clasifier.weight"): check that they belong together, and weights.names)");
+}
+
+TEST_CASE("patterns that give no good names are refused") {
+  WeightLoading how = with_head;
+  how.renames = {{"^bn\\.", "conv."}};
+  CHECK(
+      problem(small_tensors(), how) ==
+      R"(tensor "bn.weight": becomes "conv.weight" by weights.names, as tensor "conv.weight" does; make its patterns )"
+      "tell them apart");
+  // Counters count for nothing, here too.
+  std::vector<TensorToWrite> counters = small_tensors();
+  counters.push_back({"fc.num_batches_tracked", "I64", "[]", bytes_of<int64_t>({9})});
+  how.renames = {{".*tracked", "x"}};
+  CHECK(problem(counters, how) == "");
+
+  const std::string too_long = "a name of more than 512 characters cannot go through weights.names";
+  how.renames = {{"x", "y"}};
+  const std::string name(513, 'a');
+  CHECK(problem(with({name, "I8", "[1]", "x"}), how) == "tensor \"" + name.substr(0, 120) + "…\": " + too_long);
+  how.renames = {{"(.*)weight", "$1$1$1$1$1$1$1$1weight"}};
+  for (int i = 0; i < 4; i++) how.renames.push_back(how.renames[0]);
+  CHECK(problem(small_tensors(), how) == R"(tensor "conv.weight": )" + too_long);
+
+  // 500 characters by 32 patterns of 200 instructions, for each of 200 names
+  std::string slow;
+  for (int i = 0; i < 100; i++) slow += "a?";
+  how.renames.assign(32, RenameRule(slow + "b", ""));
+  std::vector<TensorToWrite> many = small_tensors();
+  for (int i = 0; i < 200; i++) many.push_back({std::string(500, 'a') + std::to_string(i), "I8", "[1]", "x"});
+  CHECK(problem(many, how) ==
+        "tensor \"" + std::string(120, 'a') + "…\": the patterns of weights.names take too long; make them simpler");
+}
+
+TEST_CASE("a dense layer may have been saved as a convolution of one pixel") {
+  CHECK(problem(with({"fc.weight", "F32", "[3,2,1,1]", bytes_of(count_up(6))})) == "");
+  CHECK(problem(with({"fc.weight", "F32", "[5,2,1,1]", bytes_of(count_up(10))})) ==
+        R"(tensor "fc.weight": has shape [5,2,1,1], but the topology needs [3,2]; give --classes 5 or another file)");
+  CHECK(problem(with({"fc.weight", "F32", "[3,2,1]", bytes_of(count_up(6))})) ==
+        R"(tensor "fc.weight": has shape [3,2,1], but the topology needs [3,2]; check that the file belongs to the )"
+        "topology");
+  CHECK(
+      problem(with({"bn.bias", "F32", "[2,1,1]", bytes_of(count_up(2))})) ==
+      R"(tensor "bn.bias": has shape [2,1,1], but the topology needs [2]; check that the file belongs to the topology)");
 }
 
 TEST_CASE("values that no trained net has are refused") {

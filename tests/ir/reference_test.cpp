@@ -76,17 +76,36 @@ Array convolve(const Conv2d& conv, Array x, Array w, const std::vector<float>* b
   return result;
 }
 
-Array pool(const MaxPool& op, Array x) {
-  const Hw in{x.dims[1], x.dims[2]};
+template <class Pool>
+Hw pool_windows(const Pool& op, const Array& x) {
   const Sides& p = op.padding;
-  const Hw out{windows(in.h + p.top + p.bottom, op.kernel.h, op.stride.h, 1),
-               windows(in.w + p.left + p.right, op.kernel.w, op.stride.w, 1)};
+  return {windows(x.dims[1] + p.top + p.bottom, op.kernel.h, op.stride.h, 1),
+          windows(x.dims[2] + p.left + p.right, op.kernel.w, op.stride.w, 1)};
+}
+
+Array pool(const MaxPool& op, Array x) {
+  const Hw in{x.dims[1], x.dims[2]}, out = pool_windows(op, x);
+  const Sides& p = op.padding;
   Array result({x.dims[0], out.h, out.w, x.dims[3]}, -1e30);
   for (int n = 0; n < x.dims[0]; n++)
     for (int c = 0; c < x.dims[3]; c++)
       scatter(in, out, op.kernel, op.stride, {1, 1}, p, [&](int oy, int ox, int iy, int ix, int, int) {
         result.at(n, oy, ox, c) = std::max(result.at(n, oy, ox, c), x.at(n, iy, ix, c));
       });
+  return result;
+}
+
+// The sum of what a window reads over the number of its taps that read something.
+Array pool(const AveragePool& op, Array x) {
+  const Hw in{x.dims[1], x.dims[2]}, out = pool_windows(op, x);
+  Array result({x.dims[0], out.h, out.w, x.dims[3]}), taps = result;
+  for (int n = 0; n < x.dims[0]; n++)
+    for (int c = 0; c < x.dims[3]; c++)
+      scatter(in, out, op.kernel, op.stride, {1, 1}, op.padding, [&](int oy, int ox, int iy, int ix, int, int) {
+        result.at(n, oy, ox, c) += x.at(n, iy, ix, c);
+        taps.at(n, oy, ox, c) += 1;
+      });
+  for (size_t i = 0; i < result.values.size(); i++) result.values[i] /= taps.values[i];
   return result;
 }
 
@@ -149,6 +168,20 @@ TEST_CASE("reference: max pools agree with the definition") {
     for (float& v : negative.values) v = -1 - std::abs(v);
     check_near(evaluate_op(op, {&negative}), pool(op, Array(negative)), 0);
   }
+}
+
+TEST_CASE("reference: average pools agree with the definition") {
+  const std::vector<AveragePool> pools = {{{2, 2}, {2, 2}, {0, 0, 1, 1}}, {{2, 2}, {2, 2}, {}},
+                                          {{1, 1}, {3, 2}, {}},           {{4, 2}, {1, 3}, {3, 0, 2, 1}},
+                                          {{9, 7}, {1, 1}, {}},           {{3, 3}, {5, 4}, all_sides(2)}};
+  for (const AveragePool& op : pools) {
+    const Tensor x = random_tensor({2, 9, 7, 3}, 5);
+    check_near(evaluate_op(op, {&x}), pool(op, Array(x)), 1e-6);
+  }
+  // By hand: padding counts for nothing, whatever part of a window it takes.
+  const Tensor x = ints({1, 3, 3, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(evaluate_op(AveragePool{{2, 2}, {2, 2}, {0, 0, 1, 1}}, {&x}) == ints({1, 2, 2, 1}, {3, 4.5, 7.5, 9}));
+  CHECK(evaluate_op(AveragePool{{2, 2}, {2, 2}, {1, 1, 0, 0}}, {&x}) == ints({1, 2, 2, 1}, {1, 2.5, 5.5, 7}));
 }
 
 TEST_CASE("reference: the steps of an epilogue act in their order") {

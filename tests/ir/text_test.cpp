@@ -31,6 +31,7 @@ const std::string ops = R"x(graph ops {
   %pool = max_pool(%conv) kernel=3 stride=2 padding=1 : f32[n,4,4,2]
   %sum = add(%pool, %conv) subsample=2 : f32[n,4,4,2]
   %stem = conv2d(%x, %w, %0) | relu | max_pool kernel=[2,1] stride=[2,1] padding=[1,0,0,0] : f32[n,4,8,2]
+  %mean = average_pool(%wide) kernel=[2,3] stride=2 padding=[0,1,1,1] : f32[n,2,2,4] border=1
   %average = global_average_pool(%sum) : f32[n,2]
   %fc = weight "fc" : f32[3,2]
   %logits = dense(%average, %fc) : f32[n,3]
@@ -169,6 +170,10 @@ TEST_CASE("text: an error names the line and the matter") {
       {head + "  %y = conv2d(%x, %w) | add(%x) stride=2 : f32[n,4,4,2]", "line 4: add has no attribute 'stride'"},
       {head + "  %y = max_pool(%x) kernel=9 : f32[n,4,4,2]",
        "line 4: node %y: max_pool: kernel 9 (dilation 1) does not fit height 4 padded by 0 and 0"},
+      {head + "  %y = average_pool(%x) kernel=2 padding=2 : f32[n,4,4,2]",
+       "line 4: node %y: average_pool: padding must be smaller than the kernel"},
+      {head + "  %y = conv2d(%x, %w) | average_pool : f32[n,4,4,2]",
+       "line 4: 'average_pool' cannot follow a convolution"},
       {head + "  %y = scale_shift(%x, %w, %w) relu=2 : f32[n,4,4,2]", "line 4: expected 0 or 1"},
       {head + "  %y = batch_norm(%x, %w, %w, %w, %w) epsilon=1e999 : f32[n,4,4,2]",
        "line 4: the number at '1e999 : f32[' is out of range"},

@@ -50,21 +50,42 @@ TEST_CASE("options: what needs no image") {
   CHECK(parse_options({"--licences"}).command == Command::licences);
   CHECK(parse_options({"--version"}).command == Command::version);
   CHECK(parse_options({"--json", "--benchmark", "2.5"}).benchmark_seconds == 2.5);
+  CHECK(parse_options({"--profile"}).command == Command::profile);
   CHECK(parse_options({"--info", "a.jpg", "--help"}).command == Command::help);
   CHECK(parse_options({"--input", "x.npy"}).input == "x.npy");
 }
 
+TEST_CASE("options: the seconds of --profile may be left out") {
+  CHECK(parse_options({"--profile"}).profile_seconds == 3);
+  CHECK(parse_options({"--profile", "0.5"}).profile_seconds == 0.5);
+  CHECK(parse_options({"--profile=7", "--json"}).profile_seconds == 7);
+  const Options options = parse_options({"--profile", "--html", "x.html", "--threads", "1"});
+  CHECK(options.profile_seconds == 3);
+  CHECK(options.html == "x.html");
+  CHECK(options.threads == 1);
+  for (const char* text : {"0", ".", "1.2.3"}) {
+    CHECK(problem({"--profile", text}) ==
+          "--profile takes a number of seconds above 0, not \"" + std::string(text) + "\"");
+  }
+  CHECK(problem({"--profile="}) == "--profile takes a number of seconds above 0, not \"\"");
+}
+
 TEST_CASE("options: wrong usage is named") {
   CHECK(problem({}) == "no images; --help lists what can be done without");
-  CHECK(problem({"--profile", "a.jpg"}) == "unknown option --profile");
   CHECK(problem({"--in", "x.npy"}) == "unknown option --in");
   CHECK(problem({"-j"}) == "unknown option -j");
   CHECK(problem({"a.jpg", "--top"}) == "--top needs a value: --top K");
   CHECK(problem({"--json=yes", "a.jpg"}) == "--json takes no value");
   CHECK(problem({"--output=", "a.jpg"}) == "--output needs the name of a file");
-  CHECK(problem({"--info", "a.jpg"}) == "--info, --self-test, --benchmark, --licences and --version take no files");
+  CHECK(problem({"--info", "a.jpg"}) ==
+        "--info, --self-test, --benchmark, --profile, --licences and --version take no files");
+  CHECK(problem({"--profile", "a.jpg"}) ==
+        "--info, --self-test, --benchmark, --profile, --licences and --version take no files");
+  CHECK(problem({"--html", "x.html", "a.jpg"}) == "--html goes with --profile");
+  CHECK(problem({"--benchmark", "1", "--html", "x.html"}) == "--html goes with --profile");
+  CHECK(problem({"--profile", "--html="}) == "--html needs the name of a file");
   CHECK(problem({"--info", "--self-test"}) == "--self-test goes with no other task");
-  CHECK(problem({"--info", "--json"}) == "--json goes with images, --input and --benchmark");
+  CHECK(problem({"--info", "--json"}) == "--json goes with images, --input, --benchmark and --profile");
   CHECK(problem({"--input", "x.npy", "a.jpg"}) == "--input and images exclude each other");
   CHECK(problem({"--input", "x.npy", "--dump-input", "z.npy"}) == "--dump-input goes with images, not with --input");
   CHECK(problem({"a.jpg", "--output", "z.npy", "--dump-input", "z.npy"}) ==

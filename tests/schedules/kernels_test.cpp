@@ -99,6 +99,19 @@ TEST_CASE("direct convolution equals the reference on odd shapes") {
     for (const ConvCase& c : cases) check_all_candidates(conv_key(c), target, std::string(target) == "host" ? 4 : 1);
 }
 
+TEST_CASE("direct convolution in several passes equals the reference") {
+  const Machine machine = machine_for("host", 2);
+  const KernelKey key =
+      conv_key({7, 6, 24, 40, {3, 3}, {{2, 1}, {1, 1}, all_sides(1), 1, add_relu}, all_sides(1), all_sides(1)});
+  const std::vector<Tensor> operands = integer_operands(key, 2, 3);
+  for (int passes : {1, 3, 6, 12}) {
+    const Choice choice{"conv2d_direct",
+                        {{"oc_vectors", 2}, {"pixels", 5}, {"unroll", 1}, {"pixel_tasks", 0}, {"passes", passes}}};
+    INFO("passes " << passes);
+    CHECK(run_kernel(key, choice, machine, operands) == reference_result(key, operands));
+  }
+}
+
 TEST_CASE("convolution with max pool equals the reference") {
   const MaxPool pool{{3, 3}, {2, 2}, all_sides(1)};
   std::vector<ConvCase> cases;
@@ -138,6 +151,10 @@ TEST_CASE("the other kernels equal the reference") {
     keys.push_back({ScaleShift{false}, {bordered, w, w}, image});
     keys.push_back({MaxPool{{3, 3}, {2, 2}, all_sides(1)}, {bordered}, image_type(4, 3, channels)});
     keys.push_back({MaxPool{{2, 2}, {2, 2}, {0, 0, 1, 1}}, {image}, with_border(image_type(4, 3, channels), 1)});
+    keys.push_back({AveragePool{{2, 2}, {2, 2}, {}}, {bordered}, image_type(3, 3, channels)});
+    keys.push_back({AveragePool{{2, 2}, {2, 2}, {0, 0, 1, 0}}, {image}, with_border(image_type(4, 3, channels), 1)});
+    keys.push_back({AveragePool{{3, 3}, {2, 2}, all_sides(1)}, {bordered}, image_type(4, 3, channels)});
+    keys.push_back({AveragePool{{3, 5}, {4, 1}, {2, 0, 0, 4}}, {bordered}, image_type(2, 6, channels)});
     keys.push_back({GlobalAveragePool{}, {with_border(image_type(2, 4, channels), 1)}, vector_type(channels)});
     keys.push_back({Input{}, {}, with_border(image, 3)});
     keys.push_back({Output{}, {bordered}, image});

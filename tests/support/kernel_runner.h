@@ -10,7 +10,8 @@ namespace resnetc {
 
 // operands: in the key's order, images NHWC without border (their borders are made here, of zeros). For an Input
 // kernel: the one N x C x H x W tensor. Returns the result without its border. Throws if the kernel wrote outside.
-Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& machine, const std::vector<Tensor>& operands);
+Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& machine,
+                  const std::vector<Tensor>& operands);
 
 // The reference evaluator's answer to the same.
 Tensor reference_result(const KernelKey& key, const std::vector<Tensor>& operands);

@@ -173,6 +173,15 @@ class Generator {
     return add("pool", MaxPool{kernel, {between(1, 2), between(1, 2)}, padding}, {x}, range(x));
   }
 
+  // Of windows that hold 1, 2 or 4 pixels, so that the mean is exact.
+  std::optional<Value> average_pool(Value x) {
+    const Hw kernel{between(1, 2), between(1, 2)};
+    const Sides padding{between(0, kernel.h - 1), between(0, kernel.w - 1), between(0, kernel.h - 1),
+                        between(0, kernel.w - 1)};
+    return add("mean", AveragePool{kernel, {between(1, 2), between(1, 2)}, padding}, {x},
+               {4 * range(x).largest, range(x).fraction_bits + 2});
+  }
+
   // The sum of two images of one shape, in either order; of an image and itself if there is no other.
   std::optional<Value> plain_add(Value x) {
     std::vector<Value> same;
@@ -209,7 +218,7 @@ class Generator {
 
   void step() {
     const Value x = any_image();
-    switch (between(0, 11)) {
+    switch (between(0, 12)) {
       case 0:
       case 1:
       case 2:
@@ -226,6 +235,8 @@ class Generator {
         return advance(scale_shift(x));
       case 9:
         return advance(plain_add(x));
+      case 10:
+        return advance(average_pool(x));
       default:
         return advance(block(x));
     }

@@ -53,8 +53,9 @@ def includes(root, path):
 
 
 def resolve(root, path, name):
-    """The file that a quoted include means, beside the includer or below the root; relative to root. None: no file."""
-    for base in (root / path.parent, root):
+    """The file that a quoted include means, beside the includer or below the root; relative to root. None: no file.
+    What resnetc emits is compiled with the headers of runtime/ on the include path."""
+    for base in (root / path.parent, root, *([root / "runtime"] if path.parts[0] == "generated" else [])):
         for candidate in (base / name, base / f"{name}.in"):  # .in: a header that CMake makes
             if candidate.is_file():
                 found = candidate.resolve()
@@ -109,10 +110,12 @@ def self_check():
         "runtime/model.h": "#include <sys/mman.h>\n#include <HalideRuntime.h>\n",
         "runtime/bad.c": '#include "model.h"\n#include "../ir/graph.h"\n#include <Halide.h>\n',
         "generated/golden/net.h": '#include "runtime/model.h"\n',
+        "generated/golden/net.c": '#include "net.h"\n#include "model.h"\n#include "pass.h"\n',
     }
     expected = [
         'compiler/emit.cpp:12: "doctest/doctest.h" is neither beside the file nor below the root; libraries take <...>',
         'compiler/emit.cpp:13: write #include "ir/graph.h", with quotes',
+        'generated/golden/net.c:3: "pass.h" is neither beside the file nor below the root; libraries take <...>',
         "ir/bad.cpp:2: ir/ may not include <Halide.h>",
         'ir/bad.cpp:3: ir/ may not include "compiler/pass.h", only ir',
         "ir/bad.cpp:4: ir/ may not include <sys/mman.h>",

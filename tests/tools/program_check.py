@@ -139,7 +139,7 @@ def check_bad_inputs(folder):
 
 
 def check_usage():
-    wrong = ["", "--profile", "--top", "--top=x", "--threads=0", "--batch=-1", "--info a.jpg", "--input x.npy a.jpg"]
+    wrong = ["", "--profile=x", "--top", "--top=x", "--threads=0", "--batch=-1", "--info a.jpg", "--input x.npy a.jpg"]
     for arguments in wrong:
         out, err = run(*arguments.split(), status=2)
         assert out == "" and err != "", arguments

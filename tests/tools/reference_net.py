@@ -5,7 +5,7 @@ compared with. Independent of the compiler: the topologies are written down here
     reference_net.py --net resnet50 --out DIR --batch 8 --seed 1 [--size 160x224] [--classes 10] [--dtype f16] [--json]
 
 leaves in DIR:
-    NAME.safetensors   torchvision's tensor names (akamaster's for cifar10_*)
+    NAME.safetensors   torchvision's tensor names (akamaster's for cifar10_resnet*, timm's for resnetv2_*)
     NAME.onnx          opset 17, symbolic batch, float32; batch norms stay nodes of their own, so that folding is tested
     input.npy          N x C x H x W float32, random normal
     logits.npy         N x classes float32, from one ONNX Runtime run of all N, its graph optimisations off
@@ -29,9 +29,6 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from safetensors_file import read_safetensors, write_safetensors
 
-EPSILON = 1e-5
-
-
 @dataclass(frozen=True)
 class Net:
     name: str
@@ -40,9 +37,20 @@ class Net:
     channels: tuple  # of each stage's 3x3 convolutions, before groups and width
     size: tuple  # height, width of the input
     classes: int
-    imagenet: bool = True  # 7x7 stem and max pool, projections, "fc"; else akamaster's CIFAR form
+    stem: str = "7x7"  # and a max pool; "deep": three 3x3 convolutions and a max pool; "3x3": neither stride nor pool
+    shortcut: str = "projection"  # "pooled": behind an average pool (ResNet-D); "zero_pad": akamaster's
+    names: str = "torchvision"  # or "akamaster", "timm_v2"
     groups: int = 1
     width_per_group: int = 64
+    stride_on_1x1: bool = False  # v1, not v1.5
+    pre: bool = False  # v2: batch norm and ReLU before each convolution
+    stem_activation: bool = True  # batch norm and ReLU after the stem's convolution; may be False with `pre` only
+    same: bool = False  # TensorFlow's padding
+    norm: bool = True  # batch norms
+    shortcut_norm: bool = True
+    bias: bool = False  # convolutions have one
+    epsilon: float = 1e-5
+    stride: int = 2  # of the stages after the first
 
 
 def find_net(name):
@@ -57,37 +65,76 @@ def find_net(name):
         "resnet152": imagenet("bottleneck", (3, 8, 36, 3)),
         "resnext50_32x4d": imagenet("bottleneck", (3, 4, 6, 3), groups=32, width_per_group=4),
         "wide_resnet50_2": imagenet("bottleneck", (3, 4, 6, 3), width_per_group=128),
-    }
-    cifar = re.fullmatch(r"cifar10_resnet(\d+)", name)
-    if cifar and int(cifar[1]) >= 8 and int(cifar[1]) % 6 == 2:
-        return Net(name, "basic", ((int(cifar[1]) - 2) // 6,) * 3, (16, 32, 64), (32, 32), 10, imagenet=False)
+        "resnet50_v1": imagenet("bottleneck", (3, 4, 6, 3), stride_on_1x1=True),
+        "resnet50d": imagenet("bottleneck", (3, 4, 6, 3), stem="deep", shortcut="pooled"),
+        "preact_resnet18": imagenet("basic", (2, 2, 2, 2), pre=True, shortcut_norm=False),
+        "resnetv2_50": imagenet("bottleneck", (3, 4, 6, 3), pre=True, shortcut_norm=False, stem_activation=False,
+                                names="timm_v2"),
+        # Nets that nobody trained, for what those above leave out.
+        "odd_same": Net(name, "bottleneck", (1, 2, 1), (16, 32, 24), (45, 38), 10, same=True, stride_on_1x1=True,
+                        groups=2, width_per_group=32, norm=False, shortcut_norm=False, bias=True, stride=3),
+        "odd_pooled": Net(name, "basic", (2, 1, 2), (16, 24, 40), (51, 47), 10, stem="deep", shortcut="pooled",
+                          pre=True, stem_activation=False, same=True, bias=True, epsilon=1e-3),
+        "odd_zero_pad": Net(name, "basic", (1, 2), (16, 20), (19, 26), 10, stem="3x3", shortcut="zero_pad", pre=True,
+                            stem_activation=False, same=True, names="akamaster", stride=3),
+    }  # fmt: skip
+    cifar = re.fullmatch(r"cifar10_(preact_)?resnet(\d+)", name)
+    if cifar and int(cifar[2]) >= 8 and int(cifar[2]) % 6 == 2:
+        more = dict(shortcut="zero_pad", names="akamaster")
+        if cifar[1]:
+            more = dict(pre=True, shortcut_norm=False, stem_activation=False)
+        return Net(name, "basic", ((int(cifar[2]) - 2) // 6,) * 3, (16, 32, 64), (32, 32), 10, stem="3x3", **more)
     if name not in known:
-        sys.exit(f"--net {name}: unknown; known are {', '.join(known)} and cifar10_resnetD with D = 6n+2")
+        sys.exit(f"--net {name}: unknown; known are {', '.join(known)} and cifar10_[preact_]resnetD with D = 6n+2")
     return known[name]
 
 
 def topology(net):
     """The net as a topology file says it."""
-    stem = {"channels": net.channels[0], "kernel": 3, "stride": 1, "padding": 1}
-    if net.imagenet:
-        stem = {"channels": 64, "kernel": 7, "stride": 2, "padding": 3}
-        stem["max_pool"] = {"kernel": 3, "stride": 2, "padding": 1}
-    stages = [{"blocks": n, "channels": c} for n, c in zip(net.depths, net.channels)]
-    for stage in stages[1:]:
-        stage["stride"] = 2
+    stem = {"channels": net.channels[0], "kernel": 7 if net.stem == "7x7" else 3, "stride": 1}
+    stem["padding"] = "same" if net.same else stem["kernel"] // 2
+    if net.stem != "3x3":
+        stem.update(stride=2, max_pool={"kernel": 3, "stride": 2, "padding": "same" if net.same else 1})
+    if net.stem == "deep":
+        stem["deep"] = [net.channels[0] // 2] * 2
+    if net.pre and net.stem_activation:
+        stem["activation"] = "post"
     text = {"name": net.name, "input": {"channels": 3, "height": net.size[0], "width": net.size[1]}, "stem": stem}
     text["block"] = net.block
-    if net.groups != 1:
-        text["groups"] = net.groups
-    if net.width_per_group != 64:
-        text["width_per_group"] = net.width_per_group
-    if not net.imagenet:
-        text["shortcut"] = "zero_pad"
-    text["stages"] = stages
+    options = {"stride_on": (net.stride_on_1x1, "1x1"), "activation": (net.pre, "pre"), "padding": (net.same, "same"),
+               "conv_bias": (net.bias, True), "groups": (net.groups != 1, net.groups),
+               "width_per_group": (net.width_per_group != 64, net.width_per_group)}  # fmt: skip
+    text.update({key: value for key, (is_set, value) in options.items() if is_set})
+    if not net.norm or net.epsilon != 1e-5:
+        text["batch_norm"] = {"epsilon": net.epsilon} if net.norm else False
+    text["shortcut"] = "zero_pad" if net.shortcut == "zero_pad" else {"kind": "projection"}
+    if net.shortcut == "pooled":
+        text["shortcut"]["average_pool"] = 2
+    if net.shortcut != "zero_pad":
+        text["shortcut"]["batch_norm"] = {"epsilon": net.epsilon} if net.shortcut_norm else False
+    text["stages"] = [{"blocks": n, "channels": c} for n, c in zip(net.depths, net.channels)]
+    for stage in text["stages"][1:]:
+        stage["stride"] = net.stride
     text["head"] = {"classes": net.classes}
-    if not net.imagenet:
+    if net.names == "akamaster":
         text["weights"] = {"names": "akamaster"}
     return text
+
+
+def name_in_file(name, names):
+    """What the file calls a tensor that torchvision calls by this name."""
+    if names == "akamaster":
+        return name.replace("fc.", "linear.").replace("downsample.", "shortcut.")
+    if names == "torchvision":
+        return name
+    block = re.fullmatch(r"layer(\d)\.(\d+)\.(.+)", name)
+    if block:
+        rest = block[3].replace("downsample.0", "downsample.conv").replace("bn", "norm")
+        return f"stages.{int(block[1]) - 1}.blocks.{block[2]}.{rest}"
+    for torchvision, timm in {"conv1.": "stem.conv.", "bn.": "norm.", "fc.": "head.fc."}.items():
+        if name.startswith(torchvision):
+            return timm + name[len(torchvision) :]
+    sys.exit(f"{name}: has no name in timm's v2 nets")
 
 
 def round_bf16(values):
@@ -108,9 +155,10 @@ class Weights:
     def draw(self, name, shape, make):
         """The float32 value of the stored tensor."""
         if self.given is not None:
-            if name not in self.given or self.given[name].shape != shape or self.given[name].dtype == np.uint16:
+            given = self.given.get(name, np.zeros(0))
+            if given.shape not in (shape, shape + (1, 1)) or given.dtype not in (np.float32, np.float16):
                 sys.exit(f"--weights: {name}: must be there, F32 or F16, of shape {list(shape)}")
-            values = self.given[name].astype(np.float32)
+            values = given.astype(np.float32).reshape(shape)
         else:
             values = make(np.random.default_rng([self.seed, zlib.crc32(name.encode())])).astype(np.float32)
         if self.dtype == "f16":
@@ -145,14 +193,22 @@ class Builder:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def conv(self, x, name, ic, oc, kernel, stride=1, padding=0, groups=1, input_variance=0.34):
+    def tensor(self, name, shape, make):
+        """A weight: drawn under its name in the file, a constant under torchvision's."""
+        return self.constant(name, self.weights.draw(name_in_file(name, self.net.names), shape, make))
+
+    def padding(self, sides):
+        return {"auto_pad": "SAME_UPPER"} if self.net.same else {"pads": [sides] * 4}
+
+    def conv(self, x, name, ic, oc, kernel, stride=1, groups=1, input_variance=0.34, gain=1.0):
         """0.34 is the variance of max(0, x) of a normal x."""
         shape = (oc, ic // groups, kernel, kernel)
-        deviation = 1 / np.sqrt(input_variance * shape[1] * kernel * kernel)
-        weight = self.weights.draw(name + ".weight", shape, lambda rng: deviation * centred(rng, shape))
-        weight = self.constant(name + ".weight", weight)
-        return self.node("Conv", [x, weight], name, kernel_shape=[kernel] * 2, strides=[stride] * 2,
-                         pads=[padding] * 4, group=groups)
+        deviation = gain / np.sqrt(input_variance * shape[1] * kernel * kernel)
+        inputs = [x, self.tensor(name + ".weight", shape, lambda rng: deviation * centred(rng, shape))]
+        if self.net.bias:
+            inputs.append(self.tensor(name + ".bias", (oc,), lambda rng: 0.2 * gain * rng.standard_normal(oc)))
+        return self.node("Conv", inputs, name, kernel_shape=[kernel] * 2, strides=[stride] * 2, group=groups,
+                         **self.padding(kernel // 2))  # fmt: skip
 
     def batch_norm(self, x, name, c, gain=1.0):
         parts = {
@@ -161,15 +217,17 @@ class Builder:
             "running_mean": lambda rng: 0.2 * rng.standard_normal(c),
             "running_var": lambda rng: rng.uniform(0.6, 1.6, c),
         }
-        inputs = [x]
-        for part, make in parts.items():
-            inputs.append(self.constant(f"{name}.{part}", self.weights.draw(f"{name}.{part}", (c,), make)))
-        if self.net.imagenet and self.weights.given is None:
-            self.weights.tensors[f"{name}.num_batches_tracked"] = np.array(0, np.int64)
-        return self.node("BatchNormalization", inputs, name, epsilon=EPSILON)
+        inputs = [x] + [self.tensor(f"{name}.{part}", (c,), make) for part, make in parts.items()]
+        if self.net.names != "akamaster" and self.weights.given is None:
+            counter = name_in_file(name + ".num_batches_tracked", self.net.names)
+            self.weights.tensors[counter] = np.array(0, np.int64)
+        return self.node("BatchNormalization", inputs, name, epsilon=self.net.epsilon)
 
     def relu(self, x):
         return self.node("Relu", [x], x + ".relu")
+
+    def activation(self, x, name, c):
+        return self.relu(self.batch_norm(x, name, c) if self.net.norm else x)
 
     def zero_pad_shortcut(self, x, name, ic, oc, stride):
         axes = {"starts": [0, 0], "ends": [2**31 - 1] * 2, "axes": [2, 3], "steps": [stride] * 2}
@@ -178,47 +236,90 @@ class Builder:
         sides = np.array([0, (oc - ic) // 2, 0, 0, 0, oc - ic - (oc - ic) // 2, 0, 0], np.int64)
         return self.node("Pad", [x, self.constant(name + ".sides", sides)], name + ".pad")
 
-    def block(self, x, name, ic, planes, stride, gain):
+    def pool(self, x, name, size, stride):
+        """A 2x2 average pool as PyTorch's ceil_mode has it: the last windows reach beyond the image."""
+        ends = [(-(-side // stride) - 1) * stride + 2 - side for side in size]
+        pads = [0, 0] + [max(end, 0) for end in ends]
+        return self.node("AveragePool", [x], name, kernel_shape=[2, 2], strides=[stride] * 2, pads=pads)
+
+    def projection(self, x, name, ic, oc, stride, size):
+        net, first = self.net, 0
+        if net.shortcut == "pooled":
+            if stride != 1:
+                x = self.pool(x, f"{name}.0", size, stride)
+            stride, first = 1, 1
+        x = self.conv(x, f"{name}.{first}", ic, oc, 1, stride)
+        return self.batch_norm(x, f"{name}.{first + 1}", oc) if net.shortcut_norm else x
+
+    def block(self, x, name, ic, planes, stride, gain, size, activated):
+        """size: of the image x. activated: a v2 net's stem has done the first batch norm and ReLU."""
         net = self.net
-        if net.block == "basic":
-            oc = planes
-            y = self.conv(x, name + ".conv1", ic, planes, 3, stride, 1)
-            y = self.relu(self.batch_norm(y, name + ".bn1", planes))
-            y = self.batch_norm(self.conv(y, name + ".conv2", planes, planes, 3, 1, 1), name + ".bn2", planes, gain)
-        else:
-            oc, width = 4 * planes, planes * net.width_per_group // 64 * net.groups
-            y = self.relu(self.batch_norm(self.conv(x, name + ".conv1", ic, width, 1), name + ".bn1", width))
-            y = self.conv(y, name + ".conv2", width, width, 3, stride, 1, net.groups)
-            y = self.relu(self.batch_norm(y, name + ".bn2", width))
-            y = self.batch_norm(self.conv(y, name + ".conv3", width, oc, 1), name + ".bn3", oc, gain)
+        width = planes * net.width_per_group // 64 * net.groups
+        convs = [(planes, 3, stride, 1), (planes, 3, 1, 1)]
+        if net.block == "bottleneck":
+            first, second = (stride, 1) if net.stride_on_1x1 else (1, stride)
+            convs = [(width, 1, first, 1), (width, 3, second, net.groups), (4 * planes, 1, 1, 1)]
+        y, c, oc, before = x, ic, convs[-1][0], x
+        for i, (channels, kernel, step, groups) in enumerate(convs):
+            last = i + 1 == len(convs)
+            if net.pre and not (i == 0 and activated):
+                y = self.activation(y, f"{name}.bn{i + 1}", c)
+            if net.pre and i == 0:
+                before = y
+            ends = last and (net.pre or not net.norm)
+            y = self.conv(y, f"{name}.conv{i + 1}", c, channels, kernel, step, groups, gain=gain if ends else 1.0)
+            c = channels
+            if not net.pre and net.norm:
+                y = self.batch_norm(y, f"{name}.bn{i + 1}", c, gain if last else 1.0)
+            if not net.pre and not last:
+                y = self.relu(y)
         if stride != 1 or ic != oc:
-            if net.imagenet:
-                x = self.conv(x, name + ".downsample.0", ic, oc, 1, stride)
-                x = self.batch_norm(x, name + ".downsample.1", oc)
+            shortcut = before if net.pre else x
+            if net.shortcut == "zero_pad":
+                x = self.zero_pad_shortcut(shortcut, name + ".shortcut", ic, oc, stride)
             else:
-                x = self.zero_pad_shortcut(x, name + ".shortcut", ic, oc, stride)
-        return self.relu(self.node("Add", [y, x], name + ".add")), oc
+                x = self.projection(shortcut, name + ".downsample", ic, oc, stride, size)
+        y = self.node("Add", [y, x], name + ".add")
+        return (y if net.pre else self.relu(y)), oc
+
+    def build_stem(self):
+        net, c = self.net, self.net.channels[0]
+        x, name, ic, variance, stride = "input", "conv1", 3, 1, 1 if net.stem == "3x3" else 2
+        if net.stem == "deep":
+            for i in (0, 3):
+                x = self.conv(x, f"conv1.{i}", ic, c // 2, 3, stride, input_variance=variance)
+                x = self.activation(x, f"conv1.{i + 1}", c // 2)
+                ic, variance, stride = c // 2, 0.34, 1
+            name = "conv1.6"
+        x = self.conv(x, name, ic, c, 7 if net.stem == "7x7" else 3, stride, input_variance=variance)
+        if net.stem_activation:
+            x = self.activation(x, "bn1", c)
+        if net.stem != "3x3":
+            x = self.node("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], **self.padding(1))
+        return x, c
 
     def build(self):
         net = self.net
-        c = net.channels[0]
-        x = self.conv("input", "conv1", 3, c, *((7, 2, 3) if net.imagenet else (3, 1, 1)), input_variance=1)
-        x = self.relu(self.batch_norm(x, "bn1", c))
-        if net.imagenet:
-            x = self.node("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+        x, c = self.build_stem()
+        size = net.size if net.stem == "3x3" else [-(-side // 4) for side in net.size]
         # Each residual branch adds 2 / blocks of the trunk's variance: a factor e^2 over the net, however deep.
         gain = np.sqrt(2 / sum(net.depths))
         for stage, (depth, planes) in enumerate(zip(net.depths, net.channels)):
             for i in range(depth):
-                stride = 2 if stage > 0 and i == 0 else 1
-                x, c = self.block(x, f"layer{stage + 1}.{i}", c, planes, stride, gain)
+                stride = net.stride if stage > 0 and i == 0 else 1
+                activated = net.stem_activation and stage == 0 and i == 0
+                x, c = self.block(x, f"layer{stage + 1}.{i}", c, planes, stride, gain, size, activated)
+                size = [-(-side // stride) for side in size]
+        if net.pre:
+            x = self.activation(x, "bn", c)
         x = self.node("Flatten", [self.node("GlobalAveragePool", [x], "avgpool")], "flatten", axis=1)
-        head = "fc" if net.imagenet else "linear"
         shape = (net.classes, c)
-        w = self.weights.draw(head + ".weight", shape, lambda r: centred(r, shape) * 4 / np.sqrt(c))
-        b = self.weights.draw(head + ".bias", (net.classes,), lambda r: r.standard_normal(net.classes) / 4)
-        inputs = [x, self.constant(head + ".weight", w), self.constant(head + ".bias", b)]
+        inputs = [x, self.tensor("fc.weight", shape, lambda r: centred(r, shape) * 4 / np.sqrt(c)),
+                  self.tensor("fc.bias", (net.classes,), lambda r: r.standard_normal(net.classes) / 4)]  # fmt: skip
         self.node("Gemm", inputs, "logits", transB=1)
+        if net.names == "timm_v2" and self.weights.given is None:
+            head = self.weights.tensors["head.fc.weight"]
+            self.weights.tensors["head.fc.weight"] = head.reshape(*head.shape, 1, 1)  # as timm has it: a convolution
         return self.model()
 
     def model(self):

@@ -1,0 +1,182 @@
+#include "profile_figures.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernel_label.h"
+
+namespace resnetc::program {
+
+namespace {
+
+double elements(const rn_tensor& tensor) {
+  return static_cast<double>(tensor.height) * tensor.width * tensor.channels;
+}
+
+double elements(const rn_weight& weight) {
+  double product = 1;
+  for (int d = 0; d < weight.dimensions; d++) product *= weight.extent[d];
+  return product;
+}
+
+void add(Work* sum, const Work& work) {
+  sum->flop += work.flop;
+  sum->weight_bytes += work.weight_bytes;
+  sum->activation_bytes += work.activation_bytes;
+}
+
+void finish(Figures* figures, double sum, const MachinePeak& machine) {
+  figures->share = sum > 0 ? figures->seconds / sum : 0;
+  if (figures->seconds <= 0 || figures->calls == 0) return;
+  figures->of_peak = figures->flops() / machine.flops;
+  figures->of_bandwidth = figures->work.bytes() / figures->seconds / machine.bytes;
+  Work call = figures->work;
+  for (double* part : {&call.flop, &call.weight_bytes, &call.activation_bytes}) *part /= figures->calls;
+  figures->bound = bound_by(figures->seconds / figures->calls, call, machine);
+}
+
+void sort_kernels(Profile* profile) {
+  std::vector<std::uint32_t> order(profile->kernels.size()), place(order.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return profile->kernels[a].figures.seconds > profile->kernels[b].figures.seconds;
+  });
+  std::vector<KernelProfile> sorted;
+  for (const std::uint32_t k : order) {
+    place[k] = static_cast<std::uint32_t>(sorted.size());
+    sorted.push_back(std::move(profile->kernels[k]));
+  }
+  profile->kernels = std::move(sorted);
+  for (StepProfile& step : profile->steps) step.kernel = place[step.kernel];
+}
+
+std::vector<TensorProfile> tensors_of(const rn_description& net, int batch) {
+  std::vector<TensorProfile> tensors(net.tensor_count);
+  for (std::uint32_t t = 0; t < net.tensor_count; t++) {
+    const rn_tensor& tensor = net.tensors[t];
+    const std::uint64_t rows = static_cast<std::uint64_t>(tensor.border_top + tensor.height + tensor.border_bottom);
+    const std::uint64_t columns = static_cast<std::uint64_t>(tensor.border_left + tensor.width + tensor.border_right);
+    const std::uint64_t images = static_cast<std::uint64_t>(batch);
+    tensors[t] = {
+        net.step_count,         0,
+        tensor.offset * images, rows * columns * static_cast<std::uint64_t>(tensor.channels) * sizeof(float) * images,
+        tensor.height,          tensor.width,
+        tensor.channels};
+  }
+  for (std::uint32_t s = 0; s < net.step_count; s++) {
+    for (std::uint32_t i = 0; i < net.steps[s].operand_count; i++) {
+      const rn_operand& operand = net.steps[s].operands[i];
+      if (operand.kind != rn_operand_tensor) continue;
+      TensorProfile& tensor = tensors[operand.index];
+      tensor.written_by = std::min(tensor.written_by, s);
+      tensor.last_read_by = std::max(tensor.last_read_by, s);
+    }
+  }
+  return tensors;
+}
+
+// The row whose sum is the median of all.
+std::size_t typical_row(const Samples& samples, std::size_t columns) {
+  std::vector<std::pair<float, std::size_t>> sums;
+  for (std::size_t r = 0; r < samples.rows(); r++) {
+    sums.emplace_back(std::accumulate(samples.row(r), samples.row(r) + columns, 0.0F), r);
+  }
+  const auto middle = sums.begin() + static_cast<std::ptrdiff_t>(sums.size() / 2);
+  std::nth_element(sums.begin(), middle, sums.end());
+  return middle->second;
+}
+
+std::vector<double> time_line_of(const Samples& samples, std::size_t steps) {
+  const float* row = samples.row(typical_row(samples, 2 * steps));
+  std::vector<double> times;
+  double time = 0;
+  for (std::size_t s = 0; s < steps; s++) {
+    times.push_back(time += row[steps + s]);
+    times.push_back(time += row[s]);
+  }
+  return times;
+}
+
+}  // namespace
+
+Work work_of(const rn_description& net, const rn_step& step, int batch) {
+  Work work;
+  work.flop = static_cast<double>(net.kernel_flops[step.kernel_index]) * batch;
+  for (std::uint32_t i = 0; i < step.operand_count; i++) {
+    const rn_operand& operand = step.operands[i];
+    double image = 0;
+    switch (operand.kind) {
+      case rn_operand_weight:
+        work.weight_bytes += elements(net.weights[operand.index]) * sizeof(float);
+        break;
+      case rn_operand_tensor:
+        image = elements(net.tensors[operand.index]);
+        break;
+      case rn_operand_input:
+        image = static_cast<double>(net.channels) * net.height * net.width;
+        break;
+      default:
+        image = static_cast<double>(net.output_channels) * net.output_height * net.output_width;
+        break;
+    }
+    work.activation_bytes += image * sizeof(float) * batch;
+  }
+  return work;
+}
+
+const char* bound_by(double seconds, const Work& work, const MachinePeak& machine) {
+  const double compute = work.flop / machine.flops, memory = work.bytes() / machine.bytes;
+  const double roof = std::max(compute, memory);
+  if (roof < seconds / 2 && machine.hand_over > (seconds - roof) / 2) return "hand-over";
+  if (roof < 0.4 * seconds) return "neither";
+  if (compute >= memory) return "compute";
+  // Bytes that come faster than the memory gives them were in a cache: then the memory's roof says nothing.
+  if (memory <= 1.05 * seconds) return "memory";
+  return compute >= 0.6 * seconds ? "compute" : "caches";
+}
+
+double Profile::flop() const {
+  double sum = 0;
+  for (const KernelProfile& kernel : kernels) sum += kernel.figures.work.flop;
+  return sum;
+}
+
+Profile profile_of(const rn_description& net, int threads, int batch, const Samples& steps, const Samples& whole,
+                   const MachinePeak& machine) {
+  Profile profile{&net, threads, batch, whole.added(), machine, quantile(whole.values({0}), 0.5), 0, 0, 0, {},
+                  {},   {},      {}};
+  std::vector<std::vector<std::size_t>> steps_of_kernel(net.kernel_count);
+  for (std::uint32_t k = 0; k < net.kernel_count; k++) {
+    const char* key = net.kernel_keys[k];
+    profile.kernels.push_back({key, net.kernel_choices[k], kernel_kind(key), kernel_label(key), {}});
+  }
+  for (std::uint32_t s = 0; s < net.step_count; s++) {
+    const rn_step& step = net.steps[s];
+    StepProfile result{net.step_names[s], step.kernel_index, 0, {}};
+    result.border_seconds = quantile(steps.values({net.step_count + s}), 0.5);
+    result.figures.calls = 1;
+    result.figures.seconds = result.figures.median_seconds = quantile(steps.values({s}), 0.5);
+    result.figures.work = work_of(net, step, batch);
+    Figures& kernel = profile.kernels[step.kernel_index].figures;
+    kernel.calls++;
+    kernel.seconds += result.figures.seconds;
+    add(&kernel.work, result.figures.work);
+    steps_of_kernel[step.kernel_index].push_back(s);
+    profile.kernel_seconds += result.figures.seconds;
+    profile.border_seconds += result.border_seconds;
+    profile.steps.push_back(result);
+  }
+  for (StepProfile& step : profile.steps) finish(&step.figures, profile.sum(), machine);
+  for (std::uint32_t k = 0; k < net.kernel_count; k++) {
+    Figures& kernel = profile.kernels[k].figures;
+    if (kernel.calls > 0) kernel.median_seconds = quantile(steps.values(steps_of_kernel[k]), 0.5);
+    finish(&kernel, profile.sum(), machine);
+  }
+  sort_kernels(&profile);
+  profile.tensors = tensors_of(net, batch);
+  profile.time_line = time_line_of(steps, net.step_count);
+  if (!profile.time_line.empty()) profile.clocked_seconds = profile.time_line.back();
+  return profile;
+}
+
+}  // namespace resnetc::program

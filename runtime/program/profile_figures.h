@@ -1,0 +1,84 @@
+// The maths of --profile: from the times of many runs to what each step and each kernel reaches and what bounds it.
+#ifndef RESNETC_RUNTIME_PROGRAM_PROFILE_FIGURES_H
+#define RESNETC_RUNTIME_PROGRAM_PROFILE_FIGURES_H
+
+#include <string>
+#include <vector>
+
+#include "../description.h"
+#include "machine_peak.h"
+#include "samples.h"
+
+namespace resnetc::program {
+
+// What one call of a step computes and moves, for a whole batch. Two operations for each multiply-accumulate; every
+// weight and activation is read or written once, without borders.
+struct Work {
+  double flop = 0, weight_bytes = 0, activation_bytes = 0;
+  double bytes() const { return weight_bytes + activation_bytes; }
+};
+
+Work work_of(const rn_description& net, const rn_step& step, int batch);
+
+// What a step, or all calls of a kernel in one inference, reach.
+struct Figures {
+  int calls = 0;
+  double seconds = 0;         // of all calls: the sum of the medians of the steps
+  double median_seconds = 0;  // of one call
+  double share = 0;           // of the sum of all steps and borders, 0 to 1
+  Work work;                  // of all calls
+  double of_peak = 0;         // of the machine's operations a second; 1 is all
+  double of_bandwidth = 0;    // of the machine's memory bandwidth; above 1 where the bytes come from caches
+  const char* bound = "";     // bound_by
+  double flops() const { return seconds > 0 ? work.flop / seconds : 0; }
+  double intensity() const { return work.bytes() > 0 ? work.flop / work.bytes() : 0; }  // operations a byte
+};
+
+// What one call of `seconds` waits for: "compute" or "memory", the nearer of the two roofs; "caches" where it moves
+// bytes faster than the memory could, far from the peak; "hand-over" where most of the time beyond the roofs is that of
+// a parallel loop without work; "neither" below 40 % of both roofs.
+const char* bound_by(double seconds, const Work& work, const MachinePeak& machine);
+
+struct StepProfile {
+  const char* name;
+  std::uint32_t kernel;       // into kernels
+  double border_seconds = 0;  // zeroing the border of its result; not in figures
+  Figures figures;
+};
+
+struct KernelProfile {
+  const char *key, *choice;
+  std::string kind, label;
+  Figures figures;
+};
+
+// A tensor in the arena, for a whole batch.
+struct TensorProfile {
+  std::uint32_t written_by, last_read_by;  // steps
+  std::uint64_t offset = 0, bytes = 0;
+  int height = 0, width = 0, channels = 0;
+};
+
+struct Profile {
+  const rn_description* net;
+  int threads, batch;
+  std::size_t runs;
+  MachinePeak machine;
+  double seconds = 0;          // of an inference without clocks between its steps; the median
+  double clocked_seconds = 0;  // with them
+  double kernel_seconds = 0, border_seconds = 0;
+  std::vector<KernelProfile> kernels;  // the longest first
+  std::vector<StepProfile> steps;
+  std::vector<TensorProfile> tensors;
+  std::vector<double> time_line;  // start and end of each step in the inference whose time is the median, seconds
+  double sum() const { return kernel_seconds + border_seconds; }
+  double flop() const;
+};
+
+// steps: the sums of rn_profile, a row for each run; whole: the seconds of runs without it. At least one of each.
+Profile profile_of(const rn_description& net, int threads, int batch, const Samples& steps, const Samples& whole,
+                   const MachinePeak& machine);
+
+}  // namespace resnetc::program
+
+#endif

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""The installed tree, moved elsewhere, compiles a model with nothing but PATH set: install_test.py BUILD_FOLDER CMAKE"""
+
+import re
+import shutil
+import sys
+
+from support import check, environment, root, run, temporary_folder
+
+
+def main():
+    build, cmake = sys.argv[1:3]
+    with temporary_folder() as folder:
+        run(cmake, "--install", build, "--prefix", folder / "first")
+        (folder / "first").rename(folder / "tree")
+        tree = folder / "tree"
+        resnetc = tree / "bin" / "resnetc"
+        models = tree / "share" / "resnetc" / "models"
+        for path in ("LICENSE", "README.md", "LICENSE.Halide.txt"):
+            check((tree / "share" / "doc" / "resnetc" / path).is_file(), f"{path} is not installed")
+        paths = re.findall(r"R(?:UN)?PATH.*\[(.*)\]", run("readelf", "-d", resnetc).stdout)
+        check(paths == ["$ORIGIN/../lib/resnetc"], "run path:", paths)
+        libraries = run("ldd", resnetc, env=environment()).stdout
+        check(str(tree / "bin/../lib/resnetc/libHalide.so") in libraries, libraries)
+
+        bare = {"cwd": folder, "env": environment()}
+        print(run(resnetc, "version", **bare).stdout, end="")
+        digits = [models / "digits_resnet8.json", "-w", models / "digits_resnet8.safetensors"]
+        run(resnetc, "compile", *digits, "--emit", "exe,static,shared,header,ir,driver", **bare)
+        out = folder / "generated" / "digits_resnet8"
+        print(run(out / "digits_resnet8", "--self-test", **bare).stdout, end="")
+        answer = run(out / "digits_resnet8", models / "demo" / "digits" / "7_0560.png", "--top", 1, **bare).stdout
+        check(re.search(r" 7$", answer, re.MULTILINE), answer)
+
+        # The driver that is emitted compiles against the installed headers.
+        headers = ["-I", tree / "lib" / "resnetc" / "include"]
+        run("cc", "-std=c11", "-Wall", "-Wextra", *headers, "-c", out / "digits_resnet8.c", "-o", folder / "driver.o")
+        names = sorted(path.name for path in folder.iterdir())
+        check(names == ["driver.o", "generated", "tree"], "files elsewhere:", names)
+        # A link to the program finds its tree.
+        (folder / "link").symlink_to(resnetc)
+        shutil.rmtree(folder / "generated")
+        run(folder / "link", "compile", *digits, "--emit", "exe", **bare)
+    check((root / "models").is_dir(), "the source tree is gone")
+
+
+main()

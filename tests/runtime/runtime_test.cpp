@@ -1,0 +1,65 @@
+#include "runtime/runtime.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+template <int milliseconds>
+int wait(void**) {
+  const Clock::time_point start = Clock::now();
+  while (Clock::now() - start < std::chrono::milliseconds(milliseconds)) {
+  }
+  return 0;
+}
+
+const rn_tensor tensor = {0, 64, 64, 4, 1, 1, 1, 1, 0, 1};
+const rn_step steps[] = {{wait<2>, 0, 2, {{rn_operand_input, 0}, {rn_operand_tensor, 0}}},
+                         {wait<10>, 0, 2, {{rn_operand_tensor, 0}, {rn_operand_output, 0}}}};
+
+rn_description two_steps() {
+  static const char* const key = "key";
+  rn_description net{};
+  net.name = net.target = "net";
+  net.channels = net.height = net.width = net.output_channels = net.output_height = net.output_width = net.has_head = 1;
+  net.tensors = &tensor;
+  net.tensor_count = 1;
+  net.steps = steps;
+  net.step_count = 2;
+  net.kernel_keys = &key;
+  net.kernel_count = 1;
+  net.arena_bytes_per_image = 66 * 66 * 4 * 4;
+  return net;
+}
+
+}  // namespace
+
+TEST_CASE("runtime: rn_profile adds up the time of each step while it is on") {
+  const rn_description net = two_steps();
+  rn_model* model = nullptr;
+  const rn_options options = {1, 1, nullptr, 0};
+  REQUIRE(rn_create(&model, &net, &options) == rn_ok);
+  float values[3] = {};
+  std::vector<double> seconds(4, 0);
+  REQUIRE(rn_run(model, values, 1, values) == rn_ok);
+  rn_profile(model, seconds.data());
+  const Clock::time_point start = Clock::now();
+  REQUIRE(rn_run(model, values, 3, values) == rn_ok);  // in three chunks
+  const double total = std::chrono::duration<double>(Clock::now() - start).count();
+  CHECK(seconds[0] >= 3 * 2e-3);
+  CHECK(seconds[1] >= 3 * 10e-3);
+  CHECK(seconds[2] > 0);   // zeroing a border
+  CHECK(seconds[3] == 0);  // the caller's output has none
+  CHECK(seconds[0] + seconds[1] + seconds[2] <= total);
+  CHECK(seconds[2] < seconds[1]);
+
+  const std::vector<double> before = seconds;
+  rn_profile(model, nullptr);
+  REQUIRE(rn_run(model, values, 1, values) == rn_ok);
+  CHECK(seconds == before);
+  rn_destroy(model);
+}
