@@ -82,15 +82,18 @@ const std::string net = R"({
   "output": "fc",
   "labels": "l/five.txt"
 })";
-const std::string cut_at_relu = replaced(replaced(net, R"(,
+// A function, for replaced() may assert only inside a test.
+std::string cut_at_relu() {
+  return replaced(replaced(net, R"(,
     { "name": "average", "op": "global_average_pool", "inputs": ["relu"] },
     { "name": "w", "op": "weight", "shape": [5, 4], "tensor": "fc.weight" },
     { "name": "b", "op": "weight", "shape": [5], "tensor": "fc.bias" },
     { "name": "fc", "op": "dense", "inputs": ["average", "w", "b"] })",
-                                                  ""),
-                                         R"("output": "fc",
+                           ""),
+                  R"("output": "fc",
   "labels": "l/five.txt")",
-                                         R"("output": "relu")");
+                  R"("output": "relu")");
+}
 
 struct NetFolder : TemporaryFolder {
   NetFolder() { write("l/five.txt", "a\nb\nc\nd\ne\n"); }
@@ -163,8 +166,8 @@ TEST_CASE("graph files: --size, --classes, --no-head and --labels") {
   model = folder.load(net, without_head());
   CHECK_FALSE(model.has_head);
   CHECK(model.labels.empty());
-  CHECK(print(model.graph) == print(folder.load(cut_at_relu).graph));
-  CHECK(print(folder.load(cut_at_relu, without_head()).graph) == print(model.graph));
+  CHECK(print(model.graph) == print(folder.load(cut_at_relu()).graph));
+  CHECK(print(folder.load(cut_at_relu(), without_head()).graph) == print(model.graph));
   // Fused: the dense layer averages itself.
   const std::string fused =
       replaced(replaced(net, R"({ "name": "average", "op": "global_average_pool", "inputs": ["relu"] },)", ""),
@@ -191,7 +194,7 @@ TEST_CASE("graph files: options that do not fit are refused with a reason") {
   CHECK(folder.problem(unlabelled, without_head()) ==
         "--no-head: the output %average is a global_average_pool; only a dense after a global_average_pool can be left "
         "out");
-  CHECK(folder.problem(cut_at_relu, with_classes(3)) == "--classes 3: needs a head");
+  CHECK(folder.problem(cut_at_relu(), with_classes(3)) == "--classes 3: needs a head");
   const std::string shared =
       replaced(replaced(net, R"("output": "fc")", R"("output": "fc2")"), R"("inputs": ["average", "w", "b"] })",
                R"("inputs": ["average", "w", "b"] },
@@ -233,7 +236,7 @@ TEST_CASE("graph files: what is wrong is named by its place") {
   CHECK(says(R"("name": "net")", R"("name": "net")") ==
         "labels: " + folder / "l/five.txt" + " has 2 labels for 5 classes");
   const std::string labelled_map =
-      replaced(cut_at_relu, R"("output": "relu")", R"("output": "relu", "labels": "l/five.txt")");
+      replaced(cut_at_relu(), R"("output": "relu")", R"("output": "relu", "labels": "l/five.txt")");
   CHECK(folder.problem(labelled_map) ==
         folder.file() +
             ": labels: the output is an image, f32[n,4,4,4], which has no classes; leave "
@@ -259,7 +262,7 @@ TEST_CASE("graph files: weights come from the tensors that they name") {
 
   // A dropped head's tensors are not left over, others are.
   CHECK_FALSE(folder.load(net, without_head(), weights).has_head);
-  CHECK(folder.problem(cut_at_relu, {}, weights) ==
+  CHECK(folder.problem(cut_at_relu(), {}, weights) ==
         weights +
             ": the topology does not use 2 of the tensors: \"fc.bias\", \"fc.weight\"; check that the file belongs "
             "to the topology, or pass --ignore-extra");

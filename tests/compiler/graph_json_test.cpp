@@ -102,7 +102,8 @@ TEST_CASE("graph JSON: every op with every attribute goes to JSON, to the IR, to
   const Graph graph = parse(every_op);
   check_round_trip(graph);
   std::map<std::string, std::set<std::string>> nodes, steps;  // the keys that each op has anywhere
-  for (const Json& node : graph_to_json(graph)["graph"]) {
+  const Json json = graph_to_json(graph);
+  for (const Json& node : json.at("graph")) {
     for (const auto& [key, value] : node.items()) nodes[node["op"]].insert(key);
     if (node.contains("epilogue"))
       for (const Json& step : node["epilogue"])
