@@ -149,16 +149,15 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   });
   // Each row may run at once.
   const std::vector<std::vector<Command>> rows = [&] {
-    std::vector<std::vector<Command>> result(5);
+    std::vector<std::vector<Command>> result(4);
     if (wanted("exe") || library) result[0] = {tools.compile_driver(), tools.assemble_weights()};
-    if (wanted("exe")) result[1].push_back(tools.link_executable());
     if (library) {
       result[1].push_back(tools.join_code());
       result[2].push_back(tools.localise_symbols());
-      result[3].push_back(tools.join_library());
     }
-    if (wanted("static")) result[4].push_back(tools.archive());
-    if (wanted("shared")) result[4].push_back(tools.link_shared());
+    if (wanted("exe")) result[3].push_back(tools.link_executable());
+    if (wanted("static")) result[3].push_back(tools.archive());
+    if (wanted("shared")) result[3].push_back(tools.link_shared());
     return result;
   }();
   for (const std::vector<Command>& row : rows)

@@ -112,8 +112,14 @@ StagingFolder::StagingFolder(const fs::path& output) {
 }
 
 StagingFolder::~StagingFolder() {
-  std::error_code ignored;
-  if (!path_.empty()) fs::remove_all(path_, ignored);
+  if (path_.empty()) return;
+  // A grandchild that was killed may be a moment in dying, and create a file until then.
+  std::error_code error;
+  for (int attempt = 0; attempt < 50; attempt++) {
+    fs::remove_all(path_, error);
+    if (!error) return;
+    usleep(10'000);
+  }
 }
 
 void StagingFolder::publish(const std::vector<std::string>& names) {

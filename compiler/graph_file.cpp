@@ -41,8 +41,8 @@ GraphFile read_graph_file(const JsonValue& json, const std::filesystem::path& fi
   static_cast<ModelFile&>(net) =
       read_model_file(json, file, {std::begin(graph_input_keys), std::end(graph_input_keys)});
   if (size) set_size(net, *size);
+  if (json.at("output").is_array()) json.at("output").fail("must be the name of one node for a model");
   net.graph = graph_from_json(json, net);
-  if (net.graph.outputs.size() != 1) json.at("output").fail("must be the name of one node for a model");
   check_all_used(json, net.graph);
   if (const int64_t parameters = parameter_count(net.graph); parameters > most_parameters)
     json.at("graph").fail(fmt::format("has {} parameters, at most {} are possible", parameters, most_parameters));

@@ -36,7 +36,7 @@ class Child {
   explicit Child(const Command& command);
   ~Child() {
     if (pid_ > 0) {
-      kill(pid_, SIGKILL);
+      kill(-pid_, SIGKILL);
       waitpid(pid_, nullptr, 0);
     }
     for (int fd : {pidfd_, output_, errors_})
@@ -78,7 +78,13 @@ Child::Child(const Command& command) {
   std::vector<char*> argv;
   for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  const int status = posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
+  // A process group of its own, so that what a compiler driver starts in turn ends with it.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  const int status = posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(out[1]);
   close(err[1]);
@@ -104,7 +110,7 @@ bool Child::progress(double time_limit_s) {
   if (waitpid(pid_, &status, WNOHANG) != pid_) {
     if (seconds_since(start_) > time_limit_s && !result.timed_out) {
       result.timed_out = true;
-      kill(pid_, SIGKILL);
+      kill(-pid_, SIGKILL);
     }
     return false;
   }

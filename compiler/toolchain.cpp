@@ -71,16 +71,12 @@ Command Toolchain::localise_symbols() const {
   return command(folder, argv);
 }
 
-Command Toolchain::join_library() const {
-  return command(folder, {"ld", "-r", "-o", "joined.library.o", "code.o", "weights.o"});
-}
-
 Command Toolchain::archive() const {
-  return command(folder, {"ar", "rcsD", "lib" + model + ".a", "joined.library.o"});
+  return command(folder, {"ar", "rcsD", "lib" + model + ".a", "code.o", "weights.o"});
 }
 
 Command Toolchain::link_shared() const {
-  return command(folder, {"cc", "-shared", "-o", "lib" + model + ".so", "joined.library.o",
+  return command(folder, {"cc", "-shared", "-o", "lib" + model + ".so", "code.o", "weights.o",
                           "-Wl,-soname,lib" + model + ".so", "-Wl,--version-script=exports.map", "-Wl,--build-id=none",
                           "-Wl,-z,defs", "-Wl,-z,noexecstack", "-pthread", "-lm"});
 }

@@ -28,9 +28,8 @@ struct Toolchain {
   Command link_executable() const;   // -> NAME, static
   Command join_code() const;         // driver, kernels, runtime -> code.o
   Command localise_symbols() const;  // code.o: only PREFIX_* stay global
-  Command join_library() const;      // code.o, weights.o -> joined.library.o
-  Command archive() const;           // joined.library.o -> libNAME.a
-  Command link_shared() const;       // joined.library.o -> libNAME.so; reads exports.map
+  Command archive() const;           // code.o, weights.o -> libNAME.a
+  Command link_shared() const;       // code.o, weights.o -> libNAME.so; reads exports.map
 };
 
 }  // namespace resnetc

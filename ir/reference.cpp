@@ -1,6 +1,7 @@
 #include "ir/reference.h"
 
 #include <fmt/format.h>
+#include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
@@ -38,15 +39,47 @@ Tensor zeros(std::vector<int> dims) {
   return {std::move(dims), std::vector<float>(count, 0.0f)};
 }
 
-// sums[o] += x[i] * weight[i][o] for each input channel in turn; output channels innermost, so that it vectorises
-// without changing the order in which any one sum is added up.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void multiply_add(const float* x, const float* weight,
-                                                                               int ic, int oc, float* sums) {
+// sums[o] += x[i] * weight[i][o] for each input channel in turn, output channels from first on.
+void multiply_add_plain(const float* x, const float* weight, int ic, int oc, int first, float* sums) {
   for (int i = 0; i < ic; i++) {
-    const float value = x[i];
     const float* row = weight + static_cast<size_t>(i) * static_cast<size_t>(oc);
-    for (int o = 0; o < oc; o++) sums[o] += value * row[o];
+    for (int o = first; o < oc; o++) sums[o] += x[i] * row[o];
   }
+}
+
+// The same with 32 sums at a time in registers. Each sum is added up in the same order, by a multiplication and an
+// addition of their own, so that its bits are the same.
+__attribute__((target("avx2"))) void multiply_add_avx2(const float* x, const float* weight, int ic, int oc,
+                                                       float* sums) {
+  const auto row_size = static_cast<size_t>(oc);
+  int o = 0;
+  for (; o + 32 <= oc; o += 32) {
+    __m256 a = _mm256_loadu_ps(sums + o), b = _mm256_loadu_ps(sums + o + 8);
+    __m256 c = _mm256_loadu_ps(sums + o + 16), d = _mm256_loadu_ps(sums + o + 24);
+    const float* row = weight + o;
+    for (int i = 0; i < ic; i++, row += row_size) {
+      const __m256 value = _mm256_set1_ps(x[i]);
+      a = _mm256_add_ps(a, _mm256_mul_ps(value, _mm256_loadu_ps(row)));
+      b = _mm256_add_ps(b, _mm256_mul_ps(value, _mm256_loadu_ps(row + 8)));
+      c = _mm256_add_ps(c, _mm256_mul_ps(value, _mm256_loadu_ps(row + 16)));
+      d = _mm256_add_ps(d, _mm256_mul_ps(value, _mm256_loadu_ps(row + 24)));
+    }
+    _mm256_storeu_ps(sums + o, a), _mm256_storeu_ps(sums + o + 8, b);
+    _mm256_storeu_ps(sums + o + 16, c), _mm256_storeu_ps(sums + o + 24, d);
+  }
+  for (; o + 8 <= oc; o += 8) {
+    __m256 a = _mm256_loadu_ps(sums + o);
+    const float* row = weight + o;
+    for (int i = 0; i < ic; i++, row += row_size)
+      a = _mm256_add_ps(a, _mm256_mul_ps(_mm256_set1_ps(x[i]), _mm256_loadu_ps(row)));
+    _mm256_storeu_ps(sums + o, a);
+  }
+  multiply_add_plain(x, weight, ic, oc, o, sums);
+}
+
+void multiply_add(const float* x, const float* weight, int ic, int oc, float* sums) {
+  static const bool avx2 = __builtin_cpu_supports("avx2");
+  avx2 ? multiply_add_avx2(x, weight, ic, oc, sums) : multiply_add_plain(x, weight, ic, oc, 0, sums);
 }
 
 // [oc][kh][kw][ic] -> [group][kh][kw][ic][oc / groups]

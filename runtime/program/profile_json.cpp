@@ -10,14 +10,19 @@ std::string field(const char* name, double value) {
   return format(", \"%s\": %.6g", name, value);
 }
 
+// Of whole numbers.
+std::string count_field(const char* name, double value) {
+  return format(", \"%s\": %.0f", name, value);
+}
+
 std::string field(const char* name, std::string_view value) {
   return format(", \"%s\": ", name) + json_string(value);
 }
 
 std::string figures_json(const Figures& f) {
   return field("ms", f.seconds * 1e3) + field("share", f.share) + field("gflops", f.flops() * 1e-9) +
-         field("of_peak", f.of_peak) + field("flop", f.work.flop) + field("bytes", f.work.bytes()) +
-         field("weight_bytes", f.work.weight_bytes) + field("flop_per_byte", f.intensity()) +
+         field("of_peak", f.of_peak) + count_field("flop", f.work.flop) + count_field("bytes", f.work.bytes()) +
+         count_field("weight_bytes", f.work.weight_bytes) + field("flop_per_byte", f.intensity()) +
          field("of_bandwidth", f.of_bandwidth) + field("bound_by", std::string_view(f.bound));
 }
 

@@ -222,6 +222,7 @@ TEST_CASE("graph files: what is wrong is named by its place") {
   };
   CHECK(says(R"("output": "fc")", R"("output": ["fc", "average"])") ==
         "output: must be the name of one node for a model");
+  CHECK(says(R"("output": "fc")", R"("output": ["fc"])") == "output: must be the name of one node for a model");
   CHECK(says(R"("output": "fc")", R"("output": "average")") == "graph[4]: the output does not need \"w\"; remove it");
   CHECK(says(R"("inputs": ["average", "w", "b"])", R"("inputs": ["average", "w"])") ==
         "graph[5]: the output does not need \"b\"; remove it");

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "compiler/passes.h"
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "tests/compiler/front_end.h"
@@ -83,6 +84,27 @@ void check_all_fields_are_in(const std::map<std::string, std::set<std::string>>&
   }
 }
 
+template <class Variant, size_t I = 0>
+void check_schema_has_all_fields(const Json& definitions, const std::string& kind, std::set<std::string> keys) {
+  if constexpr (I < std::variant_size_v<Variant>) {
+    using AnyOp = std::variant_alternative_t<I, Variant>;
+    if constexpr (!std::is_same_v<AnyOp, Input> && !std::is_same_v<AnyOp, Weight>) {
+      const std::string name(AnyOp::op_name);
+      CAPTURE(name);
+      std::set<std::string> wanted = keys, found;
+      AnyOp op;
+      for_each_field(op, [&](std::string_view field, const auto&) { wanted.emplace(field); });
+      if (std::is_same_v<AnyOp, Conv2d>) wanted.insert("epilogue");
+      if constexpr (std::is_same_v<Variant, Epilogue>)
+        if (step_operands(op) > 0) wanted.insert("inputs");
+      REQUIRE(definitions.contains(name + kind));
+      for (const auto& [key, value] : definitions.at(name + kind).at("properties").items()) found.insert(key);
+      CHECK(found == wanted);
+    }
+    check_schema_has_all_fields<Variant, I + 1>(definitions, kind, std::move(keys));
+  }
+}
+
 const std::string small = R"({
   "name": "small",
   "input": { "name": "x", "channels": 2, "height": 6, "width": 4 },
@@ -113,12 +135,21 @@ TEST_CASE("graph JSON: every op with every attribute goes to JSON, to the IR, to
   check_all_fields_are_in<Epilogue>(steps);
 }
 
+TEST_CASE("graph JSON: the schema has every op with every attribute and no more") {
+  const Json schema =
+      Json::parse(read_text_file(std::filesystem::path(RESNETC_SOURCE_DIR) / "docs" / "topology.schema.json", 1));
+  check_schema_has_all_fields<Op>(schema.at("$defs"), "_node", {"name", "op", "inputs", "border"});
+  check_schema_has_all_fields<Epilogue>(schema.at("$defs"), "_step", {"op"});
+}
+
 TEST_CASE("graph JSON: random graphs, as they are and after all passes") {
   const auto start = std::chrono::steady_clock::now();
   unsigned seed = 0;
   for (; seed < 100 || std::chrono::steady_clock::now() - start < std::chrono::milliseconds(500); seed++) {
     CAPTURE(seed);
-    check_round_trip(random_graph(seed));
+    const Graph graph = random_graph(seed);
+    check_round_trip(graph);
+    check_round_trip(run_passes(graph));
   }
   MESSAGE(seed << " seeds");
 }

@@ -53,7 +53,7 @@ def check_symbols(folder, name, prefix):
     for file, options in ((f"lib{name}.a", ["-g"]), (f"lib{name}.so", ["-D"])):
         table = symbols(folder / file, *options)
         defined = {symbol for kind, symbol in table if kind not in "Uw"}
-        needed = {symbol for kind, symbol in table if kind in "Uw"}
+        needed = {symbol for kind, symbol in table if kind in "Uw"} - defined
         hidden = {f"{prefix}_weights"} if file.endswith(".a") else set()
         check(defined == functions | hidden, f"{file} defines", sorted(defined))
         check(needed <= imports | start_up, f"{file} needs", sorted(needed - imports - start_up))
