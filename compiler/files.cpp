@@ -5,12 +5,13 @@
 #include <openssl/evp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 
 #include "ir/graph.h"
 
@@ -24,9 +25,27 @@ namespace {
   throw Error(fmt::format("{}: cannot {}: {}", path.string(), what, strerror(errno)));
 }
 
-// ".NAME.resnetc-PID"
+// ".NAME.resnetc-PID", and maybe "-N" behind it
 std::string staging_prefix(const fs::path& output) {
   return fmt::format(".{}.resnetc-", output.filename().string());
+}
+
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0) close(number);
+  }
+};
+
+// Whoever works in a staging folder holds a lock on it, which ends with its process: another process may have the same
+// number, in another container say. Where a file system has no locks, or for a file, the number must do.
+bool is_abandoned(const fs::path& path, pid_t pid) {
+  const Descriptor folder{open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (folder.number >= 0) {
+    if (flock(folder.number, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno == EWOULDBLOCK) return false;
+  }
+  return kill(pid, 0) != 0 && errno == ESRCH;
 }
 
 void remove_abandoned(const fs::path& parent, const std::string& prefix) {
@@ -36,9 +55,28 @@ void remove_abandoned(const fs::path& parent, const std::string& prefix) {
     if (!name.starts_with(prefix)) continue;
     pid_t pid = 0;
     const char* end = name.data() + name.size();
-    if (std::from_chars(name.data() + prefix.size(), end, pid).ptr != end || pid <= 0) continue;
-    if (kill(pid, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
+    const char* stop = std::from_chars(name.data() + prefix.size(), end, pid).ptr;
+    if ((stop != end && *stop != '-') || pid <= 0) continue;
+    if (is_abandoned(entry.path(), pid)) fs::remove_all(entry.path(), ignored);
   }
+}
+
+// Makes a folder that nobody else has, and locks it; returns the descriptor that holds the lock.
+int make_locked_folder(const std::string& base, fs::path& path) {
+  for (int n = 1; n <= 100; n++) {
+    path = n == 1 ? base : fmt::format("{}-{}", base, n);
+    if (mkdir(path.c_str(), 0777) != 0) {
+      if (errno == EEXIST) continue;
+      fail(path, "make the folder");
+    }
+    const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    // Another process may take it for abandoned between the two calls.
+    const bool is_lost = folder < 0 || (flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
+                         access(path.c_str(), F_OK) != 0;
+    if (!is_lost) return folder;
+    if (folder >= 0) close(folder);
+  }
+  fail(path, "make the folder");
 }
 
 }  // namespace
@@ -48,6 +86,7 @@ void write_file(const fs::path& path, std::string_view contents) {
   if (file < 0) fail(path, "write");
   while (!contents.empty()) {
     const ssize_t written = write(file, contents.data(), contents.size());
+    if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
       const int error = errno;
       close(file);
@@ -63,7 +102,9 @@ void replace_file(const fs::path& path, std::string_view contents) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_regular_file(path, error)) return write_file(path, contents);
   const fs::path target = fs::is_symlink(path, error) ? fs::weakly_canonical(path) : path;
-  const fs::path fresh = target.parent_path() / fmt::format("{}{}", staging_prefix(target), getpid());
+  const std::string prefix = staging_prefix(target);
+  remove_abandoned(target.has_parent_path() ? target.parent_path() : ".", prefix);
+  const fs::path fresh = target.parent_path() / fmt::format("{}{}", prefix, getpid());
   try {
     write_file(fresh, contents);
     fs::rename(fresh, target, error);
@@ -76,20 +117,6 @@ void replace_file(const fs::path& path, std::string_view contents) {
   }
 }
 
-std::string read_file(const fs::path& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) fail(path, "read");
-  std::string contents;
-  char buffer[1 << 16];
-  ssize_t got = 0;
-  while ((got = read(file, buffer, sizeof buffer)) > 0) contents.append(buffer, static_cast<size_t>(got));
-  const int error = errno;
-  close(file);
-  errno = error;
-  if (got < 0) fail(path, "read");
-  return contents;
-}
-
 StagingFolder::StagingFolder(const fs::path& output) {
   // Through symbolic links, so that the folder beside it is on the same disk.
   output_ = fs::weakly_canonical(fs::absolute(output));
@@ -97,9 +124,7 @@ StagingFolder::StagingFolder(const fs::path& output) {
   fs::path parent = output_.parent_path();
   if (fs::exists(output_) && !fs::is_directory(output_))
     throw Error(fmt::format("{}: is not a folder; give another --output", output_.string()));
-  std::error_code error;
-  fs::create_directories(parent, error);
-  if (error) throw Error(fmt::format("{}: cannot make the folder: {}", parent.string(), error.message()));
+  make_parents(parent);
   const std::string prefix = staging_prefix(output_);
   // A folder that is there may be a disk of its own, or the only place that may be written to.
   struct stat inside = {}, beside = {};
@@ -107,19 +132,43 @@ StagingFolder::StagingFolder(const fs::path& output) {
       (inside.st_dev != beside.st_dev || access(parent.c_str(), W_OK) != 0))
     parent = output_;
   remove_abandoned(parent, prefix);
-  path_ = parent / fmt::format("{}{}", prefix, getpid());
-  if (mkdir(path_.c_str(), 0777) != 0) fail(path_, "make the folder");
+  try {
+    lock_ = make_locked_folder((parent / fmt::format("{}{}", prefix, getpid())).string(), path_);
+  } catch (...) {
+    path_.clear();
+    remove_made();
+    throw;
+  }
+}
+
+void StagingFolder::make_parents(const fs::path& parent) {
+  std::vector<fs::path> missing;
+  for (fs::path folder = parent; !fs::exists(folder) && folder.has_relative_path(); folder = folder.parent_path())
+    missing.push_back(folder);
+  for (; !missing.empty(); missing.pop_back()) {
+    std::error_code error;
+    if (fs::create_directory(missing.back(), error)) made_.push_back(missing.back());
+    if (!error && fs::is_directory(missing.back(), error)) continue;
+    remove_made();
+    throw Error(fmt::format("{}: cannot make the folder: {}", missing.back().string(), error.message()));
+  }
+}
+
+void StagingFolder::remove_made() {
+  std::error_code ignored;
+  for (; !made_.empty(); made_.pop_back()) rmdir(made_.back().c_str());
 }
 
 StagingFolder::~StagingFolder() {
-  if (path_.empty()) return;
-  // A grandchild that was killed may be a moment in dying, and create a file until then.
   std::error_code error;
-  for (int attempt = 0; attempt < 50; attempt++) {
+  // A grandchild that was killed may be a moment in dying, and create a file until then.
+  for (int attempt = 0; attempt < 50 && !path_.empty(); attempt++) {
     fs::remove_all(path_, error);
-    if (!error) return;
+    if (!error) break;
     usleep(10'000);
   }
+  remove_made();
+  if (lock_ >= 0) close(lock_);
 }
 
 void StagingFolder::publish(const std::vector<std::string>& names) {
@@ -129,35 +178,68 @@ void StagingFolder::publish(const std::vector<std::string>& names) {
       fs::remove_all(entry.path());
   if (!fs::exists(output_)) {
     fs::rename(path_, output_, error);
-    if (!error) return path_.clear();
+    if (!error) {
+      path_.clear();
+      made_.clear();
+      return;
+    }
   }
   for (const std::string& name : names) {
     fs::rename(path_ / name, output_ / name, error);
     if (error) throw Error(fmt::format("{}: cannot replace: {}", (output_ / name).string(), error.message()));
   }
+  made_.clear();
+}
+
+namespace {
+
+// A SHA-256 in the making.
+class Digest {
+ public:
+  Digest() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
+  void add(const void* bytes, size_t count) { EVP_DigestUpdate(context_.get(), bytes, count); }
+  std::string hexadecimal() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    EVP_DigestFinal_ex(context_.get(), digest, &length);
+    std::string hex;
+    for (unsigned i = 0; i < length; i++) hex += fmt::format("{:02x}", digest[i]);
+    return hex;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+
+// Calls take(bytes, count) for each part of the file.
+template <class Take>
+void read_parts(const fs::path& path, const Take& take) {
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.number < 0) fail(path, "read");
+  std::vector<char> buffer(1 << 17);
+  ssize_t got = 0;
+  while ((got = read(file.number, buffer.data(), buffer.size())) > 0) take(buffer.data(), static_cast<size_t>(got));
+  if (got < 0) fail(path, "read");
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  std::string contents;
+  read_parts(path, [&](const char* bytes, size_t count) { contents.append(bytes, count); });
+  return contents;
 }
 
 std::string sha256(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned i = 0; i < length; i++) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
+  Digest digest;
+  digest.add(bytes.data(), bytes.size());
+  return digest.hexadecimal();
 }
 
 std::string sha256_of_file(const fs::path& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) fail(path, "read");
-  struct stat info = {};
-  fstat(file, &info);
-  const auto size = static_cast<size_t>(info.st_size);
-  void* memory = size ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
-  close(file);
-  if (memory == MAP_FAILED) fail(path, "read");
-  std::string result = sha256({static_cast<const char*>(memory), size});
-  if (memory) munmap(memory, size);
-  return result;
+  Digest digest;
+  read_parts(path, [&](const char* bytes, size_t count) { digest.add(bytes, count); });
+  return digest.hexadecimal();
 }
 
 }  // namespace resnetc

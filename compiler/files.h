@@ -15,8 +15,8 @@ void write_file(const std::filesystem::path& path, std::string_view contents);
 void replace_file(const std::filesystem::path& path, std::string_view contents);
 std::string read_file(const std::filesystem::path& path);
 
-// A folder beside `output` that goes when this does, with all that is in it. Folders that killed processes left beside
-// the same output go too.
+// A folder beside `output` that goes when this does, with all that is in it and the parents made for it. Folders that
+// killed processes left beside the same output go too.
 class StagingFolder {
  public:
   explicit StagingFolder(const std::filesystem::path& output);
@@ -30,6 +30,11 @@ class StagingFolder {
 
  private:
   std::filesystem::path output_, path_;
+  int lock_ = -1;                            // says that the folder is in use
+  std::vector<std::filesystem::path> made_;  // parents, the outermost first
+
+  void make_parents(const std::filesystem::path& parent);
+  void remove_made();
 };
 
 // Hexadecimal.

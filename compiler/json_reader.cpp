@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t most_mb = 16;
 constexpr size_t most_depth = 64;
 constexpr size_t most_keys = 256;  // of an object; the parser looks through all of them for each
+constexpr size_t most_values = 2'000'000;
 
 // Cuts a text to a length that suits a message, not inside a UTF-8 character.
 std::string cut(std::string_view text, size_t length) {
@@ -30,7 +31,7 @@ bool is_identifier(std::string_view key) {
 }
 
 std::string member_path(const std::string& path, std::string_view key) {
-  if (!is_identifier(key)) return fmt::format("{}[{}]", path, quote(key));
+  if (!is_identifier(key) || key.size() > 120) return fmt::format("{}[{}]", path, quote(key));
   return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
 }
 
@@ -42,35 +43,43 @@ std::string element_path(const std::string& path, size_t index) {
   throw Error(path.empty() ? fmt::format("{}: {}", file, what) : fmt::format("{}: {}: {}", file, path, what));
 }
 
-// Follows the parser through the document and refuses what the standard lets pass.
-class StructureCheck {
+// Follows the parser through the document, which it does not build, and refuses what the standard lets pass.
+class StructureCheck : public Json::json_sax_t {
  public:
   explicit StructureCheck(const std::string& file) : file_(file) {}
 
-  void operator()(Json::parse_event_t event, const Json& parsed) {
-    switch (event) {
-      case Json::parse_event_t::key:
-        add_key(parsed.get_ref<const std::string&>());
-        break;
-      case Json::parse_event_t::object_start:
-      case Json::parse_event_t::array_start:
-        if (open_.size() == most_depth) fail_at(file_, "", fmt::format("is nested deeper than {}", most_depth));
-        open_.push_back({next_path(), event == Json::parse_event_t::array_start, 0, "", {}});
-        break;
-      case Json::parse_event_t::object_end:
-      case Json::parse_event_t::array_end:
-        open_.pop_back();
-        count_element();
-        break;
-      case Json::parse_event_t::value:
-        count_element();
-        break;
-    }
+  bool start_object(size_t) override { return open({false, 0, "", {}}); }
+  bool start_array(size_t) override { return open({true, 0, "", {}}); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool null() override { return count(); }
+  bool boolean(bool) override { return count(); }
+  bool number_integer(Json::number_integer_t) override { return count(); }
+  bool number_unsigned(Json::number_unsigned_t) override { return count(); }
+  bool number_float(Json::number_float_t, const std::string&) override { return count(); }
+  bool string(std::string&) override { return count(); }
+  bool binary(Json::binary_t&) override { return count(); }
+
+  bool key(std::string& key) override {
+    std::unordered_set<std::string>& keys = open_.back().keys;
+    if (keys.size() == most_keys)
+      fail_at(file_, path(open_.size() - 1), fmt::format("has more than {} keys", most_keys));
+    open_.back().key = key;
+    if (!keys.insert(key).second) fail_at(file_, path(open_.size()), "is given twice");
+    return true;
+  }
+
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
+    std::string_view what = error.what();
+    if (what.starts_with('[')) what.remove_prefix(std::min(what.find("] ") + 2, what.size()));
+    std::string plain = cut(what, 240);
+    // What was read last is quoted as it stands.
+    if (!is_plain_text(plain)) plain.resize(std::min(plain.find("; last read"), plain.size()));
+    fail_at(file_, "", fmt::format("is not JSON: {}", plain));
   }
 
  private:
   struct Container {
-    std::string path;
     bool is_array;
     size_t index;     // of the element to come
     std::string key;  // of the member to come
@@ -78,22 +87,33 @@ class StructureCheck {
   };
   const std::string& file_;
   std::vector<Container> open_;
+  size_t values_ = 0;
 
-  std::string next_path() const {
-    if (open_.empty()) return "";
-    const Container& in = open_.back();
-    return in.is_array ? element_path(in.path, in.index) : member_path(in.path, in.key);
+  // Of what comes next in the container at that depth.
+  std::string path(size_t depth) const {
+    std::string result;
+    for (size_t i = 0; i < depth; i++) {
+      const Container& in = open_[i];
+      result = in.is_array ? element_path(result, in.index) : member_path(result, in.key);
+    }
+    return result;
   }
 
-  void add_key(const std::string& key) {
-    open_.back().key = key;
-    if (open_.back().keys.size() == most_keys)
-      fail_at(file_, open_.back().path, fmt::format("has more than {} keys", most_keys));
-    if (!open_.back().keys.insert(key).second) fail_at(file_, next_path(), "is given twice");
+  bool open(Container container) {
+    if (open_.size() == most_depth) fail_at(file_, "", fmt::format("is nested deeper than {}", most_depth));
+    open_.push_back(std::move(container));
+    return true;
   }
 
-  void count_element() {
-    if (!open_.empty() && open_.back().is_array) open_.back().index++;
+  bool close() {
+    open_.pop_back();
+    return count();
+  }
+
+  bool count() {
+    if (++values_ > most_values) fail_at(file_, "", fmt::format("holds more than {} values", most_values));
+    if (!open_.empty()) open_.back().index++;
+    return true;
   }
 };
 
@@ -109,7 +129,10 @@ std::string alternatives(const std::vector<std::string_view>& names) {
 }  // namespace
 
 std::string quote(std::string_view text) {
-  return Json(cut(text, 120)).dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string quoted = Json(cut(text, 120)).dump(-1, ' ', false, Json::error_handler_t::replace);
+  // JSON lets it stand.
+  for (size_t at = 0; (at = quoted.find('\x7f', at)) != std::string::npos;) quoted.replace(at, 1, "\\u007f");
+  return quoted;
 }
 
 bool is_plain_text(std::string_view text) {
@@ -158,16 +181,8 @@ JsonValue JsonValue::parse(const std::string& text, std::string file_name) {
   // The parser takes a zero byte for the end of its input and would not see what follows.
   if (text.find('\0') != std::string::npos) fail_at(document->file, "", "is not JSON: it holds a zero byte");
   StructureCheck check(document->file);
-  try {
-    document->root = Json::parse(text, [&](int, Json::parse_event_t event, const Json& parsed) {
-      check(event, parsed);
-      return true;
-    });
-  } catch (const Json::exception& e) {
-    std::string_view what = e.what();
-    if (what.starts_with('[')) what.remove_prefix(std::min(what.find("] ") + 2, what.size()));
-    fail_at(document->file, "", fmt::format("is not JSON: {}", cut(what, 240)));
-  }
+  Json::sax_parse(text, &check);
+  document->root = Json::parse(text);
   const Json* root = &document->root;
   return {std::move(document), root, ""};
 }

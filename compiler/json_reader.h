@@ -30,8 +30,8 @@ std::string read_text_file(const std::filesystem::path& file, size_t limit_mb);
 // One value of a document, which it keeps alive. Whatever does not fit throws Error.
 class JsonValue {
  public:
-  // Refuses what is not valid UTF-8, is larger than 16 MB, nests deeper than 64, gives a key twice or more than 256
-  // keys in one object.
+  // Refuses what is not valid UTF-8, is larger than 16 MB, nests deeper than 64, gives a key twice, more than 256
+  // keys in one object or more than 2 million values in all.
   static JsonValue read(const std::filesystem::path& file);
   static JsonValue parse(const std::string& text, std::string file_name);
 

@@ -1,5 +1,7 @@
 // resnetc: command line to stages.
 #include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -126,8 +128,9 @@ void inspect(const InspectArguments& arguments) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-// Hidden: one kernel, in a process of its own. A runaway compilation ends at 8 GiB.
+// Hidden: one kernel, in a process of its own that does not outlive resnetc. A runaway compilation ends at 8 GiB.
 int compile_one_kernel(char** argv) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlimit memory = {uint64_t{8} << 30, uint64_t{8} << 30};
   setrlimit(RLIMIT_AS, &memory);
   const CompiledKernel kernel = compile_kernel(parse_key(argv[0]), parse_choice(argv[1]),
@@ -229,6 +232,8 @@ int main(int argc, char** argv) {
     resnetc::print_message("resnetc: cannot write to standard output\n");
   } catch (const resnetc::Error& e) {
     resnetc::print_message("resnetc: {}\n", e.what());
+  } catch (const std::filesystem::filesystem_error& e) {
+    resnetc::print_message("resnetc: {}: {}\n", e.path1().string(), e.code().message());
   } catch (const std::bad_alloc&) {
     resnetc::print_message("resnetc: out of memory\n");
   } catch (const std::exception& e) {

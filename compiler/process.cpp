@@ -30,7 +30,24 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// One running child. Ending its life kills it.
+// This process's environment, with TMPDIR replaced.
+std::vector<std::string> environment(const std::filesystem::path& temporary) {
+  std::vector<std::string> result;
+  for (char** each = environ; *each; each++)
+    if (!std::string_view(*each).starts_with("TMPDIR=")) result.emplace_back(*each);
+  result.push_back("TMPDIR=" + temporary.string());
+  return result;
+}
+
+// For posix_spawn; the strings must outlive it.
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> result;
+  for (const std::string& each : strings) result.push_back(const_cast<char*>(each.c_str()));
+  result.push_back(nullptr);
+  return result;
+}
+
+// One running child, the leader of a process group of its own: compilers start more. Ending its life kills them all.
 class Child {
  public:
   explicit Child(const Command& command);
@@ -75,15 +92,13 @@ Child::Child(const Command& command) {
   posix_spawn_file_actions_adddup2(&actions, out[1], 1);
   posix_spawn_file_actions_adddup2(&actions, err[1], 2);
   if (!command.directory.empty()) posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
-  std::vector<char*> argv;
-  for (const std::string& argument : command.argv) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  // A process group of its own, so that what a compiler driver starts in turn ends with it.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  const int status = posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), environ);
+  const std::vector<char*> argv = pointers(command.argv);
+  const std::vector<std::string> variables = environment(command.directory);
+  const int status = posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(),
+                                  command.directory.empty() ? environ : pointers(variables).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(out[1]);
@@ -127,7 +142,11 @@ bool Child::progress(double time_limit_s) {
 void catch_interrupts() {
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction old = {};
+    sigaction(signal, nullptr, &old);
+    if (old.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);  // nohup ignores SIGHUP, a shell's & SIGINT
+  }
 }
 
 void check_interrupted() {

@@ -10,7 +10,7 @@ namespace resnetc {
 
 struct Command {
   std::vector<std::string> argv;    // argv[0] is looked up in PATH unless it holds a slash
-  std::filesystem::path directory;  // to run in; empty: this one
+  std::filesystem::path directory;  // to run in and for temporary files; empty: this one and the usual one
   double time_limit_s = 600;
 };
 
@@ -23,7 +23,7 @@ struct CommandResult {
 };
 
 // Runs all, at most `jobs` at once, in order. done(i) is called as each ends, from this thread. Throws Error if a
-// program is missing or the user interrupted; then no child is left behind.
+// program is missing or the user interrupted; then no child is left behind, nor a child's child.
 std::vector<CommandResult> run_commands(const std::vector<Command>& commands, int jobs,
                                         const std::function<void(size_t, const CommandResult&)>& done = {});
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +17,7 @@
 namespace resnetc {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "safetensors are little-endian and read in place");
+static_assert(std::endian::native == std::endian::little, "safetensors are little-endian and read as they are");
 
 constexpr uint64_t most_header_bytes = 100'000'000;
 
@@ -52,15 +51,6 @@ float from_bf16(uint16_t half) {
   return std::bit_cast<float>(uint32_t{half} << 16);
 }
 
-template <float (*convert)(uint16_t)>
-void convert_all(const std::byte* from, std::span<float> out) {
-  for (size_t i = 0; i < out.size(); i++) {
-    uint16_t half;
-    std::memcpy(&half, from + 2 * i, 2);
-    out[i] = convert(half);
-  }
-}
-
 // Bytes that the shape takes. Throws std::string saying what is wrong.
 uint64_t byte_count(const HeaderEntry& entry) {
   uint64_t bytes = element_bytes(entry.dtype);
@@ -91,78 +81,71 @@ void check_place(const HeaderEntry& entry, uint64_t start, uint64_t data_bytes) 
                       start);
 }
 
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
-
 }  // namespace
 
 bool converts_to_float(std::string_view dtype) {
   return dtype == "F32" || dtype == "F16" || dtype == "BF16";
 }
 
-void convert_to_float(const SafetensorsTensor& tensor, size_t first, std::span<float> out) {
-  if (tensor.dtype == "F32") {
-    if (!out.empty()) std::memcpy(out.data(), tensor.bytes.data() + 4 * first, out.size_bytes());
-  } else if (tensor.dtype == "F16") {
-    convert_all<from_f16>(tensor.bytes.data() + 2 * first, out);
-  } else {
-    convert_all<from_bf16>(tensor.bytes.data() + 2 * first, out);
-  }
-}
-
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
-  map();
   try {
+    open_file();
     read_tensors();
   } catch (...) {
-    munmap(mapping_, size_);
+    if (file_ >= 0) close(file_);
     throw;
   }
 }
 
 SafetensorsFile::~SafetensorsFile() {
-  munmap(mapping_, size_);
+  close(file_);
 }
 
-void SafetensorsFile::map() {
-  const auto fail = [&](std::string_view what) { throw Error(fmt::format("{}: {}", path_.string(), what)); };
+void SafetensorsFile::fail(std::string_view what) const {
+  throw Error(fmt::format("{}: {}", path_.string(), what));
+}
+
+void SafetensorsFile::open_file() {
   // Opening a pipe would wait for its other end.
-  const Descriptor file{open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0) fail(fmt::format("cannot be opened: {}", std::strerror(errno)));
+  file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file_ < 0) fail(fmt::format("cannot be opened: {}", std::strerror(errno)));
   struct stat status = {};
-  if (fstat(file.fd, &status) != 0) fail(fmt::format("cannot be read: {}", std::strerror(errno)));
+  if (fstat(file_, &status) != 0) fail(fmt::format("cannot be read: {}", std::strerror(errno)));
   if (!S_ISREG(status.st_mode)) fail("is not a regular file");
-  size_ = static_cast<size_t>(status.st_size);
+  size_ = static_cast<uint64_t>(status.st_size);
   if (size_ < 8) fail(fmt::format("is not a safetensors file: it has {} bytes, its header alone takes more", size_));
-  mapping_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (mapping_ == MAP_FAILED) fail(fmt::format("cannot be mapped into memory: {}", std::strerror(errno)));
+}
+
+void SafetensorsFile::read_bytes(uint64_t offset, void* to, size_t count) const {
+  for (size_t done = 0; done < count;) {
+    const ssize_t got = pread(file_, static_cast<char*>(to) + done, count - done, static_cast<off_t>(offset + done));
+    if (got == 0) fail("became shorter while it was read; try again once it is complete");
+    if (got < 0 && errno != EINTR) fail(fmt::format("cannot be read: {}", std::strerror(errno)));
+    if (got > 0) done += static_cast<size_t>(got);
+  }
 }
 
 void SafetensorsFile::read_tensors() {
-  const auto fail = [&](std::string_view what) { throw Error(fmt::format("{}: {}", path_.string(), what)); };
-  const auto* bytes = static_cast<const std::byte*>(mapping_);
   uint64_t header_bytes;
-  std::memcpy(&header_bytes, bytes, 8);
+  read_bytes(0, &header_bytes, 8);
   if (header_bytes > size_ - 8)
     fail(fmt::format("is not a safetensors file, or cut short: its header should have {} bytes, but the file has {}",
                      header_bytes, size_));
   if (header_bytes > most_header_bytes)
     fail(fmt::format("has a header of {} bytes; at most {} are allowed", header_bytes, most_header_bytes));
-  std::vector<HeaderEntry> entries = parse_safetensors_header(
-      {reinterpret_cast<const char*>(bytes) + 8, static_cast<size_t>(header_bytes)}, path_.string());
+  std::string header(header_bytes, '\0');
+  read_bytes(8, header.data(), header.size());
+  std::vector<HeaderEntry> entries = parse_safetensors_header(header, path_.string());
   std::sort(entries.begin(), entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
 
-  const std::span data(bytes + 8 + header_bytes, size_ - 8 - static_cast<size_t>(header_bytes));
+  const uint64_t data = 8 + header_bytes, data_bytes = size_ - data;
   uint64_t start = 0;
+  tensors_.reserve(entries.size());
   for (HeaderEntry& entry : entries) {
     try {
-      check_place(entry, start, data.size());
+      check_place(entry, start, data_bytes);
     } catch (const std::string& what) {
       fail(fmt::format("tensor {}: {}", quote(entry.name), what));
     }
@@ -170,12 +153,25 @@ void SafetensorsFile::read_tensors() {
     tensors_.push_back({std::move(entry.name),
                         std::move(entry.dtype),
                         {entry.shape.begin(), entry.shape.end()},
-                        data.subspan(entry.begin, entry.end - entry.begin)});
+                        data + entry.begin,
+                        entry.end - entry.begin});
   }
-  if (start != data.size())
+  if (start != data_bytes)
     fail(fmt::format("has {} bytes after its last tensor that belong to none; write the file again",
-                     data.size() - start));
+                     data_bytes - start));
   for (size_t i = 0; i < tensors_.size(); i++) index_.emplace(tensors_[i].name, i);
+}
+
+void SafetensorsFile::read(const SafetensorsTensor& tensor, size_t first, std::span<float> out) const {
+  if (tensor.dtype == "F32") return read_bytes(tensor.offset + 4 * first, out.data(), out.size_bytes());
+  const bool is_f16 = tensor.dtype == "F16";
+  uint16_t halves[4096];
+  for (size_t done = 0; done < out.size();) {
+    const size_t count = std::min(out.size() - done, std::size(halves));
+    read_bytes(tensor.offset + 2 * (first + done), halves, 2 * count);
+    for (size_t i = 0; i < count; i++) out[done + i] = is_f16 ? from_f16(halves[i]) : from_bf16(halves[i]);
+    done += count;
+  }
 }
 
 const SafetensorsTensor* SafetensorsFile::find(std::string_view name) const {

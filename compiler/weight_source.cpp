@@ -136,7 +136,7 @@ std::vector<float> read_values(const SafetensorsFile& file, const SafetensorsTen
   for (size_t first = 0; first < values.size(); first += step) {
     const std::span<float> target(values.data() + first, step);
     const std::span<float> part = is_conv ? std::span<float>(buffer) : target;
-    convert_to_float(tensor, first, part);
+    file.read(tensor, first, part);
     if (!is_finite(part)) {
       const auto bad = std::find_if(part.begin(), part.end(), [](float v) { return !std::isfinite(v); });
       fail_value(file, tensor, first + static_cast<size_t>(bad - part.begin()), *bad, "which is not finite");

@@ -39,7 +39,8 @@ int window_count(int size, int before, int after, int kernel, int stride, int di
     fail("{} {} padded by {} and {} is too large", side, size, before, after);
   const int64_t span = padded - int64_t{dilation} * (kernel - 1) - 1;
   if (span < 0)
-    fail("kernel {} (dilation {}) does not fit {} {} padded by {} and {}", kernel, dilation, side, size, before, after);
+    fail("kernel {} (dilation {}) does not fit {} {} padded by {} and {}; make the input larger or the kernel smaller",
+         kernel, dilation, side, size, before, after);
   return static_cast<int>(span / stride) + 1;
 }
 

@@ -154,18 +154,30 @@ int most_active(const Axis& axis) {
   return most;
 }
 
-struct Picture {
-  const uint8_t* rgb;
-  size_t row_bytes;
-  int height;
-};
-
 struct Target {
   float* input;
   int height, width, channels;
   bool reversed;  // BGR
-  const float (*table)[256];
+  float table[3][256];
 };
+
+}  // namespace
+
+// Each input row that counts is resampled across once and added to the sums of the output rows that read it.
+struct rn_resampling {
+  Axis down, across;
+  Target target;
+  int64_t left, right;  // the source columns that count; across.spans start from left
+  int64_t height;
+  int64_t next_row;       // of the source
+  int started, finished;  // output rows
+  int rows;               // of sums
+  uint8_t* line;          // one row across
+  uint8_t* gray;
+  uint32_t* sums;
+};
+
+namespace {
 
 void write_row(const Target& target, const Axis& across, int y, const uint32_t* sums) {
   for (int c = 0; c < target.channels; c++) {
@@ -176,60 +188,55 @@ void write_row(const Target& target, const Axis& across, int y, const uint32_t* 
   }
 }
 
-// Each input row that counts is resampled across once and added to the sums of the output rows that read it, so that
-// memory follows the output's size, not the picture's. line: one row across; gray: the source columns [left, right).
-void resample(const Picture& picture, const Axis& down, const Axis& across, int64_t left, int64_t right, uint8_t* line,
-              uint8_t* gray, uint32_t* sums, int rows, const Target& target) {
+// y: the row's number; rgb may be NULL behind the last row, where outputs that read no row at all are finished.
+void resample_across_and_down(rn_resampling* r, int64_t y, const uint8_t* rgb) {
+  const Axis &down = r->down, &across = r->across;
+  const Target& target = r->target;
   const size_t line_size = static_cast<size_t>(across.outputs) * static_cast<size_t>(target.channels);
-  int started = 0, finished = 0;
-  for (int64_t y = down.spans[0].start; finished < down.outputs; y++) {
-    for (; started < down.outputs && down.spans[started].start <= y; started++) {
-      uint32_t* row = sums + static_cast<size_t>(started % rows) * line_size;
-      for (size_t i = 0; i < line_size; i++) row[i] = half;
+  for (; r->started < down.outputs && down.spans[r->started].start <= y; r->started++) {
+    uint32_t* row = r->sums + static_cast<size_t>(r->started % r->rows) * line_size;
+    for (size_t i = 0; i < line_size; i++) row[i] = half;
+  }
+  if (r->started > r->finished && rgb != nullptr) {
+    const uint8_t* source = rgb + r->left * 3;
+    if (target.channels == 1) {
+      convert_to_gray(source, r->right - r->left, r->gray);
+      resample_row<1>(r->gray, across, r->line);
+    } else {
+      resample_row<3>(source, across, r->line);
     }
-    if (started > finished && y < picture.height) {
-      const uint8_t* source = picture.rgb + static_cast<size_t>(y) * picture.row_bytes + left * 3;
-      if (target.channels == 1) {
-        convert_to_gray(source, right - left, gray);
-        resample_row<1>(gray, across, line);
-      } else {
-        resample_row<3>(source, across, line);
-      }
-    }
-    for (int i = finished; i < started; i++) {
-      const Span span = down.spans[i];
-      if (y - span.start >= span.count) continue;
-      const uint32_t weight = static_cast<uint32_t>(down.weights[span.weights + static_cast<size_t>(y - span.start)]);
-      uint32_t* row = sums + static_cast<size_t>(i % rows) * line_size;
-      for (size_t k = 0; k < line_size; k++) row[k] += line[k] * weight;
-    }
-    for (; finished < started && down.spans[finished].start + down.spans[finished].count <= y + 1; finished++) {
-      write_row(target, across, down.padding + finished, sums + static_cast<size_t>(finished % rows) * line_size);
-    }
+  }
+  for (int i = r->finished; i < r->started; i++) {
+    const Span span = down.spans[i];
+    if (y - span.start >= span.count) continue;
+    const uint32_t weight = static_cast<uint32_t>(down.weights[span.weights + static_cast<size_t>(y - span.start)]);
+    uint32_t* row = r->sums + static_cast<size_t>(i % r->rows) * line_size;
+    for (size_t k = 0; k < line_size; k++) row[k] += r->line[k] * weight;
+  }
+  while (r->finished < r->started && down.spans[r->finished].start + down.spans[r->finished].count <= y + 1) {
+    write_row(target, across, down.padding + r->finished,
+              r->sums + static_cast<size_t>(r->finished % r->rows) * line_size);
+    r->finished++;
   }
 }
 
-int resample_picture(const Picture& picture, const Axis& down, Axis* across, const Target& target) {
-  const int64_t left = across->spans[0].start;
-  int64_t right = left;
-  for (int i = 0; i < across->outputs; i++) {
-    const int64_t end = across->spans[i].start + across->spans[i].count;
-    right = end > right ? end : right;
-    across->spans[i].start -= left;
+// Once both axes are built.
+int allocate_rows(rn_resampling* r) {
+  const Axis& across = r->across;
+  r->left = r->right = across.spans[0].start;
+  for (int i = 0; i < across.outputs; i++) {
+    const int64_t end = across.spans[i].start + across.spans[i].count;
+    r->right = end > r->right ? end : r->right;
+    across.spans[i].start -= r->left;
   }
-  const int rows = most_active(down);
-  const size_t line_size = static_cast<size_t>(across->outputs) * static_cast<size_t>(target.channels);
-  uint8_t* line = static_cast<uint8_t*>(calloc(line_size, 1));
-  uint8_t* gray = static_cast<uint8_t*>(calloc(static_cast<size_t>(right - left) + 1, 1));
-  uint32_t* sums = nullptr;
+  r->rows = most_active(r->down);
+  const size_t line_size = static_cast<size_t>(across.outputs) * static_cast<size_t>(r->target.channels);
+  r->line = static_cast<uint8_t*>(calloc(line_size, 1));
+  r->gray = static_cast<uint8_t*>(calloc(static_cast<size_t>(r->right - r->left) + 1, 1));
   if (line_size <= SIZE_MAX / sizeof(uint32_t)) {
-    sums = static_cast<uint32_t*>(calloc(static_cast<size_t>(rows), line_size * sizeof(uint32_t)));
+    r->sums = static_cast<uint32_t*>(calloc(static_cast<size_t>(r->rows), line_size * sizeof(uint32_t)));
   }
-  const bool enough = line != nullptr && gray != nullptr && sums != nullptr;
-  if (enough) resample(picture, down, *across, left, right, line, gray, sums, rows, target);
-  free(line);
-  free(gray);
-  free(sums);
+  const bool enough = r->line != nullptr && r->gray != nullptr && r->sums != nullptr;
   return enough ? rn_preprocess_ok : rn_preprocess_memory;
 }
 
@@ -252,10 +259,10 @@ int clamp_to_int(int64_t value) {
 
 }  // namespace
 
-int rn_preprocess_image(const rn_preprocess* how, const uint8_t* rgb, int width, int height, size_t row_bytes,
-                        int input_height, int input_width, float* input, int* result_height, int* result_width) {
+int rn_preprocess_begin(rn_resampling** resampling, const rn_preprocess* how, int width, int height, int input_height,
+                        int input_width, float* input, int* result_height, int* result_width) {
   int64_t resized_width = 0, resized_height = 0;
-  const bool has_pixels = rgb != nullptr && width > 0 && height > 0 && row_bytes / 3 >= static_cast<size_t>(width);
+  const bool has_pixels = width > 0 && height > 0;
   if (has_pixels) resized_size(*how, width, height, &resized_width, &resized_height);
   const int out_height = has_pixels && how->crop_height > 0 ? how->crop_height : clamp_to_int(resized_height);
   const int out_width = has_pixels && how->crop_width > 0 ? how->crop_width : clamp_to_int(resized_width);
@@ -267,29 +274,68 @@ int rn_preprocess_image(const rn_preprocess* how, const uint8_t* rgb, int width,
     return rn_preprocess_size;
   }
 
+  rn_resampling* r = static_cast<rn_resampling*>(calloc(1, sizeof(rn_resampling)));
+  if (r == nullptr) return rn_preprocess_memory;
   const int channels = how->order == rn_order_gray ? 1 : 3;
-  float table[3][256];
+  r->target.input = input;
+  r->target.height = out_height;
+  r->target.width = out_width;
+  r->target.channels = channels;
+  r->target.reversed = how->order == rn_order_bgr;
   for (int c = 0; c < channels; c++) {
-    for (int u = 0; u < 256; u++) table[c][u] = static_cast<float>((u * how->scale - how->mean[c]) / how->std[c]);
+    for (int u = 0; u < 256; u++) {
+      r->target.table[c][u] = static_cast<float>((u * how->scale - how->mean[c]) / how->std[c]);
+    }
   }
   const Window rows = crop_window(resized_height, how->crop_height);
   const Window columns = crop_window(resized_width, how->crop_width);
   if (rows.outputs < out_height || columns.outputs < out_width) {
     const size_t plane = static_cast<size_t>(out_height) * static_cast<size_t>(out_width);
     for (int c = 0; c < channels; c++) {
-      for (size_t i = 0; i < plane; i++) input[static_cast<size_t>(c) * plane + i] = table[c][0];
+      for (size_t i = 0; i < plane; i++) input[static_cast<size_t>(c) * plane + i] = r->target.table[c][0];
     }
   }
 
-  Axis down = {rows.outputs, rows.padding, nullptr, nullptr};
-  Axis across = {columns.outputs, columns.padding, nullptr, nullptr};
-  int status = build_axis(&down, how->interpolation, height, resized_height, rows.first);
-  if (status == rn_preprocess_ok) status = build_axis(&across, how->interpolation, width, resized_width, columns.first);
+  r->height = height;
+  r->down = {rows.outputs, rows.padding, nullptr, nullptr};
+  r->across = {columns.outputs, columns.padding, nullptr, nullptr};
+  int status = build_axis(&r->down, how->interpolation, height, resized_height, rows.first);
   if (status == rn_preprocess_ok) {
-    const Target target = {input, out_height, out_width, channels, how->order == rn_order_bgr, table};
-    status = resample_picture({rgb, row_bytes, height}, down, &across, target);
+    status = build_axis(&r->across, how->interpolation, width, resized_width, columns.first);
   }
-  free_axis(&down);
-  free_axis(&across);
+  if (status == rn_preprocess_ok) status = allocate_rows(r);
+  if (status == rn_preprocess_ok) {
+    *resampling = r;
+  } else {
+    rn_preprocess_end(r);
+  }
   return status;
+}
+
+void rn_preprocess_row(rn_resampling* r, const uint8_t* rgb) {
+  if (r->next_row == r->height) return;
+  resample_across_and_down(r, r->next_row++, rgb);
+  if (r->next_row == r->height) resample_across_and_down(r, r->height, nullptr);
+}
+
+void rn_preprocess_end(rn_resampling* r) {
+  if (r == nullptr) return;
+  free_axis(&r->down);
+  free_axis(&r->across);
+  free(r->line);
+  free(r->gray);
+  free(r->sums);
+  free(r);
+}
+
+int rn_preprocess_image(const rn_preprocess* how, const uint8_t* rgb, int width, int height, size_t row_bytes,
+                        int input_height, int input_width, float* input, int* result_height, int* result_width) {
+  const bool has_pixels = rgb != nullptr && width > 0 && height > 0 && row_bytes / 3 >= static_cast<size_t>(width);
+  rn_resampling* resampling = nullptr;
+  const int status = rn_preprocess_begin(&resampling, how, has_pixels ? width : 0, has_pixels ? height : 0,
+                                         input_height, input_width, input, result_height, result_width);
+  if (status != rn_preprocess_ok) return status;
+  for (int y = 0; y < height; y++) rn_preprocess_row(resampling, rgb + static_cast<size_t>(y) * row_bytes);
+  rn_preprocess_end(resampling);
+  return rn_preprocess_ok;
 }

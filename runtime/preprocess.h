@@ -23,6 +23,16 @@ enum { rn_preprocess_ok = 0, rn_preprocess_size = 1, rn_preprocess_memory = 2 };
 int rn_preprocess_image(const rn_preprocess* how, const uint8_t* rgb, int width, int height, size_t row_bytes,
                         int input_height, int input_width, float* input, int* result_height, int* result_width);
 
+/* The same for an image that comes row by row, from the top: memory follows its width and the input's size, not its
+   height. Sets *resampling if the result is rn_preprocess_ok; the input is done after the last row. */
+typedef struct rn_resampling rn_resampling;
+int rn_preprocess_begin(rn_resampling** resampling, const rn_preprocess* how, int width, int height, int input_height,
+                        int input_width, float* input, int* result_height, int* result_width);
+/* Rows beyond the last are ignored. */
+void rn_preprocess_row(rn_resampling* resampling, const uint8_t* rgb);
+/* Frees it; NULL is fine. */
+void rn_preprocess_end(rn_resampling* resampling);
+
 #ifdef __cplusplus
 }
 #endif

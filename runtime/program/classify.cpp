@@ -4,34 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "../preprocess.h"
 #include "error.h"
-#include "image.h"
 #include "model.h"
 #include "npy.h"
 #include "paths.h"
+#include "prepare_image.h"
 #include "print.h"
 #include "results.h"
 
 namespace resnetc::program {
 
 namespace {
-
-std::string size_text(int width, int height) {
-  return std::to_string(width) + " x " + std::to_string(height);
-}
-
-void preprocess(const rn_description& net, const Image& image, float* input) {
-  int height = 0, width = 0;
-  const int status =
-      rn_preprocess_image(&net.preprocess, image.rgb.get(), image.width, image.height,
-                          static_cast<std::size_t>(image.width) * 3, net.height, net.width, input, &height, &width);
-  if (status == rn_preprocess_memory) throw Error("not enough memory to resize it");
-  if (status == rn_preprocess_size) {
-    throw Error("is " + size_text(image.width, image.height) + " pixels and becomes " + size_text(width, height) +
-                "; the net takes " + size_text(net.width, net.height));
-  }
-}
 
 // Collects inputs until a batch is full, then runs it.
 class Batch {
@@ -118,7 +101,7 @@ bool run_images(const rn_description& net, const Options& options) {
   for (ImagePaths::Next next; paths.next(&next);) {
     if (next.error.empty()) {
       try {
-        preprocess(net, read_image(next.path), batch.next_input());
+        prepare_image(net, next.path, batch.next_input());
       } catch (const Error& error) {
         next.error = error.what();
         const std::string prefix = next.path + ": ";

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "image.h"
+
 namespace resnetc::program {
 
 // A file that is read forwards only, so that pipes do too.
@@ -20,14 +22,22 @@ struct ByteSource {
 bool fill(ByteSource* source);
 
 struct Decoding {
+  RowSink* sink;
   int width, height;
-  std::uint8_t* rgb;  // by malloc; the caller frees it, after a failure too
+  std::uint8_t* pixels;  // what the decoder needs to keep; by malloc, the caller frees it, after a failure too
+  bool unwanted;         // by the sink
   bool truncated;
-  char message[320];  // what is wrong, "" if truncated or nothing is
+  char message[320];  // what is wrong, "" if unwanted, truncated or nothing is
 };
 
-// Sets width, height and rgb for a picture of this size; false, with a message, if it is too large.
-bool allocate_pixels(Decoding* decoding, std::uint32_t width, std::uint32_t height);
+// The most bytes that a decoder keeps of a picture that cannot be decoded row by row.
+constexpr std::size_t max_kept_bytes = std::size_t{3} << 28;
+
+// Sets width and height and starts the sink; false if the picture is unwanted or, with a message, too large.
+bool start_picture(Decoding* decoding, std::uint32_t width, std::uint32_t height);
+
+// Sets pixels; false, with a message, if there is no memory.
+bool allocate_pixels(Decoding* decoding, std::size_t bytes);
 
 // True if the whole picture was decoded.
 bool decode_jpeg(ByteSource* source, Decoding* decoding);

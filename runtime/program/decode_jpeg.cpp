@@ -32,8 +32,16 @@ void on_error(j_common_ptr jpeg) {
   Reader* reader = reader_of(jpeg);
   char message[JMSG_LENGTH_MAX];
   jpeg->err->format_message(jpeg, message);
-  const char* problem = jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? "" : "is a damaged or unsupported JPEG: ";
-  std::snprintf(reader->decoding->message, sizeof reader->decoding->message, "%s%s", problem, message);
+  Decoding* decoding = reader->decoding;
+  if (jpeg->err->msg_code == JERR_NO_BACKING_STORE) {
+    std::snprintf(decoding->message, sizeof decoding->message,
+                  "has %d x %d pixels in several scans, which take more than %zu MB to decode; save it as a baseline "
+                  "JPEG",
+                  decoding->width, decoding->height, max_kept_bytes >> 20);
+  } else {
+    const char* problem = jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? "" : "is a damaged or unsupported JPEG: ";
+    std::snprintf(decoding->message, sizeof decoding->message, "%s%s", problem, message);
+  }
   std::longjmp(reader->failure, 1);
 }
 
@@ -92,17 +100,15 @@ void convert_cmyk(const std::uint8_t* cmyk, int width, std::uint8_t* rgb) {
 void read_rows(Reader* reader) {
   jpeg_decompress_struct* jpeg = &reader->jpeg;
   const int width = reader->decoding->width, channels = jpeg->output_components;
-  JSAMPARRAY cmyk = nullptr;
-  if (channels == 4) {
-    cmyk = jpeg->mem->alloc_sarray(reinterpret_cast<j_common_ptr>(jpeg), JPOOL_IMAGE,
-                                   static_cast<JDIMENSION>(width) * 4, 1);
-  }
+  JSAMPARRAY rows =
+      jpeg->mem->alloc_sarray(reinterpret_cast<j_common_ptr>(jpeg), JPOOL_IMAGE, static_cast<JDIMENSION>(width) * 4, 2);
+  std::uint8_t* rgb = rows[0];
+  JSAMPROW target = channels == 4 ? rows[1] : rgb;
   while (jpeg->output_scanline < jpeg->output_height) {
-    std::uint8_t* row = reader->decoding->rgb + static_cast<std::size_t>(jpeg->output_scanline) * width * 3;
-    JSAMPROW target = channels == 4 ? cmyk[0] : row;
     jpeg_read_scanlines(jpeg, &target, 1);
-    if (channels == 1) spread_gray(row, width);
-    if (channels == 4) convert_cmyk(cmyk[0], width, row);
+    if (channels == 1) spread_gray(rgb, width);
+    if (channels == 4) convert_cmyk(target, width, rgb);
+    reader->decoding->sink->row(rgb);
   }
 }
 
@@ -115,8 +121,9 @@ bool decode(Reader* reader) {
                   "is a JPEG of %d channels; 1, 3 and 4 are taken", channels);
     return false;
   }
-  if (!allocate_pixels(reader->decoding, jpeg->image_width, jpeg->image_height)) return false;
+  if (!start_picture(reader->decoding, jpeg->image_width, jpeg->image_height)) return false;
   jpeg->out_color_space = channels == 1 ? JCS_GRAYSCALE : (channels == 3 ? JCS_RGB : JCS_CMYK);
+  jpeg->mem->max_memory_to_use = static_cast<long>(max_kept_bytes);
   jpeg_start_decompress(jpeg);
   // What follows the last row does not matter: no jpeg_finish_decompress.
   read_rows(reader);

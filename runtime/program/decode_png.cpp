@@ -58,7 +58,7 @@ bool decode(Reader* reader) {
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_read_info(png, info);
-  if (!allocate_pixels(decoding, png_get_image_width(png, info), png_get_image_height(png, info))) return false;
+  if (!start_picture(decoding, png_get_image_width(png, info), png_get_image_height(png, info))) return false;
 
   const bool gray16 = png_get_color_type(png, info) == PNG_COLOR_TYPE_GRAY && png_get_bit_depth(png, info) == 16;
   if (!gray16) {
@@ -74,13 +74,17 @@ bool decode(Reader* reader) {
     std::snprintf(decoding->message, sizeof decoding->message, "is a PNG of an unknown kind");
     return false;
   }
+  // The passes of an interlaced picture fill in its pixels bit by bit.
+  const std::size_t kept_rows = passes > 1 ? static_cast<std::size_t>(decoding->height) : 1;
+  if (!allocate_pixels(decoding, kept_rows * stride)) return false;
   for (int pass = 0; pass < passes; pass++) {
-    for (int y = 0; y < decoding->height; y++) {
-      png_read_row(png, decoding->rgb + static_cast<std::size_t>(y) * stride, nullptr);
+    std::uint8_t* row = decoding->pixels;
+    for (int y = 0; y<decoding->height; y++, row += kept_rows> 1 ? stride : 0) {
+      png_read_row(png, row, nullptr);
+      if (pass + 1 < passes) continue;
+      if (gray16) spread_gray16(row, decoding->width);
+      decoding->sink->row(row);
     }
-  }
-  for (int y = 0; gray16 && y < decoding->height; y++) {
-    spread_gray16(decoding->rgb + static_cast<std::size_t>(y) * stride, decoding->width);
   }
   // What follows the last row does not matter: no png_read_end.
   return true;

@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "decode.h"
 #include "error.h"
@@ -16,6 +18,7 @@ namespace resnetc::program {
 namespace {
 
 constexpr std::uint64_t max_pixels = std::uint64_t{1} << 28;
+constexpr std::uint32_t max_side = 1 << 20;
 
 struct Source : ByteSource {
   explicit Source(const std::string& path) : ByteSource{} { file = open(path.c_str(), O_RDONLY | O_CLOEXEC); }
@@ -48,21 +51,32 @@ bool fill(ByteSource* source) {
   return count > 0;
 }
 
-bool allocate_pixels(Decoding* decoding, std::uint32_t width, std::uint32_t height) {
+bool start_picture(Decoding* decoding, std::uint32_t width, std::uint32_t height) {
   if (width == 0 || height == 0 || std::uint64_t{width} * height > max_pixels) {
     std::snprintf(decoding->message, sizeof decoding->message, "has %u x %u pixels; from 1 to %llu are taken", width,
                   height, static_cast<unsigned long long>(max_pixels));
     return false;
   }
+  if (width > max_side || height > max_side) {
+    std::snprintf(decoding->message, sizeof decoding->message, "has %u x %u pixels; up to %u a side are taken", width,
+                  height, max_side);
+    return false;
+  }
   decoding->width = static_cast<int>(width);
   decoding->height = static_cast<int>(height);
-  decoding->rgb = static_cast<std::uint8_t*>(std::malloc(std::size_t{width} * height * 3));
-  if (decoding->rgb != nullptr) return true;
-  std::snprintf(decoding->message, sizeof decoding->message, "not enough memory for %u x %u pixels", width, height);
+  decoding->unwanted = !decoding->sink->start(decoding->width, decoding->height);
+  return !decoding->unwanted;
+}
+
+bool allocate_pixels(Decoding* decoding, std::size_t bytes) {
+  decoding->pixels = static_cast<std::uint8_t*>(std::malloc(bytes));
+  if (decoding->pixels != nullptr) return true;
+  std::snprintf(decoding->message, sizeof decoding->message, "not enough memory for %d x %d pixels", decoding->width,
+                decoding->height);
   return false;
 }
 
-Image read_image(const std::string& path) {
+bool read_image(const std::string& path, RowSink* sink) {
   const auto source = std::make_unique<Source>(path);
   if (source->file < 0) fail(path, std::strerror(errno));
   struct stat status {};
@@ -79,6 +93,7 @@ Image read_image(const std::string& path) {
   if (source->end == 0) fail(path, "is empty");
 
   Decoding decoding{};
+  decoding.sink = sink;
   bool decoded = false;
   if (starts_with(*source, "\xff\xd8\xff", 3)) {
     decoded = decode_jpeg(source.get(), &decoding);
@@ -87,9 +102,9 @@ Image read_image(const std::string& path) {
   } else {
     fail(path, "is neither a JPEG nor a PNG file");
   }
-  Image image{decoding.width, decoding.height, {}};
-  image.rgb.reset(decoding.rgb);
-  if (decoded) return image;
+  std::free(decoding.pixels);
+  if (decoded) return true;
+  if (decoding.unwanted) return false;
   if (source->error != 0) fail(path, std::strerror(source->error));
   fail(path, decoding.truncated ? "is truncated" : decoding.message);
 }

@@ -88,6 +88,12 @@ TEST_CASE("texts that are no JSON, or worse, are refused") {
   for (int i = 1; i < 256; i++) keys += ", \"" + std::to_string(i) + "\": 0";
   CHECK(problem(keys + "}}") == "");
   CHECK(problem(keys + ", \"256\": 0}}") == "f.json: a: has more than 256 keys");
+  CHECK(problem("{\"" + std::string(130, 'k') + "\": 1, \"" + std::string(130, 'k') + "\": 1}") ==
+        "f.json: [\"" + std::string(120, 'k') + "…\"]: is given twice");
+  std::string values = "[[0";
+  for (int i = 3; i < 2'000'000; i++) values += i % 2 ? ",0" : ",{}";
+  CHECK(problem(values + "]]") == "");
+  CHECK(problem(values + "],0]") == "f.json: holds more than 2000000 values");
   CHECK(problem(std::string("{}\0{}", 5)) == "f.json: is not JSON: it holds a zero byte");
   CHECK(problem("") ==
         "f.json: is not JSON: parse error at line 1, column 1: syntax error while parsing value - unexpected end of "
@@ -99,7 +105,11 @@ TEST_CASE("texts that are no JSON, or worse, are refused") {
                            "\"\xed\xa0\x80\"", "\"\\ud800\"", "[1,]", "\"\n\""}) {
     CAPTURE(text);
     CHECK(problem(text).starts_with("f.json: is not JSON: "));
+    CHECK(is_plain_text(problem(text)));
   }
+  CHECK(problem("{\"a\": \"b\xff\"}") ==
+        "f.json: is not JSON: parse error at line 1, column 9: syntax error while parsing value - invalid string: "
+        "ill-formed UTF-8 byte");
 }
 
 TEST_CASE("files that cannot be read are refused") {
@@ -112,7 +122,7 @@ TEST_CASE("files that cannot be read are refused") {
 }
 
 TEST_CASE("a quoted text is fit for a message") {
-  CHECK(quote("a\"\n\x1b\x7f") == "\"a\\\"\\n\\u001b\x7f\"");
+  CHECK(quote("a\"\n\x1b\x7f") == R"("a\"\n\u001b\u007f")");
   CHECK(quote(std::string("\xff\0", 2)) == "\"\xef\xbf\xbd\\u0000\"");
   CHECK(quote(std::string(119, 'x') + "é") == "\"" + std::string(119, 'x') + "…\"");
   CHECK(is_plain_text("Grüße, 猫"));

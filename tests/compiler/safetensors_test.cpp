@@ -16,8 +16,8 @@ using namespace resnetc::test;
 std::vector<float> floats(const SafetensorsFile& file, std::string_view name) {
   const SafetensorsTensor* tensor = file.find(name);
   REQUIRE(tensor != nullptr);
-  std::vector<float> values(tensor->bytes.size() / (tensor->dtype == "F32" ? 4 : 2));
-  convert_to_float(*tensor, 0, values);
+  std::vector<float> values(tensor->bytes / (tensor->dtype == "F32" ? 4 : 2));
+  file.read(*tensor, 0, values);
   return values;
 }
 
@@ -50,7 +50,7 @@ TEST_CASE("float types are read exactly") {
   CHECK(file.find("f33") == nullptr);
   CHECK(file.find("f32")->shape == std::vector<int64_t>{2, 2});
   CHECK(file.find("count")->shape.empty());
-  CHECK(file.find("none")->bytes.empty());
+  CHECK(file.find("none")->bytes == 0);
   CHECK(floats(file, "none").empty());
 
   const std::vector<float> f32 = floats(file, "f32");
@@ -70,7 +70,7 @@ TEST_CASE("float types are read exactly") {
   CHECK(std::isnan(bf16[5]));
 
   float part[2];
-  convert_to_float(*file.find("f16"), 4, part);
+  file.read(*file.find("f16"), 4, part);
   CHECK(part[0] == 0x1p-14f);
   CHECK(part[1] == 65504);
   for (const char* dtype : {"F32", "F16", "BF16"}) CHECK(converts_to_float(dtype));
@@ -222,12 +222,29 @@ TEST_CASE("any byte of a header may be wrong, or the file end anywhere") {
         const SafetensorsFile file(path);
         for (const SafetensorsTensor& tensor : file.tensors()) {
           const size_t size = tensor.dtype == "F32" ? 4 : 2;
-          std::vector<float> values(tensor.bytes.size() / size);
-          if (converts_to_float(tensor.dtype)) convert_to_float(tensor, 0, values);
+          std::vector<float> values(tensor.bytes / size);
+          if (converts_to_float(tensor.dtype)) file.read(tensor, 0, values);
         }
       } catch (const Error& error) {
         CHECK(std::string(error.what()).starts_with(path + ": "));
       }
     }
+  }
+}
+
+TEST_CASE("a file that shrinks while it is read is an error") {
+  const TemporaryFolder folder;
+  for (const char* dtype : {"F32", "BF16"}) {
+    const size_t size = dtype[0] == 'F' ? 4 : 2, count = 50'000;
+    const std::string path = folder.write(
+        "x.safetensors",
+        safetensors_bytes({{"x", dtype, "[" + std::to_string(count) + "]", std::string(count * size, 1)}}));
+    const SafetensorsFile file(path);
+    std::vector<float> values(count);
+    file.read(*file.find("x"), 0, values);
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+    file.read(*file.find("x"), 0, std::span(values).first(count / 3));
+    CHECK(message_about(path, [&] { file.read(*file.find("x"), 0, values); }) ==
+          "became shorter while it was read; try again once it is complete");
   }
 }

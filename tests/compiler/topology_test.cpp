@@ -221,7 +221,8 @@ TEST_CASE("nets that do not fit are refused before any weight is made") {
   CHECK(problem(replaced(zero_pad, stage, R"({ "blocks": 1, "channels": 2 })")) == cannot + "cannot make 2 of 4");
   CHECK(problem(replaced(zero_pad, stage, R"({ "blocks": 1, "channels": 7 })")) == cannot + "cannot make 7 of 4");
   CHECK(problem(replaced(small, R"("block")", R"("stem": {"channels": 4, "kernel": 9, "padding": 0}, "block")")) ==
-        "node %conv1: conv2d: kernel 9 (dilation 1) does not fit height 8 padded by 0 and 0");
+        "node %conv1: conv2d: kernel 9 (dilation 1) does not fit height 8 padded by 0 and 0; make the input larger or "
+        "the kernel smaller");
   CHECK(problem(replaced(small, stage, R"({ "blocks": 10000, "channels": 4096 })")) ==
         "the net has 3019911897088 parameters, at most 2147483648 are possible; give it fewer blocks or channels");
   std::string stages = stage;

@@ -169,7 +169,8 @@ TEST_CASE("text: an error names the line and the matter") {
       {head + "  %y = conv2d(%x, %w) | add : f32[n,4,4,2]", "line 4: expected '(' before ': f32[n,4,4,'"},
       {head + "  %y = conv2d(%x, %w) | add(%x) stride=2 : f32[n,4,4,2]", "line 4: add has no attribute 'stride'"},
       {head + "  %y = max_pool(%x) kernel=9 : f32[n,4,4,2]",
-       "line 4: node %y: max_pool: kernel 9 (dilation 1) does not fit height 4 padded by 0 and 0"},
+       "line 4: node %y: max_pool: kernel 9 (dilation 1) does not fit height 4 padded by 0 and 0; make the input "
+       "larger or the kernel smaller"},
       {head + "  %y = average_pool(%x) kernel=2 padding=2 : f32[n,4,4,2]",
        "line 4: node %y: average_pool: padding must be smaller than the kernel"},
       {head + "  %y = conv2d(%x, %w) | average_pool : f32[n,4,4,2]",

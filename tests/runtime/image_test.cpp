@@ -16,14 +16,31 @@
 
 namespace {
 
-using resnetc::program::Image;
 using resnetc::program::read_image;
+using resnetc::program::RowSink;
 using resnetc::test::TemporaryFolder;
+
+struct Image : RowSink {
+  bool is_wanted = true;
+  int width = 0, height = 0;
+  std::string rgb;
+
+  bool start(int picture_width, int picture_height) override {
+    width = picture_width;
+    height = picture_height;
+    return is_wanted;
+  }
+  void row(const std::uint8_t* row) override {
+    rgb.append(reinterpret_cast<const char*>(row), static_cast<std::size_t>(width) * 3);
+  }
+};
 
 // The message without the path that it starts with; "" if the image was read.
 std::string problem(const std::string& path) {
   try {
-    read_image(path);
+    Image image;
+    read_image(path, &image);
+    CHECK(image.rgb.size() == static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height) * 3);
   } catch (const resnetc::program::Error& error) {
     const std::string message = error.what();
     REQUIRE(message.substr(0, path.size() + 2) == path + ": ");
@@ -76,10 +93,28 @@ TEST_CASE("image: pixels beyond the limit are refused before they are allocated"
         "has 16385 x 16384 pixels; from 1 to 268435456 are taken");
   CHECK(problem(folder.write("huge.png", png_header(0x7fffffff, 0x7fffffff))) ==
         "has 2147483647 x 2147483647 pixels; from 1 to 268435456 are taken");
+  CHECK(problem(folder.write("long.png", png_header(1, 1048577))) ==
+        "has 1 x 1048577 pixels; up to 1048576 a side are taken");
+  CHECK(problem(folder.write("wide.png", png_header(1048577, 1))) ==
+        "has 1048577 x 1 pixels; up to 1048576 a side are taken");
   CHECK(problem(folder.write("none.png", png_header(0, 5))) == "is a damaged PNG: Invalid IHDR data");
   const std::string frame("\xff\xd8\xff\xc0\0\x11\x08\xff\0\xff\0\x03\x01\x11\0\x02\x11\0\x03\x11\0", 21);
   const std::string scan("\xff\xda\0\x0c\x03\x01\0\x02\0\x03\0\0\x3f\0", 14);
   CHECK(problem(folder.write("large.jpg", frame + scan)) == "has 65280 x 65280 pixels; from 1 to 268435456 are taken");
+  // Progressive, 15,000 x 15,000 without subsampling: 2 bytes for each of 3 x 225,000,000 samples.
+  const std::string progressive("\xff\xd8\xff\xc2\0\x11\x08\x3a\x98\x3a\x98\x03\x01\x11\0\x02\x11\0\x03\x11\0", 21);
+  const std::string first_scan("\xff\xda\0\x0c\x03\x01\0\x02\0\x03\0\0\0\0", 14);
+  CHECK(problem(folder.write("progressive.jpg", progressive + first_scan)) ==
+        "has 15000 x 15000 pixels in several scans, which take more than 768 MB to decode; save it as a baseline JPEG");
+}
+
+TEST_CASE("image: one that is not wanted is not read") {
+  const TemporaryFolder folder;
+  Image image;
+  image.is_wanted = false;
+  CHECK_FALSE(read_image(folder.write("x.png", png_header(3, 2)), &image));
+  CHECK(image.width == 3);
+  CHECK(image.height == 2);
 }
 
 TEST_CASE("image: a file that may not be read says so") {
@@ -99,15 +134,17 @@ TEST_CASE("image: pixels equal Pillow's") {
   std::string name;
   for (int width = 0, height = 0; names >> name >> width >> height; count++) {
     INFO(name);
-    const Image image = read_image(folder + "images/" + name);
+    Image image;
+    REQUIRE(read_image(folder + "images/" + name, &image));
     REQUIRE(image.width == width);
     REQUIRE(image.height == height);
-    const std::size_t size = static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3;
+    const std::size_t size = image.rgb.size();
+    REQUIRE(size == static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3);
     const auto expected = resnetc::test::read_bytes(expected_file, size);
     std::size_t different = 0;
     int largest = 0;
     for (std::size_t i = 0; i < size; i++) {
-      const int difference = std::abs(image.rgb.get()[i] - expected[i]);
+      const int difference = std::abs(static_cast<unsigned char>(image.rgb[i]) - expected[i]);
       different += difference != 0;
       largest = std::max(largest, difference);
     }
