@@ -1,4 +1,8 @@
-"""One peer alone in a process: peer_process.py ENGINE STEM THREADS BATCH convert | answer X.npy Y.npy | time SECONDS
+"""One peer alone in a process: peer_process.py ENGINE STEM THREADS BATCH WHAT…, where WHAT… is one of
+
+    convert               makes from STEM.onnx what the engine loads
+    answer X.npy Y.npy    one inference; the first line appears when the logits are there
+    time X.npy SECONDS    the latency
 
 Prints one line of JSON when it is done. Whatever an engine prints goes to standard error.
 """
@@ -19,10 +23,10 @@ def peak_bytes():
 
 
 def library_bytes():
-    """The engine's shared libraries in this process. numpy is not an engine's, and the system's libraries are shared."""
+    """The engine's shared libraries in this process, its Python binding included; not numpy's, nor the system's."""
     with open("/proc/self/maps") as maps:
         files = {line.split(maxsplit=5)[5].strip() for line in maps if ".so" in line and "/site-packages/" in line}
-    return sum(os.path.getsize(f) for f in files if "/numpy" not in f.split("/site-packages/")[1].join("/ "))
+    return sum(os.path.getsize(file) for file in files if "/site-packages/numpy" not in file)
 
 
 def timed(run, x, seconds):

@@ -1,7 +1,7 @@
 """The other engines: how each converts a net, loads it and runs it, with the settings that made it fastest.
 
-STEM is a path without its ending: a net is STEM.onnx, and convert() leaves what an engine loads beside it. convert() may
-take its time; what load() does counts as time to the first answer.
+STEM is a path without its ending: a net is STEM.onnx, and convert() leaves what an engine loads beside it. convert()
+may take its time; what load() does counts as time to the first answer.
 """
 
 import importlib.metadata
@@ -43,7 +43,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    settings = "LATENCY hint, f32, 1 stream, no pinning; compiled for these threads and this batch and exported beforehand"
+    settings = "LATENCY hint, f32, one stream, no pinning; compiled for these threads and batch and exported beforehand"
 
     def files(self, stem, threads, batch):
         return [f"{stem}.b{batch}.t{threads}.blob"]

@@ -228,7 +228,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     const int status = resnetc::run(argc, argv);
-    if (std::fflush(stdout) == 0) return status;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
     resnetc::print_message("resnetc: cannot write to standard output\n");
   } catch (const resnetc::Error& e) {
     resnetc::print_message("resnetc: {}\n", e.what());

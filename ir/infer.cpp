@@ -109,6 +109,7 @@ struct Infer {
     require_operands(in, 5, 5);
     require_image(in[0], "operand");
     if (!(norm.epsilon >= 0)) fail("epsilon must not be negative");
+    if (norm.epsilon > std::numeric_limits<double>::max()) fail("epsilon must be finite");
     for (size_t i = 1; i < 5; i++) require_dims(in[i], {in[0].channels()}, "parameter");
     return {in[0].dtype, in[0].dims, {}};
   }

@@ -19,6 +19,11 @@ std::string quoted(std::string_view text) {
   return result + '"';
 }
 
+std::string label_of(const Graph& graph, Value value) {
+  const std::string what = steps_text(graph, value);
+  return what == graph[value].name ? what : what + "\n" + graph[value].name;
+}
+
 }  // namespace
 
 std::string draw_dot(const Graph& graph) {
@@ -31,13 +36,13 @@ std::string draw_dot(const Graph& graph) {
   std::string entry;  // the node that leaves the panel before
   Value entry_value = -1;
   const auto edge = [&](const std::string& from, const std::string& to, Value value) {
-    edges += fmt::format("  {} -> {} [label={}];\n", from, to, quoted(shape_text(graph[value].type)));
+    edges += fmt::format("  {} -> {} [label={}];\n", from, to, quoted(" " + shape_text(graph[value].type)));
   };
   for (size_t p = 0; p < panels.size(); p++) {
     const Panel& panel = panels[p];
     const std::string title = panel.repeats > 1 ? fmt::format("{}  (× {})", panel.title, panel.repeats) : panel.title;
     dot += fmt::format(
-        "  subgraph cluster_{} {{\n    label={}; style=\"rounded,filled\"; color=\"#d0d7de\"; "
+        "  subgraph cluster_{} {{\n    label={}; labeljust=l; style=\"rounded,filled\"; color=\"#d0d7de\"; "
         "fillcolor=\"#f6f8fa\"; fontname=\"sans-serif\";{}\n",
         p, quoted(title), panel.repeats > 1 ? " peripheries=2;" : "");
     const auto name_of = [&](int item) { return quoted(graph[panel.items[static_cast<size_t>(item)].value].name); };
@@ -46,8 +51,8 @@ std::string draw_dot(const Graph& graph) {
       const std::string name = name_of(static_cast<int>(i));
       const Colours colours = colours_of(op_name(graph[item.value].op));
       dot += fmt::format("    {} [label={}, fillcolor=\"{}\", color=\"{}\"{}];\n", name,
-                         quoted(steps_text(graph, item.value) + "\n" + graph[item.value].name), colours.fill,
-                         colours.line, item.is_output ? ", penwidth=2" : "");
+                         quoted(label_of(graph, item.value)), colours.fill, colours.line,
+                         item.is_output ? ", penwidth=2" : "");
       for (int input : item.inputs) {
         if (input != panel_entry) {
           edge(name_of(input), name, panel.items[static_cast<size_t>(input)].value);

@@ -104,7 +104,7 @@ std::string steps_text(const Graph& graph, Value value) {
   std::string result;
   for (const NodeStep& step : steps_of(graph, value)) {
     result += fmt::format("{}{}", result.empty() ? "" : " | ", step.what);
-    if (!step.detail.empty()) result += (step.detail.find(" → ") == std::string::npos ? ", " : " ") + step.detail;
+    if (!step.detail.empty()) result += ", " + step.detail;
   }
   return result;
 }

@@ -19,7 +19,7 @@ struct NodeStep {
 // In order; more than one for a fused node.
 std::vector<NodeStep> steps_of(const Graph& graph, Value value);
 
-// "conv2d 3×3 64 → 128, stride 2 | relu"
+// "conv2d 3×3, 64 → 128, stride 2 | relu"
 std::string steps_text(const Graph& graph, Value value);
 
 // "56×56×64" of an image (height, width, channels), "1000" of a vector.

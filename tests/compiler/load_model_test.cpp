@@ -115,7 +115,7 @@ TEST_CASE("the shipped models have the published numbers of parameters and multi
 TEST_CASE("the topologies in the documents are good ones") {
   const TemporaryFolder folder;
   int found = 0;
-  for (const char* document : {"README.md", "docs/topology.md", "docs/topologies.md"}) {
+  for (const char* document : {"README.md", "docs/topology.md", "docs/topologies.md", "docs/graph_files.md"}) {
     CAPTURE(document);
     const std::string text = read_text_file(std::filesystem::path(RESNETC_SOURCE_DIR) / document, 1);
     for (size_t at = 0; (at = text.find("```json\n", at)) != std::string::npos;) {

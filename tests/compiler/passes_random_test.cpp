@@ -23,7 +23,7 @@ void for_seeds(const Check& check) {
   const auto limit = std::chrono::milliseconds(std::getenv("RESNETC_LONG_TESTS") ? 60'000 : 1'000);
   const auto start = std::chrono::steady_clock::now();
   unsigned seed = 0;
-  for (; seed < 100 || std::chrono::steady_clock::now() - start < limit; seed++) {
+  for (; seed < 300 || std::chrono::steady_clock::now() - start < limit; seed++) {
     CAPTURE(seed);
     REQUIRE_NOTHROW(check(seed));
   }

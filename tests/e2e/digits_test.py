@@ -4,7 +4,8 @@
 import json
 
 import numpy as np
-from support import built, check, check_close, check_equal_bits, compile_digits, models, root, run, softmax, temporary_folder
+from support import built, check, check_close, check_equal_bits, compile_digits, models, root, run, softmax
+from support import temporary_folder
 
 program = built("digits_resnet8") / "digits_resnet8"
 data = root / "tests" / "data" / "digits"

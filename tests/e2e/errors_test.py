@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What resnetc says where it cannot do what it is asked: one message that names the place and the fix, and no output."""
+"""What resnetc says where it cannot do what it is asked: a message that names the place and the fix, and no output."""
 
 import json
 import os
@@ -24,7 +24,8 @@ def refused(folder, *arguments, status=1, words=(), **options):
     check(done.stdout in ("", None), arguments, "prints on standard output:", done.stdout)
     lines = [line for line in done.stderr.splitlines() if not line.startswith(("compiling kernels", "warning: "))]
     check(lines and lines[0].startswith("resnetc: "), arguments, "says:", done.stderr)
-    check(all(word.lower() in done.stderr.lower() for word in words), arguments, "must say", words, "but says:", done.stderr)
+    said = done.stderr.lower()
+    check(all(word.lower() in said for word in words), arguments, "must say", words, "but says:", done.stderr)
     check("internal error" not in done.stderr, arguments, "says:", done.stderr)
     left = set(folder.rglob("*"))
     check(left == before, arguments, "leaves", left - before)
@@ -158,7 +159,7 @@ def check_names(folder):
         words = ["compile", f"{name}.json", "-w", weights, "-o", "out", "--emit", "exe,static,shared,header"]
         done = subprocess.run([resnetc(), *words], cwd=folder, capture_output=True, text=True, timeout=300)
         if done.returncode != 0:
-            check(f'{name}.json: name: "{name}"' in done.stderr, f"the name {name} is not refused clearly:", done.stderr)
+            check(f'{name}.json: name: "{name}"' in done.stderr, f"{name} is not refused clearly:", done.stderr)
             print(done.stderr.strip())
             continue
         prefix = name.replace("-", "_")

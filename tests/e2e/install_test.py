@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The installed tree, moved elsewhere, compiles a model with nothing but PATH set: install_test.py BUILD_FOLDER CMAKE"""
+"""The installed tree, moved elsewhere, compiles a model with only PATH set: install_test.py BUILD_FOLDER CMAKE"""
 
 import re
 import shutil

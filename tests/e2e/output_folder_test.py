@@ -136,7 +136,8 @@ def interrupt(parent, output, moment, how, *more):
     """Starts a compilation and sends the signal once `moment` lies in the staging folder; its exit status."""
     command = [resnetc(), "compile", models / "digits_resnet8.json", "-w", models / "digits_resnet8.safetensors"]
     command += ["-o", output, "--emit", ",".join(kinds), "-j", "2", *more]
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([str(word) for word in command], **pipes)
     while process.poll() is None:
         if any((path / moment).exists() for path in staging_folders(parent)):
             process.send_signal(how)
@@ -181,7 +182,8 @@ def check_interrupts(folder):
         compile_digits(parent / "new", "--emit", ",".join(kinds))
         check(not staging_folders(parent), f"the next run leaves {staging_folders(parent)}")
         check({**contents(parent / "new"), "report.json": ""} == {**good, "report.json": ""}, "other files afterwards")
-    print("compilations ended by", ", ".join(f"{how.name}: {count} of {len(moments)}" for how, count in reached.items()))
+    for how, count in reached.items():
+        print(f"compilations ended by {how.name}: {count} of {len(moments)}")
     check(all(count >= 4 for count in reached.values()), "too few compilations were interrupted")
 
 
@@ -197,7 +199,7 @@ def check_interrupted_update(folder):
         interrupt(folder, out, moment, how)
         for name, digest in contents(out).items():
             whole = name == "report.json" and (out / name).read_text().endswith("\n}\n")
-            check(digest in (old[name], good[name]) or whole, f"{how.name} at '{moment}': {name} is neither old nor new")
+            check(digest in (old[name], good[name]) or whole, f"{how.name} at '{moment}': {name} is neither")
     print("interrupted updates leave every file old or new")
 
 

@@ -18,7 +18,7 @@ root = pathlib.Path(__file__).resolve().parents[2]
 models = root / "models"
 sys.path.insert(0, str(root / "tests" / "tools"))
 
-# What AddressSanitizer and Halide need where resnetc is sanitized; passed on where a test gives an environment of its own.
+# What AddressSanitizer and Halide need where resnetc is sanitized: kept where a test gives an environment of its own.
 sanitizer_variables = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "HL_COMPILER_STACK_SIZE")
 
 

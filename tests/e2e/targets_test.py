@@ -22,7 +22,11 @@ levels = {
 }
 
 # What a binary for a target must not contain.
-too_wide = {"x86-64-linux-sse41": r"%[yz]mm|\bvmov", "x86-64-linux-avx": r"%zmm|vfmadd", "x86-64-linux-avx2-fma-f16c": r"%zmm"}
+too_wide = {
+    "x86-64-linux-sse41": r"%[yz]mm|\bvmov",
+    "x86-64-linux-avx": r"%zmm|vfmadd",
+    "x86-64-linux-avx2-fma-f16c": r"%zmm",
+}
 
 library_user = r"""
 #include <stdio.h>

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "ir/graph.h"
 
 using namespace resnetc;
@@ -138,6 +140,7 @@ TEST_CASE("infer: an operand that does not fit is named") {
       {BatchNorm{}, {x, w4, w4, w4}, "takes 5 operands, got 4"},
       {BatchNorm{}, {x, w4, w4, weight({3}), w4}, "parameter must be [4], got f32[3]"},
       {BatchNorm{-1.0}, {x, w4, w4, w4, w4}, "epsilon must not be negative"},
+      {BatchNorm{std::numeric_limits<double>::infinity()}, {x, w4, w4, w4, w4}, "epsilon must be finite"},
       {ScaleShift{}, {x, w4, x}, "parameter must be [4], got f32[n,8,6,4]"},
       {Relu{}, {w4}, "operand must be an activation, got f32[4]"},
       {GlobalAveragePool{}, {v}, "operand must be an image [n,h,w,c], got f32[n,4]"},

@@ -24,7 +24,7 @@ allowed = {
 # folder -> what its <...> includes must match
 standard = r"[a-z_0-9]+|c?(assert|errno|float|limits|math|stdint|stdio|stdlib|string|stddef|time)\.h"
 system_allowed = {
-    "ir": re.compile(rf"({standard}|fmt/.+)"),
+    "ir": re.compile(rf"({standard}|fmt/.+|immintrin\.h)"),
     "runtime": re.compile(r"(?!Halide\.h|nlohmann/|fmt/|CLI/|doctest/).+"),
 }
 

@@ -72,7 +72,7 @@ GOOD = [
     (BLOCKS, ["preprocess"], {"resize": [32, 32], "interpolation": "nearest", "scale": 1}),
     (GRAPH, ["input", "border"], [0, 1, 2, 3]),
     (GRAPH, ["input", "channels"], 3),
-    (GRAPH, ["graph", CONV, "dilation"], [1, 2]),
+    (GRAPH, ["graph", CONV, "dilation"], [1, 1]),
     (GRAPH, ["graph", CONV, "groups"], 1),
     (GRAPH, ["graph", CONV, "epilogue"], []),
     (GRAPH, ["preprocess"], {"resize": 8}),

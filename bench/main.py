@@ -1,0 +1,89 @@
+"""What bench/run does once its own Python packages are there: builds, measures, prints, and writes JSON and SVG."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import chart
+import compile_times
+import key_times
+import options
+import peers
+import report
+import versus
+from nets import ROOT
+from process import Failed, machine, say
+
+WORK = ROOT / "build" / "bench"
+
+
+def build(args):
+    """The compiler to measure."""
+    if args.resnetc:
+        return args.resnetc.resolve()
+    say("building resnetc")
+    subprocess.run([ROOT / "scripts/build", "release"], check=True, stdout=sys.stderr)
+    if args.kernels:
+        subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench_kernels"], check=True, cwd=ROOT,
+                       stdout=sys.stderr)
+    return ROOT / "build" / "release" / "resnetc"
+
+
+def commit():
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True)
+    return done.stdout.strip()
+
+
+def nets_side_by_side(args, resnetc, about):
+    about["peer_settings"] = {name: peer.settings for name, peer in peers.PEERS.items()}
+    versions = about["versions"]
+    print(report.head_line(about["machine"], args), report.settings_text(versions), sep="\n")
+    measured = []
+    for name in args.nets:
+        measured.append(versus.measure_net(name, WORK, resnetc, args))
+        print("\n" + report.net_table(measured[-1], versions), flush=True)
+        # Written after each net: an interruption loses the net at hand only.
+        write(args, about | {"nets": measured})
+    print("\n" + report.summary_table(measured))
+    if args.svg:
+        args.svg.write_text(chart.draw(measured, about["machine"], versions))
+    return measured
+
+
+def write(args, result):
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def main():
+    args = options.parse()
+    start = time.perf_counter()
+    resnetc = build(args)
+    about = {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+             "versions": {name: peers.version(name) for name in [*peers.PEERS, "pnnx"]},
+             "rounds": args.rounds, "seconds": args.seconds}
+    WORK.mkdir(parents=True, exist_ok=True)
+    try:
+        if args.kernels:
+            tables = []
+            for name in args.kernels:
+                for threads in args.threads:
+                    tables.append(key_times.measure(name, pathlib.Path(resnetc).with_name("bench_kernels"), threads))
+                    print(report.kernel_table(name, threads, tables[-1]) + "\n", flush=True)
+            write(args, about | {"kernels": tables})
+        elif args.compile_time:
+            rows = compile_times.measure(resnetc, WORK, args)
+            print(report.compile_table(rows, 1 if args.quick else args.rounds))
+            write(args, about | {"compile": rows})
+        else:
+            nets_side_by_side(args, resnetc, about)
+    except Failed as problem:
+        sys.exit(f"bench: {problem}")
+    say(f"took {time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Makes a net for every engine, all with the same weights, in a folder of its own."""
+
+import json
+import pathlib
+import sys
+import time
+from dataclasses import dataclass
+
+import peers
+from process import Failed, output_of, say
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RELATIVE_BOUND = 1e-4
+
+
+@dataclass
+class Net:
+    name: str
+    folder: pathlib.Path
+
+    @property
+    def stem(self):
+        return str(self.folder / self.name)
+
+    @property
+    def program(self):
+        return self.folder / "resnetc" / self.name
+
+    def input(self, batch):
+        return self.folder / f"input{batch}.npy"
+
+    def zero_pads(self):
+        return self.name.startswith("cifar10_")
+
+
+def peer_command(net, engine, threads, batch, *what):
+    script = pathlib.Path(__file__).with_name("peer_process.py")
+    return [sys.executable, script, engine, net.stem, threads, batch, *what]
+
+
+def answer_command(net, engine, threads, batch, output):
+    """A process that reads the input, writes the logits and ends."""
+    if engine == "resnetc":
+        return [net.program, "--threads", threads, "--batch", batch, "--input", net.input(batch), "--output", output]
+    return peer_command(net, engine, threads, batch, "answer", net.input(batch), output)
+
+
+def time_command(net, engine, threads, batch, seconds):
+    if engine == "resnetc":
+        return [net.program, "--threads", threads, "--batch", batch, "--benchmark", seconds, "--json"]
+    return peer_command(net, engine, threads, batch, "time", net.input(batch), seconds)
+
+
+def write_net(name, folder, batches):
+    """ONNX, safetensors, an input for each batch, and the logits of ONNX Runtime without optimisations."""
+    import numpy as np
+
+    output_of([sys.executable, ROOT / "tests/tools/reference_net.py", "--net", name, "--out", folder,
+               "--batch", max(batches)])
+    net = Net(name, folder)
+    x = np.load(folder / "input.npy")
+    for batch in batches:
+        np.save(net.input(batch), np.ascontiguousarray(x[:batch]))
+    return net
+
+
+def compile_net(net, resnetc):
+    """Compiles with an empty cache, then with a full one. Seconds of each."""
+    model = ROOT / "models" / f"{net.name}.json"
+    seconds = {}
+    for cache in ("cold", "warm"):
+        start = time.perf_counter()
+        output_of([resnetc, "compile", model, "--weights", f"{net.stem}.safetensors", "--output", net.program.parent,
+                   "--cache", net.folder / "cache"])
+        seconds[cache] = time.perf_counter() - start
+    report = json.loads((net.program.parent / "report.json").read_text())
+    return {"cold_s": seconds["cold"], "warm_s": seconds["warm"], "kernels": len(report["kernels"])}
+
+
+def convert_net(net, engine, threads, batches):
+    """Seconds of each conversion, by batch and threads."""
+    return {f"batch {b}, {t} threads": json.loads(output_of(peer_command(net, engine, t, b, "convert")))["seconds"]
+            for b in batches for t in threads}
+
+
+def check_logits(net, engine, threads, batches):
+    """The largest difference from the reference over all batches, relative to its largest |logit|."""
+    import numpy as np
+
+    reference = np.load(net.folder / "logits.npy")
+    worst = 0.0
+    for batch in batches:
+        file = net.folder / f"{engine}.npy"
+        output_of(answer_command(net, engine, threads, batch, file))
+        logits, expected = np.load(file), reference[:batch]
+        if logits.size != expected.size:
+            raise Failed(f"{engine} gives logits of shape {logits.shape}, ONNX Runtime {expected.shape}")
+        worst = max(worst, float(np.abs(logits.reshape(expected.shape) - expected).max() / np.abs(expected).max()))
+    bound = getattr(peers.PEERS.get(engine), "relative_bound", RELATIVE_BOUND)
+    if not worst <= bound:
+        raise Failed(f"{engine}'s logits differ by {worst:.2g} of the largest |logit|; the bound is {bound:g}")
+    return worst
+
+
+def prepare(name, folder, threads, batches, resnetc):
+    """The net, what making it took, and {engine: why not} for those left out. Every other failure is raised."""
+    say(f"{name}: making the net")
+    net = write_net(name, folder, batches)
+    made = {"compile": compile_net(net, resnetc), "convert_s": {}, "logits_relative_difference": {}, "left_out": {}}
+    for engine in ["resnetc", *peers.PEERS]:
+        try:
+            if engine != "resnetc":
+                made["convert_s"][engine] = convert_net(net, engine, threads, batches)
+            made["logits_relative_difference"][engine] = check_logits(net, engine, max(threads), batches)
+        except Failed as problem:
+            # Known: the strided slice of a zero-padded shortcut is lost on the way to ncnn.
+            if engine != "ncnn" or not net.zero_pads():
+                raise
+            made["left_out"][engine] = str(problem).splitlines()[-1]
+    return net, made

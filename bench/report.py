@@ -1,0 +1,99 @@
+"""The tables that bench/run prints."""
+
+import peers
+from process import warning
+
+MIB = 1 << 20
+
+
+def engine_label(engine, versions):
+    return f"{engine} {versions[engine]}" if engine in versions else engine
+
+
+def short(value):
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def net_table(net, versions):
+    cells, costs = net["cells"], net["costs"]
+    c = net["compile"]
+    lines = [f"{net['model']}: resnetc compiles it in {c['cold_s']:.1f} s, with a full cache in {c['warm_s']:.1f} s"]
+    logits = ", ".join(f"{e} {d:.1g}" for e, d in net["logits_relative_difference"].items())
+    lines.append(f"logits against ONNX Runtime's unoptimised, largest difference over largest |logit|: {logits}")
+    heads = [f"{cell['threads']} thread{'s' * (cell['threads'] > 1)}, batch {cell['batch']}" for cell in cells]
+    lines.append(f"{'median ms (to best peer)':<25}" + "".join(f"{h:>20}" for h in heads)
+                 + f"{'memory MiB':>12}{'first ms':>10}{'disk MiB':>10}")
+    for engine, cost in costs["engines"].items():
+        row = f"{engine_label(engine, versions):<25}"
+        for cell in cells:
+            figures = cell["engines"][engine]
+            row += f"{figures['median_ms']:>12.3f} ({figures['ratio_to_best_peer']:.2f}x)"
+        row += f"{short(cost['memory_bytes'] / MIB):>12}{short(cost['first_answer_s'] * 1e3):>10}"
+        row += f"{short((cost['library_bytes'] + cost['model_bytes']) / MIB):>10}"
+        lines.append(row)
+    for engine, why in net["left_out"].items():
+        lines.append(f"{engine_label(engine, versions):<25}not measured: {why}")
+    for cell in cells:
+        lines.append(warning(cell["others"], f"with --threads {cell['threads']} --batch {cell['batch']}"))
+    lines.append(warning(costs["others"], "while first answers were timed"))
+    return "\n".join(line for line in lines if line)
+
+
+def summary_table(nets):
+    """One line a net: most threads, smallest batch, ours beside the best peer's figure in each column."""
+    costs = nets[0]["costs"]
+    lines = [f"{costs['threads']} threads, batch {costs['batch']}: resnetc, the best peer of each column, the ratio",
+             f"{'':<18}{'ms':>32}{'memory MiB':>22}{'first ms':>20}{'disk MiB':>20}"]
+    for net in nets:
+        costs = net["costs"]
+        cell = next(c for c in net["cells"] if (c["threads"], c["batch"]) == (costs["threads"], costs["batch"]))
+        ms = {e: f["median_ms"] for e, f in cell["engines"].items()}
+        best = cell["best_peer"]
+        row = f"{net['model']:<18}{ms['resnetc']:>9.3f} {ms[best]:>8.3f} {best:>11}"[:48].ljust(44)
+        row += f"{ms['resnetc'] / ms[best]:>5.2f}x"
+        for key, unit, width in (("memory_bytes", 1 / MIB, 8), ("first_answer_s", 1e3, 7), (None, 1 / MIB, 7)):
+            values = {e: (c[key] if key else c["library_bytes"] + c["model_bytes"]) * unit
+                      for e, c in costs["engines"].items()}
+            ours, theirs = values["resnetc"], min(v for e, v in values.items() if e != "resnetc")
+            row += f"{short(ours):>{width}} {short(theirs):>{width - 2}} {ours / theirs:>5.2f}x"
+        lines.append(row)
+    return "\n".join(lines)
+
+
+def settings_text(versions):
+    return "\n".join(f"{engine_label(name, versions)}: {peer.settings}" for name, peer in peers.PEERS.items())
+
+
+def head_line(machine, args):
+    return (f"f32, medians over {args.rounds} rounds of {args.seconds:g} s, each engine alone in its own process, in "
+            f"turn; {machine['cpu']}, {machine['cores']} cores")
+
+
+def kernel_table(net, threads, rows):
+    """rows: {key: {"calls", "flop"…, "hot": figures, "cold": figures}}, see key_times.py."""
+    lines = [f"{net}, {threads} threads, peak {rows['peak_gflops']:.0f} GFLOP/s measured; median of each kernel",
+             f"{'calls':>5}{'hot ms':>10}{'GFLOP/s':>9}{'peak':>7}{'cold ms':>10}{'peak':>7}  key"]
+    below = 0
+    for key, row in rows["kernels"].items():
+        hot, cold = row["hot"], row["cold"]
+        low = key.startswith("conv2d") and hot["percent"] < 90
+        below += low
+        lines.append(f"{row['calls']:>5}{hot['ms']:>10.4f}{hot['gflops']:>9.1f}{hot['percent']:>6.0f}%"
+                     f"{cold['ms']:>10.4f}{cold['percent']:>6.0f}%{' *' if low else '  '}{key}")
+    for kind in ("hot", "cold"):
+        total = rows["sum"][kind]
+        lines.append(f"sum over all calls, weights {kind}: {total['ms']:.3f} ms, {total['percent']:.0f} % of peak")
+    if below:
+        lines.append(f"* {below} convolution{'s' * (below > 1)} below 90 % of the peak with hot weights")
+    lines.append(warning(rows["others"], "meanwhile"))
+    return "\n".join(line for line in lines if line)
+
+
+def compile_table(rows, rounds):
+    lines = [f"compile time, medians over {rounds} rounds: empty cache, then full",
+             f"{'model':<20}{'layers':>8}{'kernels':>9}{'cold s':>9}{'warm s':>9}"]
+    for row in rows:
+        lines.append(f"{row['model']:<20}{row['layers']:>8}{row['kernels']:>9}{row['cold_s']:>9.2f}"
+                     f"{row['warm_s']:>9.2f}")
+    lines.append(warning(max(row["others"] for row in rows), "meanwhile"))
+    return "\n".join(line for line in lines if line)
