@@ -189,7 +189,12 @@ std::string describe_failure(const Command& command, const CommandResult& result
   std::string said = result.errors.substr(0, 2000);
   while (!said.empty() && said.back() == '\n') said.pop_back();
   if (result.status > 128 && said.empty()) said = strsignal(result.status - 128);
-  return fmt::format("'{}' failed with status {}{}{}", command.argv[0], result.status, said.empty() ? "" : ": ", said);
+  // Not every tool says so by itself: GNU ar gives "Success" as the reason.
+  std::error_code error;
+  const auto disk = std::filesystem::space(command.directory.empty() ? "." : command.directory, error);
+  const bool full = !error && disk.available < uint64_t{1} << 20 && said.find("No space left") == std::string::npos;
+  return fmt::format("'{}' failed with status {}{}{}{}", command.argv[0], result.status, said.empty() ? "" : ": ", said,
+                     full ? "; is the disk full?" : "");
 }
 
 CommandResult run_command(const Command& command) {
