@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,7 +55,9 @@ class Child {
   ~Child() {
     if (pid_ > 0) {
       kill(-pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
+      // All of the group: the children of a dead child become this process's own, a subreaper's.
+      while (waitpid(-pid_, nullptr, 0) > 0 || errno == EINTR) {
+      }
     }
     for (int fd : {pidfd_, output_, errors_})
       if (fd >= 0) close(fd);
@@ -140,6 +143,7 @@ bool Child::progress(double time_limit_s) {
 }  // namespace
 
 void catch_interrupts() {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
