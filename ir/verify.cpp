@@ -32,11 +32,22 @@ bool is_too_large(const TensorType& type) {
   return count > most;
 }
 
+// A name for a message, which may be any bytes.
+std::string printable(std::string_view name) {
+  constexpr size_t most = 100;
+  std::string result(name.substr(0, most));
+  for (char& c : result)
+    if (c < ' ' || c > '~') c = '?';
+  return name.size() > most ? result + "..." : result;
+}
+
 }  // namespace
 
 void verify_node(const Graph& graph, Value value) {
   const Node& node = graph[value];
-  const auto fail = [&](const std::string& what) { throw Error(fmt::format("node %{}: {}", node.name, what)); };
+  const auto fail = [&](const std::string& what) {
+    throw Error(fmt::format("node %{}: {}", printable(node.name), what));
+  };
   if (!is_printable_name(node.name)) fail("a name may hold letters, digits, '_', '.' and '-' only");
   std::vector<TensorType> types;
   for (Value v : node.inputs) {
@@ -79,11 +90,11 @@ void verify(const Graph& graph) {
   for (size_t i = 0; i < graph.nodes.size(); i++) {
     verify_node(graph, static_cast<Value>(i));
     if (!names.insert(graph.nodes[i].name).second)
-      throw Error(fmt::format("node %{}: the name is used twice", graph.nodes[i].name));
+      throw Error(fmt::format("node %{}: the name is used twice", printable(graph.nodes[i].name)));
     if (std::holds_alternative<Input>(graph.nodes[i].op)) inputs++;
   }
   if (!is_printable_name(graph.name))
-    throw Error(fmt::format("graph {}: a name may hold letters, digits, '_', '.' and '-' only", graph.name));
+    throw Error(fmt::format("graph {}: a name may hold letters, digits, '_', '.' and '-' only", printable(graph.name)));
   if (inputs != 1) throw Error(fmt::format("graph {}: must have one input, has {}", graph.name, inputs));
   if (graph.outputs.empty()) throw Error(fmt::format("graph {}: returns nothing", graph.name));
   for (Value v : graph.outputs)

@@ -47,6 +47,8 @@ TEST_CASE("verify: each broken invariant names its node") {
       {[](Graph& g) { g.nodes[3].name = "y"; }, "node %y: the name is used twice"},
       {[](Graph& g) { g.nodes[3].name = ""; }, "node %: a name may hold letters, digits, '_', '.' and '-' only"},
       {[](Graph& g) { g.nodes[3].name = "a b"; }, "node %a b: a name may hold letters, digits, '_', '.' and '-' only"},
+      {[](Graph& g) { g.nodes[3].name = "a\x01\xff"; },
+       "node %a??: a name may hold letters, digits, '_', '.' and '-' only"},
       {[](Graph& g) { g.name = "a b"; }, "graph a b: a name may hold letters, digits, '_', '.' and '-' only"},
       {[](Graph& g) { g.name = ""; }, "graph : a name may hold letters, digits, '_', '.' and '-' only"},
       {[](Graph& g) { g.nodes[3].inputs = {3}; }, "node %z: an operand is not defined before its use"},
