@@ -9,14 +9,26 @@ namespace {
 
 constexpr int64_t most_parameters = int64_t{1} << 31;
 
+// The nodes of the file but for the input, which is the first of the graph and stands elsewhere in the file.
+std::vector<JsonValue> listed_nodes(const JsonValue& json) {
+  return json.at("graph").items(0, SIZE_MAX);
+}
+
+// Kernel selection makes these; anywhere else the result's layout would not be that of its type.
+void check_no_output_op(const JsonValue& json, const Graph& graph) {
+  for (size_t i = 1; i < graph.nodes.size(); i++)
+    if (std::holds_alternative<Output>(graph.nodes[i].op))
+      listed_nodes(json)[i - 1].at("op").fail(
+          "an output is made by resnetc alone; remove the node, and name what it reads as the model's output");
+}
+
 void check_all_used(const JsonValue& json, const Graph& graph) {
   std::vector<bool> used(graph.nodes.size(), false);
   for (Value v : graph.outputs) used[static_cast<size_t>(v)] = true;
   for (size_t i = graph.nodes.size(); i-- > 0;)
     if (used[i])
       for (Value v : graph.nodes[i].inputs) used[static_cast<size_t>(v)] = true;
-  // The input is the first node and stands elsewhere in the file.
-  const std::vector<JsonValue> list = json.at("graph").items(0, SIZE_MAX);
+  const std::vector<JsonValue> list = listed_nodes(json);
   for (size_t i = 1; i < graph.nodes.size(); i++)
     if (!used[i]) list[i - 1].fail(fmt::format("the output does not need {}; remove it", quote(graph.nodes[i].name)));
   if (!used[0]) json.at("output").fail("does not depend on the input");
@@ -43,6 +55,7 @@ GraphFile read_graph_file(const JsonValue& json, const std::filesystem::path& fi
   if (size) set_size(net, *size);
   if (json.at("output").is_array()) json.at("output").fail("must be the name of one node for a model");
   net.graph = graph_from_json(json, net);
+  check_no_output_op(json, net.graph);
   check_all_used(json, net.graph);
   if (const int64_t parameters = parameter_count(net.graph); parameters > most_parameters)
     json.at("graph").fail(fmt::format("has {} parameters, at most {} are possible", parameters, most_parameters));

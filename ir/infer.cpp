@@ -82,6 +82,11 @@ struct Infer {
   TensorType operator()(const Conv2d& conv) const {
     const auto adds = static_cast<size_t>(std::count_if(
         conv.epilogue.begin(), conv.epilogue.end(), [](const Epilogue& e) { return std::holds_alternative<Add>(e); }));
+    if (adds > most_epilogue_adds)
+      fail("an epilogue has at most {} adds, got {}; make the others nodes of their own", most_epilogue_adds, adds);
+    for (size_t i = 0; i + 1 < conv.epilogue.size(); i++)
+      if (std::holds_alternative<MaxPool>(conv.epilogue[i]))
+        fail("max_pool must be the last step of an epilogue; make what follows it a node of its own");
     require_operands(in, conv.epilogue.empty() ? 2 : 3 + adds, 3 + adds);
     require_image(in[0], "operand");
     const TensorType& weight = in[1];

@@ -79,8 +79,12 @@ struct AveragePool {
   bool operator==(const AveragePool&) const = default;
 };
 
-// What a convolution does to its sums before it stores them, in order. An Add takes one more operand.
+// What a convolution does to its sums before it stores them, in order. An Add takes one more operand; a MaxPool is the
+// last step.
 using Epilogue = std::variant<Relu, Add, MaxPool>;
+
+// The most Adds in one epilogue: a driver's table has room for their operands, and no ResNet has more.
+inline constexpr size_t most_epilogue_adds = 2;
 
 // How many more operands the convolution takes for each.
 inline size_t step_operands(const Relu&) {

@@ -14,7 +14,7 @@ Graph fuse_max_pool(const Graph& graph) {
     const auto* pool = std::get_if<MaxPool>(&node.op);
     if (!pool) return std::nullopt;
     const auto* conv = read_once<Conv2d>(rewriter, node.inputs[0]);
-    if (!conv || has_step<MaxPool>(*conv)) return std::nullopt;
+    if (!conv || count_steps<MaxPool>(*conv) > 0) return std::nullopt;
     const Value x = rewriter.node(rewriter.map(node.inputs[0])).inputs[0];
     if (!std::holds_alternative<Input>(rewriter.node(x).op)) return std::nullopt;
     return fuse_into_conv(rewriter, value, node.inputs[0], *pool);

@@ -15,7 +15,7 @@ Graph fuse_relu(const Graph& graph) {
     const Value x = node.inputs[0];
     if (const auto* conv = read_once<Conv2d>(rewriter, x)) {
       const bool ends_in_relu = !conv->epilogue.empty() && std::holds_alternative<Relu>(conv->epilogue.back());
-      if (!ends_in_relu && !has_step<MaxPool>(*conv)) return fuse_into_conv(rewriter, value, x, Relu{});
+      if (!ends_in_relu && count_steps<MaxPool>(*conv) == 0) return fuse_into_conv(rewriter, value, x, Relu{});
     }
     if (read_once<ScaleShift>(rewriter, x))
       return in_place_of(rewriter, value, ScaleShift{true}, rewriter.node(rewriter.map(x)).inputs);

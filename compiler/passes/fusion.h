@@ -18,10 +18,10 @@ const AnyOp* read_once(const Rewriter& rewriter, Value old_value) {
 }
 
 template <class Step>
-bool has_step(const Conv2d& conv) {
-  for (const Epilogue& step : conv.epilogue)
-    if (std::holds_alternative<Step>(step)) return true;
-  return false;
+size_t count_steps(const Conv2d& conv) {
+  size_t count = 0;
+  for (const Epilogue& step : conv.epilogue) count += std::holds_alternative<Step>(step);
+  return count;
 }
 
 // old_value(conv2d(..)) -> conv2d(..) | step, where conv is the old value of the convolution and residual the new one

@@ -224,6 +224,10 @@ TEST_CASE("graph files: what is wrong is named by its place") {
         "output: must be the name of one node for a model");
   CHECK(says(R"("output": "fc")", R"("output": ["fc"])") == "output: must be the name of one node for a model");
   CHECK(says(R"("output": "fc")", R"("output": "average")") == "graph[4]: the output does not need \"w\"; remove it");
+  CHECK(
+      says(R"("inputs": ["conv"] },)",
+           R"("inputs": ["conv"] }, { "name": "o", "op": "output", "inputs": ["relu"] },)") ==
+      "graph[3].op: an output is made by resnetc alone; remove the node, and name what it reads as the model's output");
   CHECK(says(R"("inputs": ["average", "w", "b"])", R"("inputs": ["average", "w"])") ==
         "graph[5]: the output does not need \"b\"; remove it");
   CHECK(says(R"("labels": "l/five.txt")", R"("labels": "")") == "labels: must be the path of a file");

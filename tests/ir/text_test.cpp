@@ -85,11 +85,6 @@ TEST_CASE("text: print is the inverse of parse, to the character") {
   check_every_op_is_in(ops);
 }
 
-TEST_CASE("text: print is the inverse of parse, to the character") {
-  CHECK(print(parse(ops)) == ops);
-  check_every_op_is_in(ops);
-}
-
 TEST_CASE("text: a string holds any byte") {
   std::string bytes;
   for (int c = 0; c < 256; c++) bytes += static_cast<char>(c);
