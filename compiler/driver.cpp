@@ -20,6 +20,9 @@ std::string c_string(const std::string& text) {
   return result + '"';
 }
 
+// A convolution's input, weight, bias, residuals and result.
+static_assert(rn_max_operands >= 4 + most_epilogue_adds);
+
 struct OutputShape {
   int channels, height, width;
 };
@@ -84,8 +87,7 @@ std::string step_table(const Program& program, const MemoryPlan& plan) {
   std::string text =
       "/* kernel, its index, operands; the last operand is written */\nstatic const rn_step steps[] = {\n";
   size_t next_weight = 0;
-  for (size_t s = 0; s < program.steps.size(); s++) {
-    const Step& step = program.steps[s];
+  for (const Step& step : program.steps) {
     std::vector<std::string> operands;
     for (size_t i = 0; i < step.operands.size(); i++) {
       switch (step.operands[i].kind) {
@@ -104,8 +106,6 @@ std::string step_table(const Program& program, const MemoryPlan& plan) {
           break;
       }
     }
-    if (operands.size() > rn_max_operands)
-      throw Error(fmt::format("step {} has more operands than a driver can hold", s));
     text += fmt::format("    {{{}_argv, {}, {}, {{{}}}}}, /* {} */\n",
                         to_string(program.kernels[static_cast<size_t>(step.kernel)].key), step.kernel, operands.size(),
                         fmt::join(operands, ", "), step_name(program, step));
@@ -163,7 +163,7 @@ typedef struct {p}_model {p}_model;
 typedef struct {p}_options {{
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
   int max_batch;      /* images that run at once; 0: 1 */
-  void* arena;        /* NULL, or 64-byte aligned memory that outlives the model */
+  void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least {p}_ARENA_BYTES(max_batch) when arena is given */
 }} {p}_options;
 

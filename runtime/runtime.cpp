@@ -288,6 +288,7 @@ int initialise(rn_model* model, const rn_options& options) {
 extern "C" {
 
 int rn_create(rn_model** out, const rn_description* description, const rn_options* options) {
+  if (!out) return rn_error_argument;
   *out = static_cast<rn_model*>(aligned_alloc(64, (sizeof(rn_model) + 63) / 64 * 64));
   if (!*out) return rn_error_memory;
   memset(static_cast<void*>(*out), 0, sizeof(rn_model));
@@ -297,6 +298,7 @@ int rn_create(rn_model** out, const rn_description* description, const rn_option
 }
 
 int rn_run(rn_model* model, const float* input, int n, float* output) {
+  if (!model) return rn_error_argument;
   model->message[0] = '\0';
   if (!model->calls || !model->user_context || model->pool.started < model->pool.threads)
     return fail(model, rn_error_argument, "this handle could not be created");
@@ -314,6 +316,7 @@ int rn_run(rn_model* model, const float* input, int n, float* output) {
 }
 
 int rn_run_image(rn_model* model, const uint8_t* rgb, int width, int height, size_t row_bytes, float* output) {
+  if (!model) return rn_error_argument;
   const rn_description& d = *model->description;
   model->message[0] = '\0';
   if (!model->image_input) return fail(model, rn_error_argument, "this handle could not be created");

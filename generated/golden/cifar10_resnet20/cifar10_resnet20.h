@@ -20,7 +20,7 @@ typedef struct cifar10_resnet20_model cifar10_resnet20_model;
 typedef struct cifar10_resnet20_options {
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
   int max_batch;      /* images that run at once; 0: 1 */
-  void* arena;        /* NULL, or 64-byte aligned memory that outlives the model */
+  void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least cifar10_resnet20_ARENA_BYTES(max_batch) when arena is given */
 } cifar10_resnet20_options;
 

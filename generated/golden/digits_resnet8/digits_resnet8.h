@@ -20,7 +20,7 @@ typedef struct digits_resnet8_model digits_resnet8_model;
 typedef struct digits_resnet8_options {
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
   int max_batch;      /* images that run at once; 0: 1 */
-  void* arena;        /* NULL, or 64-byte aligned memory that outlives the model */
+  void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least digits_resnet8_ARENA_BYTES(max_batch) when arena is given */
 } digits_resnet8_options;
 

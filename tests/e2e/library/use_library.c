@@ -115,6 +115,9 @@ static void check_refusals(void) {
   digits_resnet8_destroy(model);
   digits_resnet8_destroy(NULL);
   CHECK(digits_resnet8_message(NULL) != NULL);
+  CHECK(digits_resnet8_create(NULL, NULL) != 0);
+  CHECK(digits_resnet8_run(NULL, inputs, 1, output) != 0);
+  CHECK(digits_resnet8_run_image(NULL, (const uint8_t*)"rgb", 1, 1, 3, output) != 0);
 }
 
 static void check_image(const uint8_t* rgb, int width, int height, const float* wanted) {
