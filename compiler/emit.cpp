@@ -73,7 +73,7 @@ std::vector<float> self_test_outputs(const Model& model, int threads) {
   const size_t channels = static_cast<size_t>(type.channels()), pixels = planar.size() / channels;
   for (size_t c = 0; c < channels; c++)
     for (size_t p = 0; p < pixels; p++) input.values[p * channels + c] = planar[c * pixels + p];
-  Tensor output = evaluate(model.graph, input, threads).front();
+  Tensor output = evaluate(model.graph, input, threads, check_interrupted).front();
   if (output.dims.size() == 4) output = evaluate_op(Output{}, {&output});
   for (float v : output.values)
     if (!std::isfinite(v))

@@ -17,7 +17,6 @@ struct EmitOptions {
   std::string target;            // as the user gave it, for the child processes
   std::set<std::string> kinds;   // of emit_kinds
   int jobs = 1;
-  bool verbose = false;
 };
 
 inline constexpr const char* emit_kinds[] = {"exe", "static", "shared", "header", "ir", "driver"};

@@ -8,7 +8,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "compiler/driver.h"
 #include "compiler/emit.h"
@@ -17,6 +16,7 @@
 #include "compiler/message.h"
 #include "compiler/passes.h"
 #include "compiler/process.h"
+#include "runtime/thread_count.h"
 #include "schedules/compile_kernel.h"
 
 namespace resnetc {
@@ -56,12 +56,6 @@ struct InspectArguments {
   fs::path output;
 };
 
-int usable_cpus() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                     : static_cast<int>(std::thread::hardware_concurrency());
-}
-
 fs::path default_cache() {
   if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg) return fs::path(xdg) / "resnetc";
   if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "resnetc";
@@ -77,7 +71,7 @@ Hw parse_size(const std::string& text) {
 }
 
 Machine machine_of(const ModelArguments& arguments) {
-  return machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : usable_cpus());
+  return machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : runtime::default_thread_count());
 }
 
 void compile(const CompileArguments& arguments) {
@@ -86,7 +80,6 @@ void compile(const CompileArguments& arguments) {
     throw Error(
         fmt::format("{}: no weights: give --weights FILE.safetensors, or --weights random:1 to measure size and speed",
                     given.topology.string()));
-  catch_interrupts();
   std::map<std::string, double> seconds;
   Clock::time_point stage = Clock::now();
   const Machine machine = machine_of(given);
@@ -97,19 +90,19 @@ void compile(const CompileArguments& arguments) {
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose)
     for (const Kernel& kernel : program.kernels)
-      resnetc::print_message("{}: {}\n", to_string(kernel.key), to_string(kernel.choice));
+      print_message("{}: {}\n", to_string(kernel.key), to_string(kernel.choice));
 
   EmitOptions options;
   options.output = arguments.output.empty() ? fs::path("generated") / model.name : arguments.output;
   if (!arguments.no_cache) options.cache = arguments.cache.empty() ? default_cache() : fs::absolute(arguments.cache);
   options.target = given.target;
-  options.jobs = arguments.jobs > 0 ? arguments.jobs : usable_cpus();
+  options.jobs = arguments.jobs > 0 ? arguments.jobs : runtime::default_thread_count();
   options.kinds = {arguments.emit.begin(), arguments.emit.end()};
-  options.verbose = arguments.verbose;
   const Clock::time_point start = Clock::now();
+  catch_interrupts();  // not before: loading leaves nothing behind, so the signal itself ends it soonest
   emit(model, std::move(program), machine, options, seconds);
-  resnetc::print_message("{}: written in {:.1f} s\n", options.output.string(),
-                         seconds["load"] + seconds["passes"] + seconds_since(start));
+  print_message("{}: written in {:.1f} s\n", options.output.string(),
+                seconds["load"] + seconds["passes"] + seconds_since(start));
 }
 
 void inspect(const InspectArguments& arguments) {
@@ -140,8 +133,8 @@ int compile_one_kernel(char** argv) {
 }
 
 void print_targets() {
-  const Machine host = machine_for("host", usable_cpus());
-  fmt::print("host: {}, {} CPUs usable\n", host.target.to_string(), usable_cpus());
+  const Machine host = machine_for("host", runtime::default_thread_count());
+  fmt::print("host: {}, {} CPUs usable\n", host.target.to_string(), runtime::default_thread_count());
   fmt::print("--target takes host or any x86-64-linux target from SSE4.1 up, such as\n");
   for (const char* target :
        {"x86-64-linux-sse41", "x86-64-linux-avx", "x86-64-linux-avx2-fma-f16c", "x86-64-linux-avx512_skylake",
@@ -160,6 +153,16 @@ void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_flag("--ignore-extra", to.options.ignore_extra, "Only warn of tensors that the topology does not use");
   app.add_option("--threads", to.threads, "Choose schedules for so many threads (default: this machine's)")
       ->check(CLI::Range(1, 4096));
+}
+
+// What is wrong with the command line, and where to read how it is right.
+std::string usage_problem(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const std::vector<CLI::App*> given = app.get_subcommands();
+  if (!given.empty()) return fmt::format("{}\nTry resnetc {} --help", error.what(), given[0]->get_name());
+  if (argc < 2 || argv[1][0] == '-') return fmt::format("{}\nTry resnetc --help", error.what());
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  return fmt::format("there is no command '{}'; there are {}\nTry resnetc --help", argv[1], fmt::join(known, ", "));
 }
 
 int run(int argc, char** argv) {
@@ -210,7 +213,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    resnetc::print_message("resnetc: {}\nTry resnetc --help\n", e.what());
+    print_message("resnetc: {}\n", usage_problem(app, e, argc, argv));
     return 2;
   }
   if (to_compile.emit.empty()) to_compile.emit = {"exe", "static", "header", "ir"};

@@ -97,7 +97,11 @@ Child::Child(const Command& command) {
   if (!command.directory.empty()) posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+  sigset_t ignored_here;
+  sigemptyset(&ignored_here);
+  sigaddset(&ignored_here, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &ignored_here);
   const std::vector<char*> argv = pointers(command.argv);
   const std::vector<std::string> variables = environment(command.directory);
   const int status = posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(),
@@ -144,6 +148,7 @@ bool Child::progress(double time_limit_s) {
 
 void catch_interrupts() {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  signal(SIGPIPE, SIG_IGN);
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) {

@@ -33,7 +33,8 @@ CommandResult run_command(const Command& command);
 // The error of a command that failed: what was run, how it ended, the first lines of what it said.
 std::string describe_failure(const Command& command, const CommandResult& result);
 
-// From now on SIGINT, SIGTERM and SIGHUP make run_commands and check_interrupted throw, so that temporary files go.
+// From now on SIGINT, SIGTERM and SIGHUP make run_commands and check_interrupted throw, and a reader of our messages
+// that went away is no reason to end: so temporary files always go.
 void catch_interrupts();
 void check_interrupted();
 

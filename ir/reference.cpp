@@ -293,10 +293,12 @@ Tensor evaluate_op(const Op& op, const std::vector<const Tensor*>& inputs, int t
   return std::visit(Evaluate{inputs, threads}, op);
 }
 
-std::vector<Tensor> evaluate(const Graph& graph, const Tensor& input, int threads) {
+std::vector<Tensor> evaluate(const Graph& graph, const Tensor& input, int threads,
+                             const std::function<void()>& before_node) {
   std::vector<std::optional<Tensor>> values(graph.nodes.size());
   std::vector<int> uses = use_counts(graph);
   for (size_t i = 0; i < graph.nodes.size(); i++) {
+    if (before_node) before_node();
     const Node& node = graph.nodes[i];
     if (std::holds_alternative<Input>(node.op)) {
       std::vector<int> dims = node.type.dims;

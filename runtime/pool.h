@@ -49,9 +49,6 @@ struct Pool {
 int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes);
 void pool_stop(Pool* pool);
 
-// The CPUs that this process may use: the affinity mask, capped by the cgroup's CPU quota.
-int default_thread_count();
-
 }  // namespace resnetc::runtime
 
 #endif

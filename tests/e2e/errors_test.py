@@ -52,6 +52,8 @@ def check_usage(folder):
         [*compile_words, "extra.json"],
     ):
         refused(folder, *arguments, status=2, words=["--help"])
+    refused(folder, "tune", status=2, words=["there is no command 'tune'", "compile, inspect"])
+    refused(folder, *compile_words, "--nonsense", status=2, words=["--nonsense", "resnetc compile --help"])
     usage = run(resnetc(), "compile", "--help").stdout
     flags = "weights target output emit classes no-head size labels cache jobs ignore-extra threads".split()
     check(all(f"--{flag}" in usage for flag in flags), usage)
@@ -182,6 +184,13 @@ def check_streams(folder):
         run(resnetc(), "nonsense", status=2, stderr=full)
         run(*words, "/proc/resnetc", status=1, stderr=full)
     check({**contents(folder / "full"), "report.json": ""} == good, "standard error full: other files")
+    reader, writer = os.pipe()
+    os.close(reader)
+    run(*words, "unread", cwd=folder, stderr=writer)
+    os.close(writer)
+    check({**contents(folder / "unread"), "report.json": ""} == good, "standard error that nobody reads: other files")
+    hidden = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    check(not hidden, "left behind:", hidden)
     for closed in ([0], [1], [2], [0, 1, 2]):
         output = folder / "".join(map(str, closed))
         command = [str(word) for word in (*words, output)]

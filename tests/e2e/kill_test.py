@@ -40,7 +40,23 @@ def check_files(folder, old, new, what):
             check(contents(folder)[name] == file["sha256"] == new[name], f"{what}: {name} is not the one of the report")
 
 
+def check_evaluation(folder):
+    """While the reference evaluator works on a net that takes it many minutes."""
+    words = [resnetc(), "compile", models / "cifar10_resnet1202.json", "-w", "random:1", "--size", "1024x1024"]
+    words += ["-o", folder / "large", "--emit", "ir"]
+    process = subprocess.Popen([*map(str, words)], stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    check(line.startswith("compiling kernels"), line)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=300)
+    check(process.returncode == 1 and errors == "resnetc: interrupted\n", process.returncode, errors)
+    check(not list(folder.iterdir()), list(folder.iterdir()))
+    print("SIGTERM during the evaluation: ended, nothing left")
+
+
 def main():
+    with temporary_folder() as folder:
+        check_evaluation(folder)
     seed = int(os.environ.get("SEED", random.randrange(10**6)))
     rng = random.Random(seed)
     print(f"SEED={seed}")
