@@ -16,7 +16,7 @@ def main():
         tree = folder / "tree"
         resnetc = tree / "bin" / "resnetc"
         models = tree / "share" / "resnetc" / "models"
-        for path in ("LICENSE", "README.md", "LICENSE.Halide.txt"):
+        for path in ("LICENSE", "README.md", "docs/topology.md", "LICENSE.Halide.txt"):
             check((tree / "share" / "doc" / "resnetc" / path).is_file(), f"{path} is not installed")
         paths = re.findall(r"R(?:UN)?PATH.*\[(.*)\]", run("readelf", "-d", resnetc).stdout)
         check(paths == ["$ORIGIN/../lib/resnetc"], "run path:", paths)
