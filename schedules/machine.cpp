@@ -31,8 +31,7 @@ constexpr Level levels[] = {
 Target with_implied_features(Target target) {
   bool all_below = false;
   for (const Level& level : levels) {
-    if (target.has_feature(level.feature) && level.feature <= Target::AVX512_Zen5 && level.bit >= 1u << 5)
-      all_below = true;
+    if (target.has_feature(level.feature) && level.bit >= 1u << 5) all_below = true;
     if (all_below) target.set_feature(level.feature);
   }
   if (target.has_feature(Target::AVX2) || target.has_feature(Target::FMA) || target.has_feature(Target::F16C))

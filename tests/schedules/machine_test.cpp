@@ -1,0 +1,34 @@
+#include "schedules/machine.h"
+
+#include <doctest/doctest.h>
+
+#include "runtime/description.h"
+
+using namespace resnetc;
+
+TEST_CASE("machine: what a target needs, as the runtime's own bits") {
+  struct Case {
+    const char* target;
+    uint32_t bits;
+    int lanes;
+  };
+  const uint32_t avx = rn_cpu_sse41 | rn_cpu_avx, avx2 = avx | rn_cpu_f16c | rn_cpu_fma | rn_cpu_avx2;
+  const uint32_t skylake = avx2 | rn_cpu_avx512 | rn_cpu_avx512_skylake;
+  const uint32_t zen4 = skylake | rn_cpu_avx512_cannonlake | rn_cpu_avx512_zen4;
+  const Case cases[] = {{"x86-64-linux-sse41", rn_cpu_sse41, 4},
+                        {"x86-64-linux-avx", avx, 8},
+                        {"x86-64-linux-fma", avx | rn_cpu_fma, 8},
+                        {"x86-64-linux-avx2", avx | rn_cpu_avx2, 8},
+                        {"x86-64-linux-avx2-fma-f16c", avx2, 8},
+                        {"x86-64-linux-avx512", avx2 | rn_cpu_avx512, 16},
+                        {"x86-64-linux-avx512_skylake", skylake, 16},
+                        {"x86-64-linux-avx512_cannonlake", skylake | rn_cpu_avx512_cannonlake, 16},
+                        {"x86-64-linux-avx512_zen4", zen4, 16},
+                        {"x86-64-linux-avx512_zen5", zen4 | rn_cpu_avx512_zen5, 16}};
+  for (const Case& c : cases) {
+    CAPTURE(c.target);
+    const Machine machine = machine_for(c.target, 1);
+    CHECK(cpu_feature_bits(machine.target) == c.bits);
+    CHECK(machine.lanes == c.lanes);
+  }
+}
