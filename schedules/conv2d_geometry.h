@@ -70,4 +70,7 @@ struct RegisterTile {
 };
 std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, const Machine& machine);
 
+// The estimated cycles of `pixels` output pixels, `tile` of them at a time by blocks of g.block channels.
+double register_tile_cycles(const Conv2dGeometry& g, int tile, int pixels, const Machine& machine);
+
 }  // namespace resnetc
