@@ -58,9 +58,10 @@ PackedWeight Conv2dGeometry::pack(size_t operand, const std::vector<float>& valu
   return packed;
 }
 
-Conv2dOperands::Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry)
+Conv2dOperands::Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry,
+                               const std::vector<int>& weight_extent)
     : input(activation_param(key.operands[0], "input")),
-      weight(weight_param(geometry.weight_extent(), "weight")),
+      weight(weight_param(weight_extent, "weight")),
       bias(weight_param({geometry.block * geometry.block_count}, "bias")) {
   arguments = {input, weight};
   if (geometry.has_bias) arguments.push_back(bias);

@@ -64,7 +64,7 @@ Choice default_choice(const KernelKey& key, const Machine& machine);
 
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
 
-extern const Strategy conv2d_direct, conv2d_max_pool, dense, max_pool, average_pool, global_average_pool, elementwise,
-    layout;
+extern const Strategy conv2d_direct, conv2d_winograd, conv2d_max_pool, dense, max_pool, average_pool,
+    global_average_pool, elementwise, layout;
 
 }  // namespace resnetc
