@@ -35,6 +35,7 @@ struct ModelArguments {
   std::string weights;
   std::string size;
   std::string target = "host";
+  std::string winograd = "f4";
   int threads = 0;
   ModelOptions options;
 };
@@ -71,7 +72,10 @@ Hw parse_size(const std::string& text) {
 }
 
 Machine machine_of(const ModelArguments& arguments) {
-  return machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : runtime::default_thread_count());
+  Machine machine =
+      machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : runtime::default_thread_count());
+  machine.largest_winograd = arguments.winograd == "off" ? 0 : arguments.winograd[1] - '0';
+  return machine;
 }
 
 void compile(const CompileArguments& arguments) {
@@ -151,6 +155,12 @@ void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_flag("--no-head", to.options.no_head, "Leave out the head: the last feature map is the output");
   app.add_option("--size", to.size, "Replace the input's size, HxW");
   app.add_flag("--ignore-extra", to.options.ignore_extra, "Only warn of tensors that the topology does not use");
+  app.add_option(
+         "--winograd", to.winograd,
+         "The largest Winograd tile that 3x3 convolutions may use, off for none: fewer multiplications, a larger "
+         "rounding error")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"off", "f2", "f4", "f6"}));
   app.add_option("--threads", to.threads, "Choose schedules for so many threads (default: this machine's)")
       ->check(CLI::Range(1, 4096));
 }

@@ -125,20 +125,33 @@ int halide_do_par_for(void* user_context, Task task, int min, int size, uint8_t*
   return pool->status.load(std::memory_order_relaxed);
 }
 
+// Scratch is a stack of blocks. Each begins with a head; one that is freed before those above it goes with them.
+struct alignas(64) BlockHead {
+  size_t before;  // where the block below begins
+  bool freed;
+};
+
 void* halide_malloc(void* user_context, size_t bytes) {
   auto* worker = static_cast<Worker*>(user_context);
-  const size_t rounded = (bytes + 127) / 64 * 64;
+  const size_t rounded = sizeof(BlockHead) + (bytes + 127) / 64 * 64;
   if (rounded > worker->pool->scratch_bytes - worker->used) return nullptr;
-  void* result = worker->scratch + worker->used;
+  char* block = worker->scratch + worker->used;
+  *reinterpret_cast<BlockHead*>(block) = {worker->last, false};
+  worker->last = worker->used;
   worker->used += rounded;
-  worker->allocations++;
-  return result;
+  return block + sizeof(BlockHead);
 }
 
 void halide_free(void* user_context, void* pointer) {
+  if (!pointer) return;
   auto* worker = static_cast<Worker*>(user_context);
-  // Not always in reverse order; scratch_bytes is enough for all allocations of a kernel at once.
-  if (pointer && --worker->allocations == 0) worker->used = 0;
+  reinterpret_cast<BlockHead*>(static_cast<char*>(pointer) - sizeof(BlockHead))->freed = true;
+  while (worker->used > 0) {
+    const auto* head = reinterpret_cast<const BlockHead*>(worker->scratch + worker->last);
+    if (!head->freed) break;
+    worker->used = worker->last;
+    worker->last = head->before;
+  }
 }
 
 int halide_error_out_of_memory(void* user_context) {

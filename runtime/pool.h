@@ -14,11 +14,11 @@ struct Pool;
 
 struct alignas(64) Worker {
   Pool* pool;
-  int index;        // 0 is the caller's thread
-  bool in_task;     // a parallel loop inside a task runs on its own thread
-  char* scratch;    // 64-byte aligned
-  size_t used;      // bytes of scratch that are handed out
-  int allocations;  // that are not yet freed
+  int index;      // 0 is the caller's thread
+  bool in_task;   // a parallel loop inside a task runs on its own thread
+  char* scratch;  // 64-byte aligned
+  size_t used;    // bytes of scratch that are handed out
+  size_t last;    // where in scratch the last block begins that is handed out
   pthread_t thread;
 };
 

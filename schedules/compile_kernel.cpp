@@ -44,9 +44,9 @@ class HeapBytes : public Halide::Internal::IRVisitor {
     if (op->memory_type == Halide::MemoryType::Auto || op->memory_type == Halide::MemoryType::Heap) {
       const int32_t elements = Halide::Internal::Allocate::constant_allocation_size(op->extents, op->name);
       if (elements == 0) throw Error(fmt::format("{} allocates an amount that is not known when compiling", op->name));
-      // Rounded up to 64 bytes, with room for the reads past the end that Halide allows itself.
+      // Rounded up to 64 bytes, with room for the reads past the end that Halide allows itself and for a block's head.
       bytes +=
-          (static_cast<uint64_t>(elements + op->padding) * static_cast<uint64_t>(op->type.bytes()) + 191) / 64 * 64;
+          (static_cast<uint64_t>(elements + op->padding) * static_cast<uint64_t>(op->type.bytes()) + 255) / 64 * 64;
     }
     IRVisitor::visit(op);
   }

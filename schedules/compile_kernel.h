@@ -10,7 +10,7 @@
 namespace resnetc {
 
 // Bump when the meaning of a cached object changes though its pipeline does not (calling convention, runtime hooks).
-inline constexpr int object_format = 2;
+inline constexpr int object_format = 3;
 
 struct CompiledKernel {
   uint64_t scratch_bytes = 0;  // the most that one thread can have of halide_malloc at once

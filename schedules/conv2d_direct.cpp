@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "schedules/conv2d_geometry.h"
+#include "schedules/cost.h"
 
 namespace resnetc {
 namespace {
@@ -168,8 +169,24 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
   return Conv2dGeometry(key, choice["oc_vectors"] * machine.lanes).pack(operand, values);
 }
 
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
+  const int pixels = g.oh * g.ow, tile = std::min(choice["pixels"], pixels);
+  const double weight_bytes = 4.0 * g.reduction * g.kh * g.kw * g.block * g.block_count;
+  double work = register_tile_cycles(g, tile, pixels, machine);
+  // Sums that are kept between passes.
+  if (choice["passes"] > 1) work += cache_cycles(8.0 * pixels * g.block * g.block_count * choice["passes"]);
+  const int tasks = choice["pixel_tasks"] == 0 ? g.block_count : choice["pixel_tasks"];
+  // Each task over pixels reads all weights, again from a shared cache if they do not stay in its own.
+  double again = 0;
+  if (choice["pixel_tasks"] > 0 && weight_bytes > 0.5 * static_cast<double>(machine.level2_bytes))
+    again = cache_cycles(weight_bytes) * blocks(tasks, machine.threads);
+  return overlapped_cycles(parallel_cycles(work, tasks, machine),
+                           again + memory_cycles(weight_bytes, std::min(tasks, machine.threads)));
+}
+
 }  // namespace
 
-const Strategy conv2d_direct = {"conv2d_direct", applies, choices, build, pack};
+const Strategy conv2d_direct = {"conv2d_direct", applies, choices, build, pack, cycles};
 
 }  // namespace resnetc

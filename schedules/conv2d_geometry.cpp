@@ -58,9 +58,10 @@ PackedWeight Conv2dGeometry::pack(size_t operand, const std::vector<float>& valu
   return packed;
 }
 
-Conv2dOperands::Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry)
+Conv2dOperands::Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry,
+                               const std::vector<int>& weight_extent)
     : input(activation_param(key.operands[0], "input")),
-      weight(weight_param(geometry.weight_extent(), "weight")),
+      weight(weight_param(weight_extent, "weight")),
       bias(weight_param({geometry.block * geometry.block_count}, "bias")) {
   arguments = {input, weight};
   if (geometry.has_bias) arguments.push_back(bias);
@@ -118,26 +119,29 @@ const MaxPool* pool_of(const Conv2d& conv) {
   return conv.epilogue.empty() ? nullptr : std::get_if<MaxPool>(&conv.epilogue.back());
 }
 
+double register_tile_cycles(const Conv2dGeometry& g, int tile, int pixels, const Machine& machine) {
+  // Cycles of a load. AVX-512 takes a broadcast input as a memory operand; the others spend an instruction on it, and
+  // 1 x 13 reaches 77 % of peak on Zen 3.
+  const double load = machine.lanes == 16 ? 0.5 : 0.6;
+  const int vectors = g.block / machine.lanes;
+  // Two multiply-adds a cycle that each take four; eight sums would just do (4 x 2 reaches 87 %). Then, once a
+  // tile: addresses, biases, stores.
+  const double step = std::max({0.5 * vectors * tile, load * (vectors + tile), 4.5});
+  const double once = 16.0 + 4.0 * tile + 1.0 * vectors * tile;
+  return g.block_count * blocks(pixels, tile) * (step * g.reduction * g.kh * g.kw + once);
+}
+
 std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, const Machine& machine) {
   std::vector<RegisterTile> tiles;
   // Besides the sums: the weights, a broadcast input, a product where there is no fused multiply-add, and one register
   // that LLVM likes to have. Zen 3, 1x1 512 to 128 channels, of peak: 2 x 6 95 %, 3 x 4 (no register left) 88 %.
   const int other = 2 + (machine.fused_multiply_add ? 0 : 1);
-  // Cycles of a load. AVX-512 takes a broadcast input as a memory operand; the others spend an instruction on it, and
-  // 1 x 13 reaches 77 % of peak on Zen 3.
-  const double load = machine.lanes == 16 ? 0.5 : 0.6;
   for (int vectors = 1; vectors <= 4; vectors++) {
     // With groups, a wider block reads, and multiplies by zero, the channels of more groups.
     const Conv2dGeometry g(key, vectors * machine.lanes);
-    const int reduction = g.reduction * g.kh * g.kw;
     for (int tile = 1; tile <= std::min(pixels, 28); tile++) {
       if (vectors * tile + vectors + other > machine.registers) break;
-      // Two multiply-adds a cycle that each take four; eight sums would just do (4 x 2 reaches 87 %). Then, once a
-      // tile: addresses, biases, stores.
-      const double step = std::max({0.5 * vectors * tile, load * (vectors + tile), 4.5});
-      const double once = 16.0 + 4.0 * tile + 1.0 * vectors * tile;
-      const double cycles = g.block_count * blocks(pixels, tile) * (step * reduction + once);
-      tiles.push_back({vectors, tile, cycles});
+      tiles.push_back({vectors, tile, register_tile_cycles(g, tile, pixels, machine)});
     }
   }
   std::stable_sort(tiles.begin(), tiles.end(),

@@ -31,7 +31,9 @@ struct Conv2dGeometry {
 
 // The operands of a convolution as Halide parameters, in the key's order.
 struct Conv2dOperands {
-  Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry);
+  Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry)
+      : Conv2dOperands(key, geometry, geometry.weight_extent()) {}
+  Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry, const std::vector<int>& weight_extent);
   Halide::ImageParam input, weight, bias;
   std::vector<Halide::ImageParam> residuals;
   std::vector<Halide::Argument> arguments;
@@ -69,5 +71,8 @@ struct RegisterTile {
   double cycles;
 };
 std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, const Machine& machine);
+
+// The estimated cycles of `pixels` output pixels, `tile` of them at a time by blocks of g.block channels.
+double register_tile_cycles(const Conv2dGeometry& g, int tile, int pixels, const Machine& machine);
 
 }  // namespace resnetc

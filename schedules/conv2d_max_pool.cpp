@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "schedules/conv2d_geometry.h"
+#include "schedules/cost.h"
 
 namespace resnetc {
 namespace {
@@ -83,8 +84,19 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
   return Conv2dGeometry(key, choice["oc_vectors"] * machine.lanes).pack(operand, values);
 }
 
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
+  const MaxPool& pool = *pool_of(g.conv);
+  // The first window of a strip has rows of its own.
+  const int rows = g.oh + choice["strips"] * std::max(0, pool.kernel.h - pool.stride.h);
+  const double pool_bytes = 4.0 * static_cast<double>(element_count(key.result)) * pool.kernel.h * pool.kernel.w;
+  return parallel_cycles(
+      rows * register_tile_cycles(g, std::min(choice["pixels"], g.ow), g.ow, machine) + cache_cycles(pool_bytes),
+      choice["strips"], machine);
+}
+
 }  // namespace
 
-const Strategy conv2d_max_pool = {"conv2d_max_pool", applies, choices, build, pack};
+const Strategy conv2d_max_pool = {"conv2d_max_pool", applies, choices, build, pack, cycles};
 
 }  // namespace resnetc

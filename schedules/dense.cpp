@@ -2,6 +2,7 @@
 // average pool in front is summed once an image, in the order of the reference evaluator.
 #include <algorithm>
 
+#include "schedules/cost.h"
 #include "schedules/operands.h"
 
 namespace resnetc {
@@ -86,8 +87,12 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
   return packed;
 }
 
+double cycles(const KernelKey& key, const Choice&, const Machine& machine) {
+  return traffic_cycles(key, machine);
+}
+
 }  // namespace
 
-const Strategy dense = {"dense", applies, choices, build, pack};
+const Strategy dense = {"dense", applies, choices, build, pack, cycles};
 
 }  // namespace resnetc

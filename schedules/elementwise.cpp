@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "schedules/conv2d_geometry.h"
+#include "schedules/cost.h"
 
 namespace resnetc {
 namespace {
@@ -11,6 +12,10 @@ constexpr int64_t parallel_threshold = 1 << 15;
 
 PackedWeight pack_plain(const KernelKey&, const Choice&, const Machine&, size_t, const std::vector<float>& values) {
   return padded_vector(values, static_cast<int>(values.size()));
+}
+
+double cycles(const KernelKey& key, const Choice&, const Machine& machine) {
+  return traffic_cycles(key, machine);
 }
 
 std::vector<Choice> only(const char* name) {
@@ -169,19 +174,22 @@ bool is_layout(const KernelKey& key, const Machine&) {
 
 }  // namespace
 
-const Strategy elementwise = {"elementwise", is_elementwise,
-                              [](const KernelKey&, const Machine&) { return only("elementwise"); }, build_elementwise,
-                              pack_plain};
-const Strategy max_pool = {"max_pool", is_op<MaxPool>,
-                           [](const KernelKey&, const Machine&) { return only("max_pool"); }, build_max_pool,
-                           pack_plain};
-const Strategy average_pool = {"average_pool", is_op<AveragePool>,
-                               [](const KernelKey&, const Machine&) { return only("average_pool"); },
-                               build_average_pool, pack_plain};
-const Strategy global_average_pool = {"global_average_pool", is_op<GlobalAveragePool>,
+const Strategy elementwise = {
+    "elementwise",     is_elementwise, [](const KernelKey&, const Machine&) { return only("elementwise"); },
+    build_elementwise, pack_plain,     cycles};
+const Strategy max_pool = {
+    "max_pool",     is_op<MaxPool>, [](const KernelKey&, const Machine&) { return only("max_pool"); },
+    build_max_pool, pack_plain,     cycles};
+const Strategy average_pool = {
+    "average_pool",     is_op<AveragePool>, [](const KernelKey&, const Machine&) { return only("average_pool"); },
+    build_average_pool, pack_plain,         cycles};
+const Strategy global_average_pool = {"global_average_pool",
+                                      is_op<GlobalAveragePool>,
                                       [](const KernelKey&, const Machine&) { return only("global_average_pool"); },
-                                      build_global_average_pool, pack_plain};
-const Strategy layout = {"layout", is_layout, [](const KernelKey&, const Machine&) { return only("layout"); },
-                         build_layout, pack_plain};
+                                      build_global_average_pool,
+                                      pack_plain,
+                                      cycles};
+const Strategy layout = {"layout",     is_layout,  [](const KernelKey&, const Machine&) { return only("layout"); },
+                         build_layout, pack_plain, cycles};
 
 }  // namespace resnetc

@@ -16,7 +16,8 @@ struct Machine {
   bool fused_multiply_add = false;
   int64_t level1_bytes = 32 * 1024;
   int64_t level2_bytes = 512 * 1024;
-  int threads = 1;  // that schedules are chosen for; any number gives the same results
+  int largest_winograd = 4;  // the largest m of Winograd's F(m x m, 3 x 3) that may be used; 0: none
+  int threads = 1;           // that schedules are chosen for; any number gives the same results
 };
 
 // "host" or a Halide target string such as "x86-64-linux-avx2-fma". Implied features are spelled out. Throws Error for

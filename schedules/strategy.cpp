@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 namespace resnetc {
 
@@ -36,8 +38,9 @@ Choice parse_choice(std::string_view text) {
 }
 
 std::span<const Strategy* const> strategies() {
-  static constexpr const Strategy* all[] = {&conv2d_direct, &conv2d_max_pool,     &dense,      &max_pool, &average_pool,
-                                            &layout,        &global_average_pool, &elementwise};
+  static constexpr const Strategy* all[] = {&conv2d_direct, &conv2d_winograd, &conv2d_max_pool, &dense,
+                                            &max_pool,      &average_pool,    &layout,          &global_average_pool,
+                                            &elementwise};
   return all;
 }
 
@@ -48,17 +51,27 @@ const Strategy& strategy_named(std::string_view name) {
 }
 
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine) {
-  std::vector<Choice> all;
+  std::vector<std::vector<Choice>> each;
   for (const Strategy* strategy : strategies()) {
     if (!strategy->applies(key, machine)) continue;
-    for (Choice& choice : strategy->candidates(key, machine)) all.push_back(std::move(choice));
+    std::vector<Choice> choices = strategy->candidates(key, machine);
+    if (!choices.empty()) each.push_back(std::move(choices));
   }
-  if (all.empty()) throw Error(fmt::format("no strategy runs {}", to_string(key)));
+  if (each.empty()) throw Error(fmt::format("no strategy runs {}", to_string(key)));
+  std::stable_sort(each.begin(), each.end(), [&](const std::vector<Choice>& a, const std::vector<Choice>& b) {
+    return estimated_cycles(key, a.front(), machine) < estimated_cycles(key, b.front(), machine);
+  });
+  std::vector<Choice> all;
+  for (std::vector<Choice>& choices : each) std::move(choices.begin(), choices.end(), std::back_inserter(all));
   return all;
 }
 
 Choice default_choice(const KernelKey& key, const Machine& machine) {
   return candidates(key, machine).front();
+}
+
+double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  return strategy_named(choice.strategy).cycles(key, choice, machine);
 }
 
 }  // namespace resnetc

@@ -47,6 +47,8 @@ struct Strategy {
   // operand: the index of a weight among the key's operands; values in the IR's order.
   PackedWeight (*pack)(const KernelKey&, const Choice&, const Machine&, size_t operand,
                        const std::vector<float>& values);
+  // Estimated cycles of one image on machine.threads threads, with weights that come from memory.
+  double (*cycles)(const KernelKey&, const Choice&, const Machine&);
 };
 
 std::span<const Strategy* const> strategies();
@@ -54,11 +56,15 @@ std::span<const Strategy* const> strategies();
 // Throws Error if there is none of that name, or it does not apply.
 const Strategy& strategy_named(std::string_view name);
 
-// Every candidate of every strategy that applies; the first is the default. Throws Error if there is none.
+// Every candidate of every strategy that applies, the default first. Throws Error if there is none.
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);
+
+// Of the strategies' best guesses, that with the least estimate. Throws Error if no strategy applies.
 Choice default_choice(const KernelKey& key, const Machine& machine);
 
-extern const Strategy conv2d_direct, conv2d_max_pool, dense, max_pool, average_pool, global_average_pool, elementwise,
-    layout;
+double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
+
+extern const Strategy conv2d_direct, conv2d_winograd, conv2d_max_pool, dense, max_pool, average_pool,
+    global_average_pool, elementwise, layout;
 
 }  // namespace resnetc

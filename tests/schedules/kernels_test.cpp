@@ -2,8 +2,12 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdlib>
+#include <random>
+#include <set>
 
+#include "schedules/winograd_transforms.h"
 #include "tests/support/kernel_runner.h"
 
 using namespace resnetc;
@@ -39,23 +43,55 @@ KernelKey conv_key(const ConvCase& c) {
   return key;
 }
 
-void check_all_candidates(const KernelKey& key, const char* target, size_t most) {
+// Largest |sum| of absolute products of any output, the scale of Winograd's bound.
+float largest_absolute_sum(KernelKey key, std::vector<Tensor> operands) {
+  std::get<Conv2d>(key.op).epilogue.clear();
+  key.operands.resize(2);
+  operands.resize(2);
+  for (Tensor& operand : operands)
+    for (float& v : operand.values) v = std::abs(v);
+  float largest = 0;
+  for (float v : reference_result(key, operands).values) largest = std::max(largest, v);
+  return largest;
+}
+
+float largest_difference(const Tensor& a, const Tensor& b) {
+  float largest = 0;
+  for (size_t i = 0; i < a.values.size(); i++) largest = std::max(largest, std::abs(a.values[i] - b.values[i]));
+  return largest;
+}
+
+bool is_exact(const Choice& choice) {
+  return choice.strategy != "conv2d_winograd" || choice["tile"] == 2;
+}
+
+void check_choice(const KernelKey& key, const Choice& choice, const Machine& machine,
+                  std::initializer_list<int> batches = {1, 3}) {
+  CHECK(parse_choice(to_string(choice)) == choice);
+  const std::string label = fmt::format("{} {} on {}", to_string(key), to_string(choice), machine.target.to_string());
+  INFO(label);
+  for (int batch : batches) {
+    const std::vector<Tensor> operands = integer_operands(key, batch, 7);
+    Tensor got;
+    CHECK_NOTHROW(got = run_kernel(key, choice, machine, operands));
+    if (is_exact(choice)) {
+      CHECK(got == reference_result(key, operands));
+    } else {
+      REQUIRE(got.dims == reference_result(key, operands).dims);
+      CHECK(largest_difference(got, reference_result(key, operands)) <=
+            winograd_error_bound(choice["tile"]) * largest_absolute_sum(key, operands));
+    }
+  }
+}
+
+void check_all_candidates(const KernelKey& key, const char* strategy, const char* target, size_t most) {
   const Machine machine = machine_for(target, 2);
   const std::string text = to_string(key);
   REQUIRE(parse_key(text) == key);
-  std::vector<Choice> choices = candidates(key, machine);
+  REQUIRE(strategy_named(strategy).applies(key, machine));
+  std::vector<Choice> choices = strategy_named(strategy).candidates(key, machine);
   if (!std::getenv("RESNETC_LONG_TESTS") && choices.size() > most) choices.resize(most);
-  for (const Choice& choice : choices) {
-    CHECK(parse_choice(to_string(choice)) == choice);
-    const std::string label = fmt::format("{} {} on {}", text, to_string(choice), target);
-    INFO(label);
-    for (int batch : {1, 3}) {
-      const std::vector<Tensor> operands = integer_operands(key, batch, 7);
-      Tensor got;
-      CHECK_NOTHROW(got = run_kernel(key, choice, machine, operands));
-      CHECK(got == reference_result(key, operands));
-    }
-  }
+  for (const Choice& choice : choices) check_choice(key, choice, machine);
 }
 
 const std::vector<Epilogue> relu{Relu{}}, add_relu{Add{}, Relu{}};
@@ -96,7 +132,8 @@ TEST_CASE("direct convolution equals the reference on odd shapes") {
                    {},
                    image_type(9, 8, 5)});
   for (const char* target : {"host", "x86-64-linux-sse41", "x86-64-linux-avx2-fma"})
-    for (const ConvCase& c : cases) check_all_candidates(conv_key(c), target, std::string(target) == "host" ? 4 : 1);
+    for (const ConvCase& c : cases)
+      check_all_candidates(conv_key(c), "conv2d_direct", target, std::string(target) == "host" ? 4 : 1);
 }
 
 TEST_CASE("direct convolution in several passes equals the reference") {
@@ -112,6 +149,59 @@ TEST_CASE("direct convolution in several passes equals the reference") {
   }
 }
 
+TEST_CASE("Winograd equals the reference, exactly or within its bound") {
+  const Sides one = all_sides(1);
+  std::vector<ConvCase> cases;
+  const auto conv = [&](std::vector<Epilogue> epilogue) { return Conv2d{{1, 1}, {1, 1}, one, 1, std::move(epilogue)}; };
+  cases.push_back({7, 7, 32, 40, {3, 3}, conv(relu), one, one});
+  cases.push_back({14, 14, 16, 16, {3, 3}, conv(add_relu), one, one, one});
+  cases.push_back({9, 11, 48, 13, {3, 3}, conv(add_relu), all_sides(2), {}, {}});
+  cases.push_back({1, 2, 16, 5, {3, 3}, conv({}), one, {}, {}, {}, false});
+  cases.push_back({5, 6, 16, 24, {3, 3}, {{1, 1}, {1, 1}, {}, 1, relu}, {}, one});
+  cases.push_back({8, 3, 32, 8, {3, 3}, {{1, 1}, {1, 1}, {2, 0, 1, 2}, 1, {}}, {2, 0, 1, 2}, {0, 0, 1, 1}});
+  cases.push_back({8, 8, 16, 32, {3, 3}, conv({Add{2, 8}, Relu{}}), one, one, one, image_type(16, 16, 16)});
+  for (const char* target : {"host", "x86-64-linux-sse41"}) {
+    Machine machine = machine_for(target, 2);
+    machine.largest_winograd = 6;
+    for (size_t i = 0; i < cases.size(); i++) {
+      const KernelKey key = conv_key(cases[i]);
+      // Of each kind of schedule, the best; after the first cases only of each tile size.
+      const bool all = i < 2 || std::getenv("RESNETC_LONG_TESTS");
+      std::set<std::vector<int>> kinds;
+      for (const Choice& choice : strategy_named("conv2d_winograd").candidates(key, machine))
+        if (kinds.insert({choice["tile"], all && choice["by_rows"], all && choice["stored"]}).second)
+          check_choice(key, choice, machine, {2});
+    }
+    cases.resize(1);
+  }
+}
+
+TEST_CASE("Winograd's error stays within its bound on random numbers") {
+  const Machine machine = machine_for("host", 2);
+  const KernelKey key =
+      conv_key({12, 12, 128, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
+  std::vector<Tensor> operands = integer_operands(key, 1, 5);
+  std::mt19937 random(11);
+  for (Tensor& operand : operands)
+    for (float& v : operand.values) v = std::normal_distribution<float>()(random);
+  const Tensor expected = reference_result(key, operands);
+  const float scale = largest_absolute_sum(key, operands);
+  for (int m : {2, 4, 6}) {
+    const Choice choice{"conv2d_winograd",
+                        {{"tile", m},
+                         {"oc_vectors", 1},
+                         {"pixels", 4},
+                         {"channel_part", 64},
+                         {"tile_rows", 12 / m},
+                         {"by_rows", 0},
+                         {"stored", 0}}};
+    const float error = largest_difference(run_kernel(key, choice, machine, operands), expected) / scale;
+    MESSAGE(fmt::format("F({}, 3): error {:.2g} of the sum of absolute products, bound {}", m, error,
+                        winograd_error_bound(m)));
+    CHECK(error <= winograd_error_bound(m));
+  }
+}
+
 TEST_CASE("convolution with max pool equals the reference") {
   const MaxPool pool{{3, 3}, {2, 2}, all_sides(1)};
   std::vector<ConvCase> cases;
@@ -120,7 +210,8 @@ TEST_CASE("convolution with max pool equals the reference") {
   cases.push_back({9, 13, 5, 11, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {Add{}, pool}}, all_sides(1), {}});
   cases.push_back({8, 8, 4, 8, {1, 1}, {{1, 1}, {1, 1}, {}, 1, {MaxPool{{2, 3}, {2, 1}, {0, 1, 1, 0}}}}});
   for (const char* target : {"host", "x86-64-linux-sse41"})
-    for (const ConvCase& c : cases) check_all_candidates(conv_key(c), target, std::string(target) == "host" ? 3 : 1);
+    for (const ConvCase& c : cases)
+      check_all_candidates(conv_key(c), "conv2d_max_pool", target, std::string(target) == "host" ? 3 : 1);
 }
 
 TEST_CASE("dense layers equal the reference") {
@@ -128,9 +219,9 @@ TEST_CASE("dense layers equal the reference") {
     for (int oc : {10, 1, 64, 1000}) {
       const TensorType x = average ? image_type(4, 2, 24) : vector_type(19);
       KernelKey key{Dense{average}, {x, weight_type({oc, x.channels()}), weight_type({oc})}, vector_type(oc)};
-      check_all_candidates(key, "host", 4);
+      check_all_candidates(key, "dense", "host", 4);
       key.operands.pop_back();
-      check_all_candidates(key, "x86-64-linux-sse41", 1);
+      check_all_candidates(key, "dense", "x86-64-linux-sse41", 1);
     }
 }
 
@@ -161,5 +252,6 @@ TEST_CASE("the other kernels equal the reference") {
   }
   keys.push_back({Input{}, {}, with_border(image_type(11, 9, 3), 3)});
   for (const char* target : {"host", "x86-64-linux-sse41"})
-    for (const KernelKey& key : keys) check_all_candidates(key, target, 1);
+    for (const KernelKey& key : keys)
+      check_all_candidates(key, default_choice(key, machine_for(target, 2)).strategy.c_str(), target, 1);
 }

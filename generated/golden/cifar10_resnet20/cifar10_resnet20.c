@@ -38,17 +38,17 @@ static const char* const kernel_keys[] = {
 static const char* const kernel_choices[] = {
     "layout",
     "conv2d_direct oc_vectors=2 pixels=6 unroll=3 pixel_tasks=2 passes=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=5 channel_part=16 tile_rows=4 by_rows=1 stored=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=5 channel_part=16 tile_rows=4 by_rows=1 stored=1",
     "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 by_rows=1 stored=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 by_rows=1 stored=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 by_rows=1 stored=1",
     "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=64 tile_rows=2 by_rows=0 stored=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=64 tile_rows=2 by_rows=0 stored=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=64 tile_rows=2 by_rows=0 stored=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=64 tile_rows=2 by_rows=0 stored=0",
     "dense oc_vectors=1",
 };
 
@@ -97,44 +97,44 @@ static const rn_tensor tensors[] = {
 static const rn_weight weights[] = {
     {0u, 5, {16, 3, 3, 3, 1}}, /* conv1.weight.folded */
     {1728u, 1, {16}}, /* bn1.bias.folded */
-    {1792u, 5, {16, 16, 3, 3, 1}}, /* layer1.0.conv1.weight.folded */
-    {11008u, 1, {16}}, /* layer1.0.bn1.bias.folded */
-    {11072u, 5, {16, 16, 3, 3, 1}}, /* layer1.0.conv2.weight.folded */
-    {20288u, 1, {16}}, /* layer1.0.bn2.bias.folded */
-    {20352u, 5, {16, 16, 3, 3, 1}}, /* layer1.1.conv1.weight.folded */
-    {29568u, 1, {16}}, /* layer1.1.bn1.bias.folded */
-    {29632u, 5, {16, 16, 3, 3, 1}}, /* layer1.1.conv2.weight.folded */
-    {38848u, 1, {16}}, /* layer1.1.bn2.bias.folded */
-    {38912u, 5, {16, 16, 3, 3, 1}}, /* layer1.2.conv1.weight.folded */
-    {48128u, 1, {16}}, /* layer1.2.bn1.bias.folded */
-    {48192u, 5, {16, 16, 3, 3, 1}}, /* layer1.2.conv2.weight.folded */
-    {57408u, 1, {16}}, /* layer1.2.bn2.bias.folded */
-    {57472u, 5, {16, 16, 3, 3, 2}}, /* layer2.0.conv1.weight.folded */
-    {75904u, 1, {32}}, /* layer2.0.bn1.bias.folded */
-    {76032u, 5, {16, 32, 3, 3, 2}}, /* layer2.0.conv2.weight.folded */
-    {112896u, 1, {32}}, /* layer2.0.bn2.bias.folded */
-    {113024u, 5, {16, 32, 3, 3, 2}}, /* layer2.1.conv1.weight.folded */
-    {149888u, 1, {32}}, /* layer2.1.bn1.bias.folded */
-    {150016u, 5, {16, 32, 3, 3, 2}}, /* layer2.1.conv2.weight.folded */
-    {186880u, 1, {32}}, /* layer2.1.bn2.bias.folded */
-    {187008u, 5, {16, 32, 3, 3, 2}}, /* layer2.2.conv1.weight.folded */
-    {223872u, 1, {32}}, /* layer2.2.bn1.bias.folded */
-    {224000u, 5, {16, 32, 3, 3, 2}}, /* layer2.2.conv2.weight.folded */
-    {260864u, 1, {32}}, /* layer2.2.bn2.bias.folded */
-    {260992u, 5, {16, 32, 3, 3, 4}}, /* layer3.0.conv1.weight.folded */
-    {334720u, 1, {64}}, /* layer3.0.bn1.bias.folded */
-    {334976u, 5, {16, 64, 3, 3, 4}}, /* layer3.0.conv2.weight.folded */
-    {482432u, 1, {64}}, /* layer3.0.bn2.bias.folded */
-    {482688u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv1.weight.folded */
-    {630144u, 1, {64}}, /* layer3.1.bn1.bias.folded */
-    {630400u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv2.weight.folded */
-    {777856u, 1, {64}}, /* layer3.1.bn2.bias.folded */
-    {778112u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv1.weight.folded */
-    {925568u, 1, {64}}, /* layer3.2.bn1.bias.folded */
-    {925824u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv2.weight.folded */
-    {1073280u, 1, {64}}, /* layer3.2.bn2.bias.folded */
-    {1073536u, 3, {8, 64, 2}}, /* linear.weight */
-    {1077632u, 1, {16}}, /* linear.bias */
+    {1792u, 4, {16, 16, 36, 1}}, /* layer1.0.conv1.weight.folded */
+    {38656u, 1, {16}}, /* layer1.0.bn1.bias.folded */
+    {38720u, 4, {16, 16, 36, 1}}, /* layer1.0.conv2.weight.folded */
+    {75584u, 1, {16}}, /* layer1.0.bn2.bias.folded */
+    {75648u, 4, {16, 16, 36, 1}}, /* layer1.1.conv1.weight.folded */
+    {112512u, 1, {16}}, /* layer1.1.bn1.bias.folded */
+    {112576u, 4, {16, 16, 36, 1}}, /* layer1.1.conv2.weight.folded */
+    {149440u, 1, {16}}, /* layer1.1.bn2.bias.folded */
+    {149504u, 4, {16, 16, 36, 1}}, /* layer1.2.conv1.weight.folded */
+    {186368u, 1, {16}}, /* layer1.2.bn1.bias.folded */
+    {186432u, 4, {16, 16, 36, 1}}, /* layer1.2.conv2.weight.folded */
+    {223296u, 1, {16}}, /* layer1.2.bn2.bias.folded */
+    {223360u, 5, {16, 16, 3, 3, 2}}, /* layer2.0.conv1.weight.folded */
+    {241792u, 1, {32}}, /* layer2.0.bn1.bias.folded */
+    {241920u, 4, {16, 32, 36, 2}}, /* layer2.0.conv2.weight.folded */
+    {389376u, 1, {32}}, /* layer2.0.bn2.bias.folded */
+    {389504u, 4, {16, 32, 36, 2}}, /* layer2.1.conv1.weight.folded */
+    {536960u, 1, {32}}, /* layer2.1.bn1.bias.folded */
+    {537088u, 4, {16, 32, 36, 2}}, /* layer2.1.conv2.weight.folded */
+    {684544u, 1, {32}}, /* layer2.1.bn2.bias.folded */
+    {684672u, 4, {16, 32, 36, 2}}, /* layer2.2.conv1.weight.folded */
+    {832128u, 1, {32}}, /* layer2.2.bn1.bias.folded */
+    {832256u, 4, {16, 32, 36, 2}}, /* layer2.2.conv2.weight.folded */
+    {979712u, 1, {32}}, /* layer2.2.bn2.bias.folded */
+    {979840u, 5, {16, 32, 3, 3, 4}}, /* layer3.0.conv1.weight.folded */
+    {1053568u, 1, {64}}, /* layer3.0.bn1.bias.folded */
+    {1053824u, 5, {16, 64, 3, 3, 4}}, /* layer3.0.conv2.weight.folded */
+    {1201280u, 1, {64}}, /* layer3.0.bn2.bias.folded */
+    {1201536u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv1.weight.folded */
+    {1348992u, 1, {64}}, /* layer3.1.bn1.bias.folded */
+    {1349248u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv2.weight.folded */
+    {1496704u, 1, {64}}, /* layer3.1.bn2.bias.folded */
+    {1496960u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv1.weight.folded */
+    {1644416u, 1, {64}}, /* layer3.2.bn1.bias.folded */
+    {1644672u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv2.weight.folded */
+    {1792128u, 1, {64}}, /* layer3.2.bn2.bias.folded */
+    {1792384u, 3, {8, 64, 2}}, /* linear.weight */
+    {1796480u, 1, {16}}, /* linear.bias */
 };
 
 /* kernel, its index, operands; the last operand is written */
@@ -217,7 +217,7 @@ const rn_description resnetc_description = {
     .has_preprocess = 1,
     .preprocess = {0, 0, 0, 0, 0, 1, 0, 0.00392156862745098, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
     .weight_blob = cifar10_resnet20_weights,
-    .weight_bytes = 1077696u,
+    .weight_bytes = 1796544u,
     .tensors = tensors,
     .tensor_count = 20u,
     .weights = weights,
@@ -230,11 +230,11 @@ const rn_description resnetc_description = {
     .kernel_flops = kernel_flops,
     .kernel_count = 14u,
     .arena_bytes_per_image = 221952u,
-    .scratch_bytes = 192u,
+    .scratch_bytes = 206592u,
     .parameters = 269722u,
     .macs = 40551040u,
     .self_test_seed = 1u,
-    .self_test_logits = (const float*)(const void*)(cifar10_resnet20_weights + 1077696u),
+    .self_test_logits = (const float*)(const void*)(cifar10_resnet20_weights + 1796544u),
     .self_test_bound = 1e-4,
 };
 

@@ -32,11 +32,11 @@ static const char* const kernel_keys[] = {
 static const char* const kernel_choices[] = {
     "layout",
     "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 by_rows=1 stored=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 by_rows=1 stored=1",
     "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
     "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 by_rows=0 stored=0",
     "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1",
     "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1",
     "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1",
@@ -75,24 +75,24 @@ static const rn_tensor tensors[] = {
 static const rn_weight weights[] = {
     {0u, 5, {16, 1, 3, 3, 1}}, /* conv1.weight.folded */
     {576u, 1, {16}}, /* bn1.bias.folded */
-    {640u, 5, {16, 16, 3, 3, 1}}, /* layer1.0.conv1.weight.folded */
-    {9856u, 1, {16}}, /* layer1.0.bn1.bias.folded */
-    {9920u, 5, {16, 16, 3, 3, 1}}, /* layer1.0.conv2.weight.folded */
-    {19136u, 1, {16}}, /* layer1.0.bn2.bias.folded */
-    {19200u, 5, {16, 16, 3, 3, 2}}, /* layer2.0.conv1.weight.folded */
-    {37632u, 1, {32}}, /* layer2.0.bn1.bias.folded */
-    {37760u, 5, {16, 16, 1, 1, 2}}, /* layer2.0.downsample.0.weight.folded */
-    {39808u, 1, {32}}, /* layer2.0.downsample.1.bias.folded */
-    {39936u, 5, {16, 32, 3, 3, 2}}, /* layer2.0.conv2.weight.folded */
-    {76800u, 1, {32}}, /* layer2.0.bn2.bias.folded */
-    {76928u, 5, {32, 32, 3, 3, 2}}, /* layer3.0.conv1.weight.folded */
-    {150656u, 1, {64}}, /* layer3.0.bn1.bias.folded */
-    {150912u, 5, {32, 32, 1, 1, 2}}, /* layer3.0.downsample.0.weight.folded */
-    {159104u, 1, {64}}, /* layer3.0.downsample.1.bias.folded */
-    {159360u, 5, {32, 64, 3, 3, 2}}, /* layer3.0.conv2.weight.folded */
-    {306816u, 1, {64}}, /* layer3.0.bn2.bias.folded */
-    {307072u, 3, {8, 64, 2}}, /* fc.weight */
-    {311168u, 1, {16}}, /* fc.bias */
+    {640u, 4, {16, 16, 36, 1}}, /* layer1.0.conv1.weight.folded */
+    {37504u, 1, {16}}, /* layer1.0.bn1.bias.folded */
+    {37568u, 4, {16, 16, 36, 1}}, /* layer1.0.conv2.weight.folded */
+    {74432u, 1, {16}}, /* layer1.0.bn2.bias.folded */
+    {74496u, 5, {16, 16, 3, 3, 2}}, /* layer2.0.conv1.weight.folded */
+    {92928u, 1, {32}}, /* layer2.0.bn1.bias.folded */
+    {93056u, 5, {16, 16, 1, 1, 2}}, /* layer2.0.downsample.0.weight.folded */
+    {95104u, 1, {32}}, /* layer2.0.downsample.1.bias.folded */
+    {95232u, 5, {16, 32, 3, 3, 2}}, /* layer2.0.conv2.weight.folded */
+    {132096u, 1, {32}}, /* layer2.0.bn2.bias.folded */
+    {132224u, 5, {32, 32, 3, 3, 2}}, /* layer3.0.conv1.weight.folded */
+    {205952u, 1, {64}}, /* layer3.0.bn1.bias.folded */
+    {206208u, 5, {32, 32, 1, 1, 2}}, /* layer3.0.downsample.0.weight.folded */
+    {214400u, 1, {64}}, /* layer3.0.downsample.1.bias.folded */
+    {214656u, 5, {32, 64, 3, 3, 2}}, /* layer3.0.conv2.weight.folded */
+    {362112u, 1, {64}}, /* layer3.0.bn2.bias.folded */
+    {362368u, 3, {8, 64, 2}}, /* fc.weight */
+    {366464u, 1, {16}}, /* fc.bias */
 };
 
 /* kernel, its index, operands; the last operand is written */
@@ -155,7 +155,7 @@ const rn_description resnetc_description = {
     .has_preprocess = 1,
     .preprocess = {2, 16, 16, 0, 0, 1, 2, 0.00392156862745098, {0.3, 0, 0}, {0.35, 1, 1}},
     .weight_blob = digits_resnet8_weights,
-    .weight_bytes = 311232u,
+    .weight_bytes = 366528u,
     .tensors = tensors,
     .tensor_count = 10u,
     .weights = weights,
@@ -168,11 +168,11 @@ const rn_description resnetc_description = {
     .kernel_flops = kernel_flops,
     .kernel_count = 11u,
     .arena_bytes_per_image = 62208u,
-    .scratch_bytes = 192u,
+    .scratch_bytes = 114240u,
     .parameters = 77754u,
     .macs = 3052160u,
     .self_test_seed = 1u,
-    .self_test_logits = (const float*)(const void*)(digits_resnet8_weights + 311232u),
+    .self_test_logits = (const float*)(const void*)(digits_resnet8_weights + 366528u),
     .self_test_bound = 1e-4,
 };
 

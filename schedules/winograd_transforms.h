@@ -1,0 +1,80 @@
+// The one-dimensional transforms of Winograd's minimal filtering F(m, 3) (Lavin and Gray 2016) for m = 2, 4 and 6:
+// m outputs of a 3-tap filter from m + 2 products, output(input(d) * weight(g)), element by element. Applied along both
+// axes they give F(m x m, 3 x 3).
+//
+// They interpolate at 0, 1, -1 (m >= 4: 2, -2; m = 6: 1/2, -1/2) and infinity. The usual weight transform is a whole
+// matrix with each row scaled by a number such as 1/24; here the output transform has that scale, so that weights,
+// which are transformed the most, take the fewest operations, and sums of small integers are exact up to it.
+#pragma once
+
+#include <vector>
+
+namespace resnetc {
+
+// Error of F(m x m, 3 x 3) in float32, |result - exact| <= bound * sum |input| |weight| over the window: the largest
+// seen over random inputs and weights is a tenth of it. Direct summation in order stays below 2e-6.
+constexpr double winograd_error_bound(int m) {
+  return m == 2 ? 4e-6 : m == 4 ? 2e-5 : 1e-4;
+}
+
+// T: double, or Halide::Expr. Equal terms are one object, so that Halide computes them once.
+template <class T>
+std::vector<T> winograd_weight(int m, const std::vector<T>& g) {
+  const T ends = g[0] + g[2];
+  if (m == 2) return {g[0], ends + g[1], ends - g[1], g[2]};
+  const T twice = g[1] * T(2.0f), two = g[0] + g[2] * T(4.0f);
+  if (m == 4) return {g[0], ends + g[1], ends - g[1], two + twice, two - twice, g[2]};
+  const T half = g[0] * T(4.0f) + g[2];
+  return {g[0], ends + g[1], ends - g[1], two + twice, two - twice, half + twice, half - twice, g[2]};
+}
+
+template <class T>
+std::vector<T> winograd_input(int m, const std::vector<T>& d) {
+  if (m == 2) return {d[0] - d[2], d[1] + d[2], d[2] - d[1], d[3] - d[1]};
+  if (m == 4) {
+    const T even1 = d[4] - d[2] * T(4.0f), odd1 = d[3] - d[1] * T(4.0f);
+    const T even2 = d[4] - d[2], odd2 = (d[3] - d[1]) * T(2.0f);
+    return {d[0] * T(4.0f) + (d[4] - d[2] * T(5.0f)), even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2,
+            d[1] * T(4.0f) + (d[5] - d[3] * T(5.0f))};
+  }
+  const T even1 = d[2] + d[6] - d[4] * T(4.25f), odd1 = d[1] + d[5] - d[3] * T(4.25f);
+  const T even2 = d[6] + d[2] * T(0.25f) - d[4] * T(1.25f);
+  const T odd2 = d[1] * T(0.5f) - d[3] * T(2.5f) + d[5] * T(2.0f);
+  const T even3 = d[6] + (d[2] * T(4.0f) - d[4] * T(5.0f));
+  const T odd3 = d[1] * T(2.0f) - d[3] * T(2.5f) + d[5] * T(0.5f);
+  return {d[0] - d[6] + (d[4] - d[2]) * T(5.25f),
+          even1 + odd1,
+          even1 - odd1,
+          even2 + odd2,
+          even2 - odd2,
+          even3 + odd3,
+          even3 - odd3,
+          d[7] - d[1] + (d[3] - d[5]) * T(5.25f)};
+}
+
+template <class T>
+std::vector<T> winograd_output(int m, const std::vector<T>& s) {
+  if (m == 2) {
+    const T half = T(0.5f);
+    return {s[0] + (s[1] + s[2]) * half, (s[1] - s[2]) * half + s[3]};
+  }
+  if (m == 4) {
+    const T sixth = T(-1.0f / 6.0f), small = T(1.0f / 24.0f);
+    const T even1 = (s[1] + s[2]) * sixth, odd1 = (s[1] - s[2]) * sixth;
+    const T even2 = (s[3] + s[4]) * small, odd2 = (s[3] - s[4]) * small;
+    return {s[0] * T(0.25f) + even1 + even2, odd1 + odd2 * T(2.0f), even1 + even2 * T(4.0f),
+            odd1 + odd2 * T(8.0f) + s[5]};
+  }
+  const T ninth = T(-2.0f / 9.0f), small = T(1.0f / 90.0f), large = T(8.0f / 45.0f);
+  const T even1 = (s[1] + s[2]) * ninth, odd1 = (s[1] - s[2]) * ninth;
+  const T even2 = (s[3] + s[4]) * small, odd2 = (s[3] - s[4]) * small;
+  const T even3 = (s[5] + s[6]) * large, odd3 = (s[5] - s[6]) * large;
+  return {s[0] + even1 + even2 + even3,
+          odd1 + odd2 * T(2.0f) + odd3 * T(0.5f),
+          even1 + even2 * T(4.0f) + even3 * T(0.25f),
+          odd1 + odd2 * T(8.0f) + odd3 * T(0.125f),
+          even1 + even2 * T(16.0f) + even3 * T(0.0625f),
+          odd1 + odd2 * T(32.0f) + odd3 * T(0.03125f) + s[7]};
+}
+
+}  // namespace resnetc
