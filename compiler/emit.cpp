@@ -100,7 +100,7 @@ Json kernel_report(const Program& program, const std::vector<KernelObject>& obje
                     {"calls", calls[i]},
                     {"strategy", kernel.choice.strategy},
                     {"parameters", parameters},
-                    {"record", nullptr},
+                    {"record", kernel.record.empty() ? Json(nullptr) : Json(kernel.record)},
                     {"flop", flop_count(kernel.key)},
                     {"weight_bytes", weight_bytes[i]},
                     {"compile_seconds", objects[i].seconds},

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "compiler/driver.h"
 #include "compiler/emit.h"
@@ -16,6 +17,9 @@
 #include "compiler/message.h"
 #include "compiler/passes.h"
 #include "compiler/process.h"
+#include "compiler/toolchain.h"
+#include "compiler/tune/time_kernels.h"
+#include "compiler/tune/tune.h"
 #include "runtime/thread_count.h"
 #include "schedules/compile_kernel.h"
 
@@ -37,6 +41,8 @@ struct ModelArguments {
   std::string target = "host";
   std::string winograd = "f4";
   int threads = 0;
+  int batch = 1;
+  fs::path records;
   ModelOptions options;
 };
 
@@ -48,6 +54,15 @@ struct CompileArguments {
   bool no_cache = false;
   int jobs = 0;
   bool verbose = false;
+};
+
+struct TuneArguments {
+  std::string budget = "10m";
+  std::string size;
+  std::string cache;
+  bool no_cache = false;
+  int threads = 0;
+  TuneOptions options;
 };
 
 struct InspectArguments {
@@ -78,6 +93,30 @@ Machine machine_of(const ModelArguments& arguments) {
   return machine;
 }
 
+// Records as --db says, then the user's own, then those that came with resnetc.
+ScheduleDb records_of(const ModelArguments& arguments) {
+  ScheduleDb records;
+  if (!arguments.records.empty()) {
+    if (!fs::exists(arguments.records)) throw Error(fmt::format("--db {}: not there", arguments.records.string()));
+    records.add_file(arguments.records, arguments.records.filename().string());
+  }
+  for (const fs::path& file : default_record_files(shipped_records_folder()))
+    records.add_file(file, file.filename().string());
+  for (const std::string& problem : records.problems()) resnetc::print_message("resnetc: {}\n", problem);
+  return records;
+}
+
+Program select_kernels(const Graph& graph, const Machine& machine, const ModelArguments& arguments) {
+  // What is compiled for a target that is spelled out does not depend on the CPU that resnetc runs on.
+  return select_kernels(graph, machine, records_of(arguments), arguments.batch,
+                        arguments.target == "host" ? cpu_name() : "");
+}
+
+fs::path cache_folder(const std::string& cache, bool no_cache) {
+  if (no_cache) return {};
+  return cache.empty() ? default_cache() : fs::absolute(cache);
+}
+
 void compile(const CompileArguments& arguments) {
   const ModelArguments& given = arguments.model;
   if (given.weights.empty())
@@ -90,15 +129,16 @@ void compile(const CompileArguments& arguments) {
   const Model model = load_model(given.topology, given.weights, given.options);
   seconds["load"] = seconds_since(stage);
   stage = Clock::now();
-  Program program = select_kernels(run_passes(model.graph), machine);
+  Program program = select_kernels(run_passes(model.graph), machine, given);
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose)
     for (const Kernel& kernel : program.kernels)
-      print_message("{}: {}\n", to_string(kernel.key), to_string(kernel.choice));
+      print_message("{}: {} ({})\n", to_string(kernel.key), to_string(kernel.choice),
+                    kernel.record.empty() ? "default" : kernel.record);
 
   EmitOptions options;
   options.output = arguments.output.empty() ? fs::path("generated") / model.name : arguments.output;
-  if (!arguments.no_cache) options.cache = arguments.cache.empty() ? default_cache() : fs::absolute(arguments.cache);
+  options.cache = cache_folder(arguments.cache, arguments.no_cache);
   options.target = given.target;
   options.jobs = arguments.jobs > 0 ? arguments.jobs : runtime::default_thread_count();
   options.kinds = {arguments.emit.begin(), arguments.emit.end()};
@@ -109,12 +149,22 @@ void compile(const CompileArguments& arguments) {
                 seconds["load"] + seconds["passes"] + seconds_since(start));
 }
 
+void tune_nets(const TuneArguments& arguments) {
+  TuneOptions options = arguments.options;
+  options.budget_s = parse_duration(arguments.budget);
+  options.threads = arguments.threads > 0 ? arguments.threads : runtime::default_thread_count();
+  if (options.jobs == 0) options.jobs = runtime::default_thread_count();
+  options.cache = cache_folder(arguments.cache, arguments.no_cache);
+  catch_interrupts();
+  tune(options);
+}
+
 void inspect(const InspectArguments& arguments) {
   const ModelArguments& given = arguments.model;
   const Machine machine = machine_of(given);
   const Model model = given.weights.empty() ? read_model(given.topology, given.options)
                                             : load_model(given.topology, given.weights, given.options);
-  const Inspection inspection = inspect(model, machine);
+  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), machine, given));
   std::vector<InspectedGraph> graphs;
   for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass));
   const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)
@@ -163,6 +213,29 @@ void add_model_options(CLI::App& app, ModelArguments& to) {
       ->check(CLI::IsMember({"off", "f2", "f4", "f6"}));
   app.add_option("--threads", to.threads, "Choose schedules for so many threads (default: this machine's)")
       ->check(CLI::Range(1, 4096));
+  app.add_option("--batch", to.batch, "Choose schedules for so many images at once (default 1)")
+      ->check(CLI::Range(1, 65536));
+  app.add_option("--db", to.records, "A file of records of resnetc tune, before the user's own and the shipped ones");
+}
+
+int time_kernels_alone(const char* request) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const rlimit memory = {uint64_t{16} << 30, uint64_t{16} << 30};
+  setrlimit(RLIMIT_AS, &memory);
+  return time_kernels(request);
+}
+
+// A check for an option, from a function that throws Error.
+template <class Parse>
+auto as_check(Parse&& parse) {
+  return [parse](const std::string& text) -> std::string {
+    try {
+      parse(text);
+      return "";
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
 }
 
 // What is wrong with the command line, and where to read how it is right.
@@ -176,6 +249,7 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& error, int
 }
 
 int run(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == time_kernels_command) return time_kernels_alone(argv[2]);
   if (argc == 8 && std::string_view(argv[1]) == compile_kernel_command) return compile_one_kernel(argv + 2);
 
   CLI::App app{
@@ -211,6 +285,43 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"text", "dot", "svg", "json"}));
   inspect_app->add_option("-o,--output", to_inspect.output, "The file to write to (default: standard output)");
 
+  TuneArguments to_tune;
+  TuneOptions& tune_options = to_tune.options;
+  CLI::App* tune_app = app.add_subcommand("tune", "Find the fastest schedule of each kernel on this machine");
+  tune_app->add_option("MODEL.json", tune_options.topologies, "The topology files")->required();
+  tune_app->add_option("-t,--target", tune_options.target, "host, or a Halide target that this CPU runs")
+      ->capture_default_str();
+  tune_app->add_option("--budget", to_tune.budget, "Time to spend: 90s, 10m or 2h")
+      ->capture_default_str()
+      ->check(as_check([](const std::string& text) { parse_duration(text); }));
+  tune_app->add_option("--threads", to_tune.threads, "Tune for so many threads (default: this machine's)")
+      ->check(CLI::Range(1, 4096));
+  tune_app->add_option("--batch", tune_options.batch, "Tune for so many images at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65536));
+  tune_app->add_option("--db", tune_options.records,
+                       "The file to add records to (default $XDG_DATA_HOME/resnetc/tuned/TARGET.jsonl)");
+  tune_app
+      ->add_option("--kernels", tune_options.kernels, "Only kernels whose key holds a match of this regular expression")
+      ->check(as_check([](const std::string& text) {
+        try {
+          std::regex{text};
+        } catch (const std::regex_error&) {
+          throw Error(fmt::format("'{}' is not a regular expression", text));
+        }
+      }));
+  tune_app->add_flag("--baseline", tune_options.baseline,
+                     "Time what Halide's own autoschedulers make of the kernels too");
+  tune_app->add_option("--report", tune_options.report, "A page on what was tried, HTML");
+  tune_app->add_option("--classes", tune_options.model.classes, "Replace the number of classes")
+      ->check(CLI::Range(1, 65536));
+  tune_app->add_flag("--no-head", tune_options.model.no_head, "Leave out the head");
+  tune_app->add_option("--size", to_tune.size, "Replace the input's size, HxW");
+  tune_app->add_option("--cache", to_tune.cache, "Folder of compiled kernels (default $XDG_CACHE_HOME/resnetc)");
+  tune_app->add_flag("--no-cache", to_tune.no_cache, "Compile every kernel anew");
+  tune_app->add_option("-j,--jobs", tune_options.jobs, "Compilations at once (default: the CPUs usable)")
+      ->check(CLI::Range(1, 1024));
+
   CLI::App* version_app = app.add_subcommand("version", "Print the versions of resnetc and Halide");
   CLI::App* targets_app = app.add_subcommand("targets", "Print what this machine is and what can be compiled for");
 
@@ -218,6 +329,7 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
     for (ModelArguments* model : {&to_compile.model, &to_inspect.model})
       if (!model->size.empty()) model->options.size = parse_size(model->size);
+    if (!to_tune.size.empty()) tune_options.model.size = parse_size(to_tune.size);
     if (to_inspect.after.size() > 1 && to_inspect.format != "svg")
       throw CLI::ValidationError("--after", "several passes at once are for --format svg");
   } catch (const CLI::Success& e) {
@@ -229,6 +341,7 @@ int run(int argc, char** argv) {
   if (to_compile.emit.empty()) to_compile.emit = {"exe", "static", "header", "ir"};
   if (to_inspect.after.empty()) to_inspect.after = {inspectable_passes().back()};
   if (*compile_app) compile(to_compile);
+  if (*tune_app) tune_nets(to_tune);
   if (*inspect_app) inspect(to_inspect);
   if (*version_app) fmt::print("{}\n", version_text());
   if (*targets_app) print_targets();

@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "ir/graph.h"
-#include "schedules/strategy.h"
+#include "schedules/schedule_db.h"
 
 namespace resnetc {
 
 struct Kernel {
   KernelKey key;
   Choice choice;
+  std::string record;  // the tuner's record that the choice comes from, as ScheduleDb::Match says; "": the default
 };
 
 struct ProgramOperand {
@@ -32,8 +33,10 @@ struct Program {
   TensorType output;  // of the graph's only output
 };
 
-// Throws Error if a node has no kernel. The first step reads the caller's input, the last writes the caller's output.
-Program select_kernels(const Graph& graph, const Machine& machine);
+// Each kernel as its nearest record says, or else by default. batch, cpu: see ScheduleDb::find. Throws Error if a node
+// has no kernel. The first step reads the caller's input, the last writes the caller's output.
+Program select_kernels(const Graph& graph, const Machine& machine, const ScheduleDb& records = {}, int batch = 1,
+                       const std::string& cpu = "");
 
 // Where each tensor lives in the one arena. All numbers are for a batch of one: multiply by the largest batch.
 struct MemoryPlan {

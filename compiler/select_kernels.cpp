@@ -7,21 +7,31 @@
 namespace resnetc {
 namespace {
 
-int kernel_for(Program& program, KernelKey key, const Machine& machine) {
+struct Selection {
+  const Machine& machine;
+  const ScheduleDb& records;
+  int batch;
+  const std::string& cpu;
+};
+
+int kernel_for(Program& program, KernelKey key, const Selection& selection) {
   const auto found =
       std::find_if(program.kernels.begin(), program.kernels.end(), [&](const Kernel& k) { return k.key == key; });
   if (found != program.kernels.end()) return static_cast<int>(found - program.kernels.begin());
-  Choice choice = default_choice(key, machine);
-  program.kernels.push_back({std::move(key), std::move(choice)});
+  const auto match = selection.records.find(key, selection.machine, selection.batch, selection.cpu);
+  Choice choice = match ? match->choice : default_choice(key, selection.machine);
+  program.kernels.push_back({std::move(key), std::move(choice), match ? match->origin : ""});
   return static_cast<int>(program.kernels.size()) - 1;
 }
 
 }  // namespace
 
-Program select_kernels(const Graph& graph, const Machine& machine) {
+Program select_kernels(const Graph& graph, const Machine& machine, const ScheduleDb& records, int batch,
+                       const std::string& cpu) {
   if (graph.outputs.size() != 1)
     throw Error(fmt::format("graph {}: has {} outputs, one can be compiled", graph.name, graph.outputs.size()));
   Program program{graph, {}, {}, graph[graph.outputs[0]].type};
+  const Selection selection{machine, records, batch, cpu};
   const Value output = graph.outputs[0];
   const bool image_output = program.output.is_image();
   const auto operand = [&](Value v) -> ProgramOperand {
@@ -33,7 +43,7 @@ Program select_kernels(const Graph& graph, const Machine& machine) {
     const auto value = static_cast<Value>(i);
     const Node& node = graph.nodes[i];
     if (std::holds_alternative<Weight>(node.op)) continue;
-    Step step{kernel_for(program, key_of(graph, value), machine), {}, value};
+    Step step{kernel_for(program, key_of(graph, value), selection), {}, value};
     if (std::holds_alternative<Input>(node.op)) step.operands.push_back({ProgramOperand::caller_input, -1});
     for (Value v : node.inputs) step.operands.push_back(operand(v));
     step.operands.push_back(operand(value));
@@ -41,7 +51,7 @@ Program select_kernels(const Graph& graph, const Machine& machine) {
   }
   if (image_output) {
     const TensorType& type = program.output;
-    const int kernel = kernel_for(program, {Output{}, {type}, {type.dtype, type.dims, {}}}, machine);
+    const int kernel = kernel_for(program, {Output{}, {type}, {type.dtype, type.dims, {}}}, selection);
     program.steps.push_back({kernel, {{ProgramOperand::tensor, output}, {ProgramOperand::caller_output, output}}, -1});
   }
   return program;

@@ -23,6 +23,10 @@ fs::path runtime_folder() {
                           (folder / "lib" / "resnetc").string()));
 }
 
+fs::path shipped_records_folder() {
+  return runtime_folder() / "tuned";
+}
+
 namespace {
 
 Command command(const fs::path& folder, std::vector<std::string> argv, const std::vector<std::string>& more = {}) {

@@ -16,6 +16,9 @@ std::filesystem::path own_path();
 // executable (build tree) or beside its folder (installed tree). Throws Error if it is not there.
 std::filesystem::path runtime_folder();
 
+// The records that came with resnetc, a folder beside the runtime. May not be there.
+std::filesystem::path shipped_records_folder();
+
 // Commands that run in `folder` and name only files there. `kernels`: objects of the kernels.
 struct Toolchain {
   std::filesystem::path folder;

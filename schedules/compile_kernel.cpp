@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -37,13 +38,14 @@ std::string sha256_hex(const std::vector<std::string_view>& parts) {
 class HeapBytes : public Halide::Internal::IRVisitor {
  public:
   uint64_t bytes = 0;
+  std::string unknown;  // what allocates an amount that only the run tells
 
  private:
   using IRVisitor::visit;
   void visit(const Halide::Internal::Allocate* op) override {
     if (op->memory_type == Halide::MemoryType::Auto || op->memory_type == Halide::MemoryType::Heap) {
       const int32_t elements = Halide::Internal::Allocate::constant_allocation_size(op->extents, op->name);
-      if (elements == 0) throw Error(fmt::format("{} allocates an amount that is not known when compiling", op->name));
+      if (elements == 0) unknown = op->name;
       // Rounded up to 64 bytes, with room for the reads past the end that Halide allows itself and for a block's head.
       bytes +=
           (static_cast<uint64_t>(elements + op->padding) * static_cast<uint64_t>(op->type.bytes()) + 255) / 64 * 64;
@@ -121,6 +123,14 @@ CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const 
   HeapBytes heap;
   for (const auto& function : module.functions()) function.body.accept(&heap);
   result.scratch_bytes = heap.bytes;
+  if (!heap.unknown.empty()) {
+    // Halide's autoschedulers do so. Their kernels are only measured, with as much as that takes.
+    const bool only_measured = std::any_of(baselines().begin(), baselines().end(),
+                                           [&](const Strategy* s) { return s->name == choice.strategy; });
+    if (!only_measured)
+      throw Error(fmt::format("{} allocates an amount that is not known when compiling", heap.unknown));
+    result.scratch_bytes += uint64_t{64} << 20;
+  }
   module.compile({{Halide::OutputFileType::object, object.string()}});
   if (!cached.empty()) write_cached(cached, object, result);
   return result;

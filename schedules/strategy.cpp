@@ -44,9 +44,15 @@ std::span<const Strategy* const> strategies() {
   return all;
 }
 
+std::span<const Strategy* const> baselines() {
+  static constexpr const Strategy* all[] = {&halide_mullapudi2016, &halide_adams2019, &halide_li2018};
+  return all;
+}
+
 const Strategy& strategy_named(std::string_view name) {
-  for (const Strategy* strategy : strategies())
-    if (strategy->name == name) return *strategy;
+  for (const auto& list : {strategies(), baselines()})
+    for (const Strategy* strategy : list)
+      if (strategy->name == name) return *strategy;
   throw Error(fmt::format("there is no strategy '{}'", name));
 }
 

@@ -49,11 +49,16 @@ struct Strategy {
                        const std::vector<float>& values);
   // Estimated cycles of one image on machine.threads threads, with weights that come from memory.
   double (*cycles)(const KernelKey&, const Choice&, const Machine&);
+  // Raise it when the same parameters come to mean other code: records of other versions are kept but not used.
+  int version = 1;
 };
 
 std::span<const Strategy* const> strategies();
 
-// Throws Error if there is none of that name, or it does not apply.
+// Halide's autoschedulers on the plain algorithm, to measure strategies against: never among the candidates.
+std::span<const Strategy* const> baselines();
+
+// Of both kinds. Throws Error if there is none of that name, or it does not apply.
 const Strategy& strategy_named(std::string_view name);
 
 // Every candidate of every strategy that applies, the default first. Throws Error if there is none.
@@ -64,6 +69,7 @@ Choice default_choice(const KernelKey& key, const Machine& machine);
 
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
 
+extern const Strategy halide_mullapudi2016, halide_adams2019, halide_li2018;
 extern const Strategy conv2d_direct, conv2d_winograd, conv2d_max_pool, dense, max_pool, average_pool,
     global_average_pool, elementwise, layout;
 

@@ -22,8 +22,7 @@ std::vector<std::string> inspectable_passes() {
   return names;
 }
 
-Inspection inspect(const Model& model, const Machine& machine) {
-  Program program = select_kernels(run_passes(model.graph), machine);
+Inspection inspect(const Model& model, Program program) {
   MemoryPlan plan = plan_memory(program);
   return {model, std::move(program), std::move(plan)};
 }

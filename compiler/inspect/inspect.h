@@ -27,7 +27,8 @@ struct Inspection {
 // "none", and the names of the passes in order.
 std::vector<std::string> inspectable_passes();
 
-Inspection inspect(const Model& model, const Machine& machine);
+// program: of the model's graph after all passes.
+Inspection inspect(const Model& model, Program program);
 InspectedGraph graph_after(const Model& model, const std::string& pass);
 
 // A summary and a table of the nodes as comments, and the IR's text: all of it is text that parse() reads.

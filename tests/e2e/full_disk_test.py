@@ -4,6 +4,7 @@
 Small disks are mounted in a namespace of the test's own, which an ordinary user may make too on most machines.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -115,6 +116,17 @@ def check_others(folder, good):
     print("an emitted program whose disk is full: a message, and the old file stays")
 
 
+def check_records(folder):
+    with disk(folder, 8192) as place:
+        db = place / "records.jsonl"
+        said = run(resnetc(), "tune", models / "digits_resnet8.json", "--db", db, "--budget", "30s", status=1).stderr
+        check(f"resnetc: {place}" in said and "No space left on device" in said, said)
+        for file in place.iterdir():
+            check(file.read_text()[-2:] in ("", "}\n"), f"{file} ends with half a line")
+            check(all(json.loads(line) for line in file.read_text().splitlines()), file)
+    print("records on a disk that fills up: a message, and every line is whole")
+
+
 def main():
     if os.environ.get("RESNETC_OWN_MOUNTS") != "1":
         if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode != 0:
@@ -127,6 +139,7 @@ def main():
         check_new(folder, folder / "good", ["--no-cache"])
         check_update(folder, folder / "good")
         check_others(folder, folder / "good")
+        check_records(folder)
 
 
 main()

@@ -1,0 +1,111 @@
+#include "compiler/tune/key_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace resnetc {
+namespace {
+
+// Untried candidates that the fitted model puts this far behind the best are not worth their compilation.
+constexpr double hopeless = 1.3;
+constexpr size_t enough_tried_to_judge = 24;
+
+size_t index_of(const KeySearch& search, const Choice& choice) {
+  return static_cast<size_t>(std::find(search.choices.begin(), search.choices.end(), choice) - search.choices.begin());
+}
+
+}  // namespace
+
+size_t KeySearch::tried_count() const {
+  return static_cast<size_t>(std::count(tried.begin(), tried.end(), true));
+}
+
+KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& best) {
+  KeySearch search;
+  search.key = key;
+  search.text = to_string(key);
+  search.calls = calls;
+  search.choices = candidates(key, machine);
+  search.fallback = default_choice(key, machine);
+  search.best = best.value_or(search.fallback);
+  if (index_of(search, search.best) == search.choices.size()) search.choices.push_back(search.best);
+  for (const Choice& choice : search.choices)
+    search.cycles.push_back(strategy_named(choice.strategy).cycles(key, choice, machine));
+  search.tried.assign(search.choices.size(), false);
+  return search;
+}
+
+std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
+                               size_t count) {
+  std::vector<Choice> batch = {search.best};
+  const auto take = [&](const Choice& choice) {
+    if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
+  };
+  const size_t known = search.batches == 0 ? 1 + (search.fallback == search.best ? 0 : 1) : 1;
+  if (search.batches == 0) take(search.fallback);
+  for (const Choice& suggestion : suggestions) {
+    const size_t index = index_of(search, suggestion);
+    if (index < search.choices.size() && !search.tried[index]) take(suggestion);
+  }
+
+  std::vector<std::pair<double, size_t>> untried;
+  for (size_t i = 0; i < search.choices.size(); i++)
+    if (!search.tried[i]) untried.emplace_back(model.predict(search.text, search.choices[i], search.cycles[i]), i);
+  std::sort(untried.begin(), untried.end());
+  if (search.milliseconds > 0 && search.tried_count() >= enough_tried_to_judge)
+    std::erase_if(untried, [&](const auto& u) { return u.first > hopeless * search.milliseconds; });
+  for (size_t i = 0, taken = 0; i < untried.size() && batch.size() <= count; i++, taken++) {
+    // A fixed pick from the rest: the same database and the same times give the same search.
+    const size_t far = i + (untried.size() - i) * 2 / 3;
+    take(search.choices[untried[taken % 5 == 4 ? far : i].second]);
+  }
+  if (batch.size() <= known && search.batches > 0) batch.clear();
+  return batch;
+}
+
+bool enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured) {
+  const Measurement& first = measured.front();
+  search.batches++;
+  for (const Measurement& m : measured) {
+    const size_t index = index_of(search, m.choice);
+    if (index < search.choices.size()) {
+      search.tried[index] = true;
+      if (m.failure.empty()) model.add(search.text, m.choice, search.cycles[index], m.milliseconds);
+    }
+  }
+  if (!first.failure.empty()) {
+    // What a record or a strategy says does not run here: take whatever does.
+    const auto runs = std::find_if(measured.begin(), measured.end(),
+                                   [](const Measurement& m) { return m.failure.empty() && m.milliseconds > 0; });
+    if (runs == measured.end()) return false;
+    search.best = runs->choice;
+    search.milliseconds = runs->milliseconds;
+    return true;
+  }
+  search.milliseconds = first.milliseconds;
+  if (search.batches == 1)
+    for (const Measurement& m : measured)
+      if (m.choice == search.fallback && m.milliseconds > 0)
+        search.fallback_ratio = first.milliseconds / m.milliseconds;
+  const Measurement* winner = nullptr;
+  for (const Measurement& m : measured)
+    if (m.failure.empty() && m.ratio > 0 && m.ratio < 1 - std::max(0.01, m.noise) &&
+        (!winner || m.ratio < winner->ratio))
+      winner = &m;
+  search.fruitless = winner ? 0 : search.fruitless + 1;
+  if (!winner) return false;
+  search.best = winner->choice;
+  search.milliseconds = winner->milliseconds;
+  search.fallback_ratio *= winner->ratio;
+  return true;
+}
+
+double priority(const KeySearch& search) {
+  // Before its first measurement a key goes by its estimate, ahead of all that were measured.
+  const size_t at = index_of(search, search.best);
+  if (search.milliseconds == 0) return 1e12 * (1 + search.cycles[at] * search.calls);
+  return search.calls * search.milliseconds / std::pow(1 + search.fruitless, 2) / std::sqrt(search.batches);
+}
+
+}  // namespace resnetc

@@ -1,0 +1,49 @@
+// The search for one key's best choice: which candidates there are, what was tried, what to try next.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/tune/cost_model.h"
+#include "compiler/tune/measure.h"
+
+namespace resnetc {
+
+struct KeySearch {
+  KernelKey key;
+  std::string text;   // of the key
+  int calls = 0;      // in all nets that are tuned
+  bool cold = false;  // timed with weights from memory: it occurs in a net whose weights outgrow the caches
+  std::vector<Choice> choices;
+  std::vector<double> cycles;  // the strategies' estimates
+  std::vector<bool> tried;
+
+  Choice fallback;            // what would be chosen without any record
+  Choice best;                // the one to beat
+  bool has_record = false;    // `best` stands in the file of records for this very target, threads and batch
+  double milliseconds = 0;    // of best, when last measured; 0: not yet
+  double fallback_ratio = 1;  // time of best / time of fallback
+  int batches = 0;            // measured so far
+  int fruitless = 0;          // of those, since the last that found a better one
+
+  size_t tried_count() const;
+  bool is_exhausted() const { return tried_count() == choices.size(); }
+};
+
+// The candidates of a key, estimates included. best: what a record says, or nullopt for the default choice.
+KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& best);
+
+// What to measure next: the best so far, the default where it was not measured yet, `suggestions` that are candidates,
+// then the untried ones that the model deems fastest, every fifth drawn from the rest so that the model sees what it
+// does not expect. At most `count` besides the best. No untried one: there is nothing left worth trying.
+std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
+                               size_t count);
+
+// Enters what was measured. True if `best` changed: it was beaten by more than 1 % and by more than the noise.
+bool enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured);
+
+// How much time more work on this key may save, by what was seen: the larger, the sooner it should have its turn.
+double priority(const KeySearch& search);
+
+}  // namespace resnetc

@@ -1,0 +1,133 @@
+#include "compiler/tune/measure.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "compiler/emit.h"
+#include "compiler/files.h"
+#include "compiler/process.h"
+#include "compiler/toolchain.h"
+
+namespace resnetc {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Held shared by whoever compiles and exclusively by whoever times, over all tuners of this user on this machine.
+class MachineLock {
+ public:
+  explicit MachineLock(int operation) {
+    const fs::path file = fs::temp_directory_path() / fmt::format("resnetc-tune-{}.lock", getuid());
+    descriptor_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    while (descriptor_ >= 0 && flock(descriptor_, operation | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      check_interrupted();
+      usleep(20'000);
+    }
+  }
+  ~MachineLock() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  MachineLock(const MachineLock&) = delete;
+  MachineLock& operator=(const MachineLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text.substr(0, 300);
+}
+
+struct Object {
+  std::string failure;
+  uint64_t scratch_bytes = 0;
+};
+
+std::vector<Object> compile_objects(const KernelKey& key, const std::vector<Choice>& choices,
+                                    const MeasureOptions& options) {
+  std::vector<Command> commands;
+  for (size_t i = 0; i < choices.size(); i++)
+    commands.push_back(
+        {{own_path().string(), compile_kernel_command, to_string(key), to_string(choices[i]), options.target,
+          std::to_string(options.threads), fmt::format("{}.o", i), options.cache.string()},
+         options.folder,
+         options.compile_limit_s});
+  std::vector<Object> objects(choices.size());
+  run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
+    if (result.status != 0) {
+      objects[i].failure = one_line(describe_failure(commands[i], result));
+      return;
+    }
+    objects[i].scratch_bytes = nlohmann::json::parse(result.output).at("scratch_bytes");
+  });
+  std::vector<Command> links;
+  std::vector<size_t> linked;
+  for (size_t i = 0; i < choices.size(); i++) {
+    if (!objects[i].failure.empty()) continue;
+    links.push_back({{"ld", "-shared", "-o", fmt::format("{}.so", i), fmt::format("{}.o", i),
+                      (runtime_folder() / "libresnetc_runtime.a").string()},
+                     options.folder,
+                     options.compile_limit_s});
+    linked.push_back(i);
+  }
+  run_commands(links, options.jobs, [&](size_t i, const CommandResult& result) {
+    if (result.status != 0) objects[linked[i]].failure = one_line(describe_failure(links[i], result));
+  });
+  return objects;
+}
+
+}  // namespace
+
+std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
+                                 const MeasureOptions& options) {
+  std::vector<Measurement> result;
+  for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0});
+  std::vector<Object> objects;
+  {
+    const MachineLock compiling(LOCK_SH);
+    objects = compile_objects(key, choices, options);
+  }
+  for (size_t i = 0; i < choices.size(); i++) result[i].failure = objects[i].failure;
+
+  // Again without the one that crashed, until none does.
+  const fs::path request_file = options.folder / "request.json";
+  for (;;) {
+    TimingRequest request{to_string(key), options.target, options.threads, options.batch, options.cold, {}};
+    std::vector<size_t> index;
+    for (size_t i = 0; i < choices.size(); i++) {
+      if (!result[i].failure.empty()) continue;
+      request.objects.push_back(
+          {choices[i], (options.folder / fmt::format("{}.so", i)).string(), objects[i].scratch_bytes});
+      index.push_back(i);
+    }
+    if (index.empty() || index[0] != 0) return result;
+    write_file(request_file, to_json(request));
+    const Command command{
+        {own_path().string(), time_kernels_command, request_file.string()}, options.folder, options.time_limit_s};
+    const MachineLock timing(LOCK_EX);
+    const CommandResult ended = run_commands({command}, 1).front();
+    const std::vector<TimingAnswer> answers = parse_timing_answers(ended.output, index.size());
+    if (ended.status == 0) {
+      for (size_t i = 0; i < index.size(); i++) {
+        Measurement& m = result[index[i]];
+        m.failure = answers[i].failure;
+        if (m.failure.empty() && answers[i].milliseconds <= 0) m.failure = "it was not timed";
+        m.milliseconds = answers[i].milliseconds;
+        m.ratio = answers[i].ratio;
+        m.noise = answers[i].noise;
+      }
+      return result;
+    }
+    size_t last = 0;
+    for (size_t i = 0; i < answers.size(); i++)
+      if (answers[i].started) last = i;
+    result[index[last]].failure = one_line(describe_failure(command, ended));
+  }
+}
+
+}  // namespace resnetc

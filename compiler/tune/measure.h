@@ -1,0 +1,37 @@
+// Compiles candidates of one kernel and has them timed, each step in child processes with limits, so that a candidate
+// that hangs, crashes or eats all memory costs its limit and nothing more.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "compiler/tune/time_kernels.h"
+
+namespace resnetc {
+
+struct MeasureOptions {
+  std::filesystem::path folder;  // for objects, removed by the caller
+  std::filesystem::path cache;   // of compiled kernels, or empty
+  std::string target;
+  int threads = 1;
+  int batch = 1;
+  bool cold = true;
+  int jobs = 1;
+  double compile_limit_s = 30;
+  double time_limit_s = 60;
+};
+
+struct Measurement {
+  Choice choice;
+  std::string failure;          // of compiling, running or checking; empty if it was timed
+  double milliseconds = 0;      // median
+  double ratio = 0, noise = 0;  // as in TimingAnswer; 0 if it was eliminated before the last stage
+};
+
+// One for each choice, in order; choices[0] is the one to beat. Compilations run first, `jobs` at once; nothing else
+// runs while the timing does. Where several tuners share a machine, one's timing waits for another's compilations.
+std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
+                                 const MeasureOptions& options);
+
+}  // namespace resnetc

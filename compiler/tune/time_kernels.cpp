@@ -1,0 +1,149 @@
+#include "compiler/tune/time_kernels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "compiler/files.h"
+#include "compiler/tune/kernel_runner.h"
+
+namespace resnetc {
+namespace {
+
+using Json = nlohmann::json;
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+struct Contender {
+  size_t index;
+  std::unique_ptr<KernelRunner> runner;
+  std::vector<double> seconds;
+};
+
+void answer(const Json& line) {
+  fmt::print("{}\n", line.dump());
+  std::fflush(stdout);
+}
+
+void time_round(std::vector<Contender>& contenders, bool cold) {
+  for (Contender& c : contenders) c.seconds.push_back(c.runner->time(cold));
+}
+
+void print_time(const Contender& c) {
+  answer({{"object", c.index}, {"milliseconds", median(c.seconds) * 1e3}, {"samples", c.seconds.size()}});
+}
+
+// Of those after the first, the faster half stays.
+void drop_slower_half(std::vector<Contender>& contenders) {
+  std::sort(contenders.begin() + 1, contenders.end(),
+            [](const Contender& a, const Contender& b) { return median(a.seconds) < median(b.seconds); });
+  const size_t keep = 1 + contenders.size() / 2;
+  for (size_t i = keep; i < contenders.size(); i++) print_time(contenders[i]);
+  contenders.erase(contenders.begin() + static_cast<std::ptrdiff_t>(keep), contenders.end());
+}
+
+// Median of the ratios to the first contender in the same round, and twice its standard error.
+std::pair<double, double> ratio_to_first(const Contender& first, const Contender& c, size_t rounds) {
+  std::vector<double> ratios;
+  for (size_t i = 1; i <= rounds; i++)
+    ratios.push_back(c.seconds.end()[-static_cast<std::ptrdiff_t>(i)] /
+                     first.seconds.end()[-static_cast<std::ptrdiff_t>(i)]);
+  const double middle = median(ratios);
+  std::vector<double> deviations;
+  for (double r : ratios) deviations.push_back(std::abs(r - middle));
+  // The median absolute deviation of a normal distribution is sigma / 1.4826; the standard error of a median is
+  // 1.2533 sigma / sqrt(n).
+  return {middle, 2 * 1.2533 * 1.4826 * median(deviations) / std::sqrt(static_cast<double>(rounds))};
+}
+
+}  // namespace
+
+std::string to_json(const TimingRequest& request) {
+  Json objects = Json::array();
+  for (const TimedObject& o : request.objects)
+    objects.push_back({{"choice", to_string(o.choice)}, {"library", o.library}, {"scratch_bytes", o.scratch_bytes}});
+  return Json{{"key", request.key},     {"target", request.target}, {"threads", request.threads},
+              {"batch", request.batch}, {"cold", request.cold},     {"objects", objects}}
+      .dump();
+}
+
+TimingRequest parse_timing_request(const std::string& text) {
+  const Json json = Json::parse(text);
+  TimingRequest request{json.at("key"), json.at("target"), json.at("threads"), json.at("batch"), json.at("cold"), {}};
+  for (const Json& o : json.at("objects"))
+    request.objects.push_back(
+        {parse_choice(o.at("choice").get<std::string>()), o.at("library"), o.at("scratch_bytes")});
+  return request;
+}
+
+std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t objects) {
+  std::vector<TimingAnswer> answers(objects);
+  size_t start = 0;
+  for (size_t end = output.find('\n'); end != std::string::npos; start = end + 1, end = output.find('\n', start)) {
+    const Json line = Json::parse(output.substr(start, end - start), nullptr, false);
+    if (line.is_discarded() || !line.is_object() || line.value("object", objects) >= objects) continue;
+    TimingAnswer& a = answers[line.at("object").get<size_t>()];
+    a.started = true;
+    a.failure = line.value("failure", a.failure);
+    a.milliseconds = line.value("milliseconds", a.milliseconds);
+    a.samples = line.value("samples", a.samples);
+    a.ratio = line.value("ratio", a.ratio);
+    a.noise = line.value("noise", a.noise);
+  }
+  return answers;
+}
+
+int time_kernels(const std::filesystem::path& path) {
+  const TimingRequest request = parse_timing_request(read_file(path));
+  const Machine machine = machine_for(request.target, request.threads);
+  uint64_t scratch = 0;
+  for (const TimedObject& o : request.objects) scratch = std::max(scratch, o.scratch_bytes);
+  const KernelThreads threads(request.threads, scratch);
+  KernelData data(parse_key(request.key), request.batch, request.threads);
+
+  std::vector<Contender> contenders;
+  for (size_t i = 0; i < request.objects.size(); i++) {
+    answer({{"object", i}});  // a crash from here on is its
+    auto runner =
+        std::make_unique<KernelRunner>(data, request.objects[i].choice, machine, request.objects[i].library, threads);
+    if (const std::string failure = runner->check(); !failure.empty()) {
+      answer({{"object", i}, {"failure", failure}});
+      if (i == 0) return 0;
+      continue;
+    }
+    contenders.push_back({i, std::move(runner), {}});
+  }
+  // The first round warms up: page tables, the branch predictors, the clock.
+  time_round(contenders, request.cold);
+  for (Contender& c : contenders) c.seconds.clear();
+  int rounds = 3;
+  while (contenders.size() > 3) {
+    for (int i = 0; i < rounds; i++) time_round(contenders, request.cold);
+    drop_slower_half(contenders);
+    rounds += 2;
+  }
+  // The last stage: at least 15 rounds, more for short kernels, up to 0.25 s.
+  size_t last_rounds = 0;
+  const auto start = std::chrono::steady_clock::now();
+  while (last_rounds < 15 || (last_rounds < 101 &&
+                              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 0.25)) {
+    time_round(contenders, request.cold);
+    last_rounds++;
+  }
+  for (const Contender& c : contenders) {
+    print_time(c);
+    const auto [ratio, noise] = ratio_to_first(contenders[0], c, last_rounds);
+    answer({{"object", c.index}, {"ratio", ratio}, {"noise", noise}});
+  }
+  return 0;
+}
+
+}  // namespace resnetc

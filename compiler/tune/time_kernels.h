@@ -1,0 +1,52 @@
+// Times candidates of one kernel against each other, in a process of its own: what the hidden command of that name
+// runs.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "schedules/strategy.h"
+
+namespace resnetc {
+
+// A hidden command of resnetc: `resnetc _time_kernels REQUEST.json`, answers on standard output.
+inline constexpr const char* time_kernels_command = "_time_kernels";
+
+struct TimedObject {
+  Choice choice;
+  std::string library;  // a shared object with the kernel and the runtime's hooks
+  uint64_t scratch_bytes = 0;
+};
+
+struct TimingRequest {
+  std::string key;
+  std::string target;
+  int threads = 1;
+  int batch = 1;
+  bool cold = true;
+  std::vector<TimedObject> objects;  // the first is the one to beat: it is never eliminated
+};
+
+struct TimingAnswer {
+  bool started = false;     // it was called at least once
+  std::string failure;      // why its time does not count: a wrong result, a status; empty if it does
+  double milliseconds = 0;  // median over all rounds that it took part in; 0 without any
+  int samples = 0;
+  // Only of those that reached the last stage: the median of (its time / the first one's time in the same round), and
+  // twice the standard error of that median, from the median absolute deviation.
+  double ratio = 0, noise = 0;
+};
+
+std::string to_json(const TimingRequest& request);
+TimingRequest parse_timing_request(const std::string& text);
+
+// One answer for each object; lines that a crash cut off are missing answers (`started` without time or failure).
+std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t objects);
+
+// The command itself: checks each object against the reference evaluator, then times them in turns, dropping the slower
+// half after each stage (successive halving). Prints its answers as it goes. Returns the exit status.
+int time_kernels(const std::filesystem::path& request);
+
+}  // namespace resnetc

@@ -1,0 +1,40 @@
+#include "compiler/tune/trials.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace resnetc {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+fs::path trials_file(const fs::path& records) {
+  fs::path file = records;
+  return file.replace_extension(".trials.jsonl");
+}
+
+void append_trial(const fs::path& file, const Trial& trial) {
+  Json object = Json::parse(to_json_line(trial.record));
+  if (!trial.failure.empty()) object["failure"] = trial.failure;
+  object["second"] = trial.second;
+  append_line(file, object.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+std::vector<Trial> read_trials(const fs::path& file) {
+  std::vector<Trial> trials;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    try {
+      Trial trial{parse_record(line), "", 0};
+      const Json object = Json::parse(line);
+      trial.failure = object.value("failure", "");
+      trial.second = object.value("second", 0.0);
+      trials.push_back(std::move(trial));
+    } catch (const Error&) {
+    } catch (const Json::exception&) {
+    }
+  }
+  return trials;
+}
+
+}  // namespace resnetc

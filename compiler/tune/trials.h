@@ -1,0 +1,26 @@
+// Everything that was tried, one JSON object a line in FILE.trials.jsonl beside the records, so that a tuner that
+// starts again does not try it twice and a report can show it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "schedules/record.h"
+
+namespace resnetc {
+
+struct Trial {
+  Record record;        // milliseconds 0 if it failed
+  std::string failure;  // why there is no time, or ""
+  double second = 0;    // wall-clock seconds that tuning had taken until then, over all runs
+};
+
+// "x.jsonl" -> "x.trials.jsonl"
+std::filesystem::path trials_file(const std::filesystem::path& records);
+
+void append_trial(const std::filesystem::path& file, const Trial& trial);  // throws Error
+// Lines that are no trials are skipped: they only cost a second try.
+std::vector<Trial> read_trials(const std::filesystem::path& file);
+
+}  // namespace resnetc

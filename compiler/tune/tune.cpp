@@ -1,0 +1,351 @@
+#include "compiler/tune/tune.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <regex>
+
+#include "compiler/files.h"
+#include "compiler/message.h"
+#include "compiler/passes.h"
+#include "compiler/process.h"
+#include "compiler/program.h"
+#include "compiler/toolchain.h"
+#include "compiler/tune/key_search.h"
+#include "compiler/tune/trials.h"
+#include "compiler/tune/tune_progress.h"
+#include "compiler/tune/tune_report.h"
+#include "compiler/tune/whole_net.h"
+#include "runtime/cpu.h"
+#include "runtime/program/machine_peak.h"
+
+namespace resnetc {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Net {
+  Model model;
+  Graph graph;  // after all passes
+  bool cold;    // its weights outgrow the last-level cache
+};
+
+// What the whole run knows.
+struct Tuning {
+  const TuneOptions& options;
+  Machine machine;
+  fs::path records, trials;
+  std::vector<Net> nets;
+  std::vector<KeySearch> keys;
+  ScheduleDb before;  // what stood when it began
+  CostModel model;
+  double peak_gflops = 0;      // of all threads
+  double earlier_seconds = 0;  // spent by earlier runs on the same file
+  Clock::time_point start;
+  fs::path folder;
+
+  double left() const { return options.budget_s - seconds_since(start); }
+};
+
+void require_own_instruction_set(const Machine& machine) {
+  const uint32_t missing = cpu_feature_bits(machine.target) & ~runtime::cpu_features();
+  if (missing != 0)
+    throw Error(fmt::format("--target {}: this CPU lacks {}; tune on a machine that has it and copy the records here",
+                            machine.target.to_string(), runtime::cpu_feature_name(missing)));
+}
+
+size_t weight_bytes(const Graph& graph) {
+  size_t bytes = 0;
+  for (const Node& node : graph.nodes)
+    if (std::holds_alternative<Weight>(node.op)) bytes += static_cast<size_t>(element_count(node.type)) * sizeof(float);
+  return bytes;
+}
+
+ScheduleDb load_records(const Tuning& t) {
+  ScheduleDb db;
+  db.add_file(t.records, t.records.filename().string());
+  for (const fs::path& file : default_record_files(shipped_records_folder()))
+    if (!fs::exists(t.records) || !fs::equivalent(file, t.records)) db.add_file(file, file.filename().string());
+  return db;
+}
+
+std::vector<KeySearch> collect_keys(const Tuning& t) {
+  const std::regex wanted(t.options.kernels);
+  std::vector<KeySearch> keys;
+  for (const Net& net : t.nets) {
+    const Program program = select_kernels(net.graph, t.machine);
+    for (size_t k = 0; k < program.kernels.size(); k++) {
+      const KernelKey& key = program.kernels[k].key;
+      const std::string text = to_string(key);
+      if (std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op)) continue;
+      if (!std::regex_search(text, wanted) || candidates(key, t.machine).size() < 2) continue;
+      const auto calls = static_cast<int>(std::count_if(
+          program.steps.begin(), program.steps.end(), [&](const Step& s) { return s.kernel == static_cast<int>(k); }));
+      const auto known = std::find_if(keys.begin(), keys.end(), [&](const KeySearch& s) { return s.text == text; });
+      if (known != keys.end()) {
+        known->calls += calls;
+        known->cold |= net.cold;
+        continue;
+      }
+      const auto match = t.before.find(key, t.machine, t.options.batch, cpu_name());
+      keys.push_back(start_search(key, calls, t.machine, match ? std::optional(match->choice) : std::nullopt));
+      keys.back().cold = net.cold;
+    }
+  }
+  if (keys.empty())
+    throw Error(fmt::format("no kernel of these models has more than one candidate{}",
+                            t.options.kernels.empty() ? "" : " and matches --kernels " + t.options.kernels));
+  return keys;
+}
+
+Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds) {
+  Record r;
+  r.key = search.text;
+  r.target = t.machine.target.to_string();
+  r.choice = choice;
+  r.threads = t.options.threads;
+  r.batch = t.options.batch;
+  r.cold = search.cold;
+  r.milliseconds = milliseconds;
+  if (milliseconds > 0) {
+    r.default_milliseconds = milliseconds / search.fallback_ratio;
+    r.gflops = static_cast<double>(flop_count(search.key)) * t.options.batch / milliseconds * 1e-6;
+    r.percent_of_peak = 100 * r.gflops / t.peak_gflops;
+  }
+  r.cpu = cpu_name();
+  r.halide = halide_version();
+  r.strategy_version = strategy_named(choice.strategy).version;
+  return r;
+}
+
+// Trials of earlier runs with the same conditions need no second try.
+void resume(Tuning& t) {
+  const std::string target = t.machine.target.to_string(), cpu = cpu_name(), halide = halide_version();
+  for (const Trial& trial : read_trials(t.trials)) {
+    const Record& r = trial.record;
+    t.earlier_seconds = std::max(t.earlier_seconds, trial.second);
+    if (r.target != target || r.cpu != cpu || r.halide != halide || r.threads != t.options.threads ||
+        r.batch != t.options.batch)
+      continue;
+    for (KeySearch& search : t.keys) {
+      if (search.text != r.key) continue;
+      const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
+      if (at == search.choices.end() || strategy_named(r.choice.strategy).version != r.strategy_version) continue;
+      const auto i = static_cast<size_t>(at - search.choices.begin());
+      search.tried[i] = true;
+      if (trial.failure.empty() && r.milliseconds > 0)
+        t.model.add(search.text, r.choice, search.cycles[i], r.milliseconds);
+    }
+  }
+}
+
+// Whether the file already has a record of this very key, target, number of threads and batch.
+bool has_record(const Tuning& t, const RecordFile& file, const KeySearch& search) {
+  bool found = false;
+  for (const Record& r : file.records)
+    if (r.key == search.text && r.target == t.machine.target.to_string() && r.threads == t.options.threads &&
+        r.batch == t.options.batch)
+      found = !r.dropped;
+  return found;
+}
+
+// What won for other keys of the same kind, the nearest work first.
+std::vector<Choice> winners_elsewhere(const Tuning& t, const KeySearch& search) {
+  std::vector<std::pair<double, Choice>> found;
+  const double flop = std::log(1.0 + static_cast<double>(flop_count(search.key)));
+  for (const KeySearch& other : t.keys)
+    if (other.milliseconds > 0 && other.key.op.index() == search.key.op.index() && &other != &search)
+      found.emplace_back(std::abs(std::log(1.0 + static_cast<double>(flop_count(other.key))) - flop), other.best);
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Choice> result;
+  for (size_t i = 0; i < found.size() && i < 3; i++) result.push_back(found[i].second);
+  return result;
+}
+
+void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch) {
+  const fs::path folder = t.folder / "batch";
+  fs::create_directories(folder);
+  MeasureOptions options{folder,          t.options.cache, t.options.target, t.options.threads,
+                         t.options.batch, search.cold,     t.options.jobs};
+  options.compile_limit_s = std::clamp(t.left() / 2, 5.0, 30.0);
+  const std::vector<Measurement> measured = measure(search.key, batch, options);
+  fs::remove_all(folder);
+  const bool improved = enter(search, t.model, measured);
+  for (const Measurement& m : measured)
+    append_trial(t.trials, {record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
+                            t.earlier_seconds + seconds_since(t.start)});
+  if (search.milliseconds == 0) {
+    print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
+  } else if (improved || !search.has_record) {
+    append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
+    search.has_record = true;
+  }
+}
+
+// The rest of the budget that the comparison of whole nets needs, a third at most.
+double comparison_seconds(const Tuning& t) {
+  double seconds = 0;
+  for (const Net& net : t.nets) seconds += 8 + 4e-8 * static_cast<double>(weight_bytes(net.graph));
+  return std::min(seconds, t.options.budget_s / 3);
+}
+
+// Wins of this run that are losses in a whole net are dropped, what stood before is said again; then the net as a
+// whole.
+std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress) {
+  std::vector<NetComparison> comparisons;
+  const auto choice_before = [&](const KeySearch& search) {
+    const auto match = t.before.find(search.key, t.machine, t.options.batch, cpu_name());
+    return match ? match->choice : search.fallback;
+  };
+  const auto take_back = [&](KeySearch& search) {
+    Record lost = record_of(t, search, search.best, search.milliseconds);
+    lost.dropped = true;
+    append_line(t.records, to_json_line(lost));
+    search.milliseconds /= search.fallback_ratio;
+    search.best = choice_before(search);
+    search.fallback_ratio = 1;
+    append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
+  };
+  for (const Net& net : t.nets) {
+    progress.say(fmt::format("{}: timing the whole net, before against after", net.model.name));
+    const double share = std::max(3.0, (t.left() - 6) / static_cast<double>(t.nets.size()));
+    const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target,         t.options.threads,
+                                  t.options.batch,  t.options.jobs,  std::min(share / 2, 20.0)};
+    fs::create_directories(options.folder);
+    const auto compare = [&] {
+      return compare_nets(net.model, select_kernels(net.graph, t.machine, t.before, t.options.batch, cpu_name()),
+                          select_kernels(net.graph, t.machine, load_records(t), t.options.batch, cpu_name()), t.machine,
+                          options);
+    };
+    NetComparison comparison = compare();
+    int lost = 0;
+    for (KeySearch& search : t.keys) {
+      const auto before = comparison.before.kernel.find(search.text), after = comparison.after.kernel.find(search.text);
+      if (before == comparison.before.kernel.end() || after == comparison.after.kernel.end()) continue;
+      if (search.best == choice_before(search) || after->second <= before->second) continue;
+      progress.say(fmt::format("{}: {} wins alone but not in {} ({:.3f} ms, {:.3f} before): dropped", search.text,
+                               to_string(search.best), net.model.name, after->second, before->second));
+      take_back(search);
+      lost++;
+    }
+    if (lost > 0 && t.left() > 3) comparison = compare();
+    if (comparison.after.milliseconds > 1.01 * comparison.before.milliseconds) {
+      progress.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won is dropped",
+                               net.model.name, comparison.after.milliseconds, comparison.before.milliseconds));
+      for (KeySearch& search : t.keys)
+        if (search.best != choice_before(search)) take_back(search);
+      comparison.after = comparison.before;
+    }
+    print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({} threads, batch {})\n", net.model.name,
+                  comparison.before.milliseconds, comparison.after.milliseconds, t.options.threads, t.options.batch);
+    comparisons.push_back(std::move(comparison));
+  }
+  return comparisons;
+}
+
+void search_all(Tuning& t, TuneProgress& progress, double reserve) {
+  constexpr size_t batch_size = 8;
+  std::vector<bool> done(t.keys.size(), false);
+  double longest = 0;
+  while (t.left() > reserve + longest) {
+    size_t next = t.keys.size();
+    for (size_t i = 0; i < t.keys.size(); i++)
+      if (!done[i] && (next == t.keys.size() || priority(t.keys[i]) > priority(t.keys[next]))) next = i;
+    if (next == t.keys.size()) break;
+    KeySearch& search = t.keys[next];
+    const std::vector<Choice> batch = next_batch(search, t.model, winners_elsewhere(t, search), batch_size);
+    if (batch.empty()) {
+      done[next] = true;
+      continue;
+    }
+    const Clock::time_point start = Clock::now();
+    measure_batch(t, search, batch);
+    longest = std::max(0.7 * longest, seconds_since(start));
+    if (search.milliseconds == 0) done[next] = true;
+    progress.update(t.keys, seconds_since(t.start));
+  }
+}
+
+void measure_baselines(Tuning& t, TuneProgress& progress, double reserve) {
+  for (KeySearch& search : t.keys) {
+    for (const Strategy* baseline : baselines()) {
+      if (t.left() < reserve) return;
+      if (!baseline->applies(search.key, t.machine)) continue;
+      const fs::path folder = t.folder / "batch";
+      fs::create_directories(folder);
+      MeasureOptions options{folder,          t.options.cache, t.options.target, t.options.threads,
+                             t.options.batch, search.cold,     t.options.jobs};
+      options.compile_limit_s = std::clamp(t.left() - reserve, 5.0, 60.0);
+      const Choice choice{std::string(baseline->name), {}};
+      const Measurement m = measure(search.key, {search.best, choice}, options)[1];
+      fs::remove_all(folder);
+      append_trial(t.trials, {record_of(t, search, choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
+                              t.earlier_seconds + seconds_since(t.start)});
+      progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.3f} ms, the best here {:.3f} ms", search.text,
+                                                   baseline->name, m.milliseconds, search.milliseconds)
+                                     : fmt::format("{}: {}: {}", search.text, baseline->name, m.failure));
+    }
+  }
+}
+
+}  // namespace
+
+double parse_duration(const std::string& text) {
+  double number = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number, std::chars_format::fixed);
+  const std::string_view unit(end, static_cast<size_t>(last - end));
+  const double scale = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  if (error != std::errc() || scale == 0 || !(number * scale >= 1) || number * scale > 1e7)
+    throw Error(fmt::format("'{}' is not a duration such as 90s, 10m or 2h", text));
+  return number * scale;
+}
+
+void tune(const TuneOptions& options) {
+  Tuning t{options, machine_for(options.target, options.threads), {}, {}, {}, {}, {}, {}, 0, 0, Clock::now(), {}};
+  require_own_instruction_set(t.machine);
+  t.records = options.records.empty() ? own_record_file(t.machine.target.to_string()) : options.records;
+  if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
+  t.trials = trials_file(t.records);
+  const StagingFolder working(fs::temp_directory_path() / "resnetc-tune");
+  t.folder = working.path();
+
+  const long cache_bytes = std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE));
+  for (const fs::path& topology : options.topologies) {
+    Model model = load_model(topology, "random:1", options.model);
+    Graph graph = run_passes(model.graph);
+    const bool cold = static_cast<long>(weight_bytes(graph)) > cache_bytes / 2;
+    t.nets.push_back({std::move(model), std::move(graph), cold});
+  }
+  t.before = load_records(t);
+  for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
+  t.keys = collect_keys(t);
+  const RecordFile known = read_records(t.records);
+  for (KeySearch& search : t.keys) search.has_record = has_record(t, known, search);
+  resume(t);
+  t.peak_gflops = program::measure_machine(options.threads).flops * 1e-9;
+
+  TuneProgress progress(options.budget_s, t.records.string());
+  const double comparison = comparison_seconds(t), rest = options.budget_s - comparison;
+  search_all(t, progress, comparison + (options.baseline ? rest / 2 : 0));
+  if (options.baseline) measure_baselines(t, progress, comparison);
+  progress.finish(t.keys, seconds_since(t.start));
+  const std::vector<NetComparison> comparisons = compare_whole_nets(t, progress);
+  if (!options.report.empty()) {
+    TuneReport report{
+        t.machine.target.to_string(), options.threads, options.batch, t.peak_gflops, t.keys, read_trials(t.trials), {}};
+    for (size_t i = 0; i < t.nets.size(); i++) report.nets.emplace_back(t.nets[i].model.name, comparisons[i]);
+    replace_file(options.report, tune_report_html(report));
+    print_message("{}: written\n", options.report.string());
+  }
+}
+
+}  // namespace resnetc

@@ -1,0 +1,34 @@
+// `resnetc tune`: searches for the best choice of each kernel of some nets, on this machine, within a time budget.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "compiler/model.h"
+
+namespace resnetc {
+
+struct TuneOptions {
+  std::vector<std::filesystem::path> topologies;
+  ModelOptions model;
+  std::string target = "host";
+  int threads = 1;
+  int batch = 1;
+  double budget_s = 600;          // wall clock, all included
+  std::filesystem::path records;  // the file to append to; empty: the user's own file of that target
+  std::string kernels;            // a regular expression; only keys that hold a match are tuned
+  bool baseline = false;          // Halide's autoschedulers too
+  std::filesystem::path report;   // an HTML page, or empty
+  std::filesystem::path cache;    // of compiled kernels, or empty
+  int jobs = 0;                   // compilations at once
+};
+
+// Every better choice is in the file of records as soon as it is known. Throws Error; when it is interrupted, what was
+// found stays.
+void tune(const TuneOptions& options);
+
+// "90s", "10m" or "2h" in seconds. Throws Error.
+double parse_duration(const std::string& text);
+
+}  // namespace resnetc

@@ -1,0 +1,29 @@
+// How far tuning is: on a terminal one line that is redrawn, elsewhere a line every ten seconds.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compiler/tune/key_search.h"
+
+namespace resnetc {
+
+class TuneProgress {
+ public:
+  // records: the file that better choices are written to.
+  TuneProgress(double budget_s, std::string records);
+  ~TuneProgress();
+  TuneProgress(const TuneProgress&) = delete;
+  TuneProgress& operator=(const TuneProgress&) = delete;
+
+  void update(const std::vector<KeySearch>& keys, double spent_s);
+  void say(const std::string& line);  // a line that stays
+  void finish(const std::vector<KeySearch>& keys, double spent_s);
+
+ private:
+  double budget_s_, last_ = 0;
+  std::string records_;
+  bool terminal_;
+};
+
+}  // namespace resnetc

@@ -1,0 +1,74 @@
+#include "compiler/tune/whole_net.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "compiler/emit.h"
+#include "compiler/process.h"
+
+namespace resnetc {
+namespace {
+
+namespace fs = std::filesystem;
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+struct Side {
+  fs::path executable;
+  std::vector<double> milliseconds;
+  std::map<std::string, std::vector<double>> kernels;
+
+  void profile(const WholeNetOptions& options, double seconds) {
+    const CommandResult ran =
+        run_command({{executable.string(), "--profile", fmt::format("{:.2f}", seconds), "--json", "--threads",
+                      std::to_string(options.threads), "--batch", std::to_string(options.batch)},
+                     options.folder,
+                     60 + 20 * seconds});
+    const auto json = nlohmann::json::parse(ran.output);
+    milliseconds.push_back(json.at("inference_ms"));
+    for (const auto& kernel : json.at("kernels"))
+      kernels[kernel.at("key").get<std::string>()].push_back(kernel.at("ms"));
+  }
+
+  NetTimes times() const {
+    NetTimes result{median(milliseconds), {}};
+    for (const auto& [key, values] : kernels) result.kernel[key] = median(values);
+    return result;
+  }
+};
+
+}  // namespace
+
+NetComparison compare_nets(const Model& model, const Program& before, const Program& after, const Machine& machine,
+                           const WholeNetOptions& options) {
+  Side sides[2];
+  const Program* programs[] = {&before, &after};
+  for (int i = 0; i < 2; i++) {
+    EmitOptions emit_options;
+    emit_options.output = options.folder / (i == 0 ? "before" : "after");
+    emit_options.cache = options.cache;
+    emit_options.target = options.target;
+    emit_options.kinds = {"exe"};
+    emit_options.jobs = options.jobs;
+    emit(model, *programs[i], machine, emit_options, {});
+    sides[i].executable = emit_options.output / model.name;
+  }
+  // Each run measures the machine's peak too, some 0.5 s.
+  const int rounds = std::clamp(static_cast<int>(options.seconds / 3), 3, 9);
+  const double each = std::max(options.seconds / rounds / 2 - 0.8, 0.3);
+  for (int round = 0; round < rounds; round++)
+    for (int i = 0; i < 2; i++) sides[(round + i) % 2].profile(options, each);
+  for (int i = 0; i < 2; i++) {
+    std::error_code ignored;
+    fs::remove_all(options.folder / (i == 0 ? "before" : "after"), ignored);
+  }
+  return {sides[0].times(), sides[1].times()};
+}
+
+}  // namespace resnetc

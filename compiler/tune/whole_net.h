@@ -1,0 +1,34 @@
+// Times whole nets with one set of kernels against another: a kernel that wins alone may lose among its neighbours.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "compiler/model.h"
+#include "compiler/program.h"
+
+namespace resnetc {
+
+struct NetTimes {
+  double milliseconds = 0;               // median of one inference
+  std::map<std::string, double> kernel;  // key -> milliseconds of all its calls in one inference
+};
+
+struct NetComparison {
+  NetTimes before, after;  // medians over the rounds
+};
+
+struct WholeNetOptions {
+  std::filesystem::path folder, cache;
+  std::string target;
+  int threads = 1, batch = 1, jobs = 1;
+  double seconds = 10;  // of measuring, about
+};
+
+// Emits both programs, then runs them in turns. Throws Error.
+NetComparison compare_nets(const Model& model, const Program& before, const Program& after, const Machine& machine,
+                           const WholeNetOptions& options);
+
+}  // namespace resnetc

@@ -1,0 +1,186 @@
+#include "schedules/record.h"
+
+#include <cpuid.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace resnetc {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr size_t longest_line = 8192, largest_file = size_t{64} << 20;
+
+const Json& field(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) throw Error(fmt::format("\"{}\" is missing", name));
+  return *found;
+}
+
+std::string text_of(const Json& object, const char* name) {
+  const Json& value = field(object, name);
+  if (!value.is_string()) throw Error(fmt::format("\"{}\" must be a string", name));
+  return value.get<std::string>();
+}
+
+int integer_in(const Json& value, std::string_view name, int least, int most) {
+  if (!value.is_number_integer()) throw Error(fmt::format("\"{}\" must be a whole number", name));
+  // Unsigned values beyond int64 come out negative here, and so are refused too.
+  const auto number = value.get<int64_t>();
+  if (number < least || number > most)
+    throw Error(fmt::format("\"{}\" must be from {} to {}, got {}", name, least, most, number));
+  return static_cast<int>(number);
+}
+
+double number_of(const Json& object, const char* name) {
+  const Json& value = field(object, name);
+  if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
+    throw Error(fmt::format("\"{}\" must be a number of at least 0", name));
+  return value.get<double>();
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int operator*() const { return number_; }
+
+ private:
+  int number_;
+};
+
+// Four significant digits: more is noise.
+double rounded(double value) {
+  return std::strtod(fmt::format("{:.4g}", value).c_str(), nullptr);
+}
+
+}  // namespace
+
+std::string to_json_line(const Record& r) {
+  Json parameters = Json::object();
+  for (const auto& [name, value] : r.choice.parameters) parameters[name] = value;
+  Json object = {
+      {"key", r.key},         {"target", r.target}, {"strategy", r.choice.strategy},     {"parameters", parameters},
+      {"threads", r.threads}, {"batch", r.batch},   {"weights", r.cold ? "cold" : "hot"}};
+  if (r.dropped) object["dropped"] = true;
+  object["milliseconds"] = rounded(r.milliseconds);
+  object["default_milliseconds"] = rounded(r.default_milliseconds);
+  object["gflops"] = rounded(r.gflops);
+  object["percent_of_peak"] = rounded(r.percent_of_peak);
+  object["cpu"] = r.cpu;
+  object["halide"] = r.halide;
+  object["strategy_version"] = r.strategy_version;
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Record parse_record(std::string_view line) {
+  if (line.size() > longest_line) throw Error(fmt::format("longer than {} bytes", longest_line));
+  const Json object = Json::parse(line, nullptr, false);
+  if (object.is_discarded()) throw Error("not JSON; a line cut short?");
+  if (!object.is_object()) throw Error("not an object");
+  Record r;
+  r.key = text_of(object, "key");
+  r.target = text_of(object, "target");
+  r.choice.strategy = text_of(object, "strategy");
+  const Json& parameters = field(object, "parameters");
+  if (!parameters.is_object()) throw Error("\"parameters\" must be an object");
+  for (const auto& [name, value] : parameters.items())
+    r.choice.parameters.emplace_back(name, integer_in(value, name, -1'000'000'000, 1'000'000'000));
+  r.threads = integer_in(field(object, "threads"), "threads", 1, 4096);
+  r.batch = integer_in(field(object, "batch"), "batch", 1, 65536);
+  const std::string weights = text_of(object, "weights");
+  if (weights != "cold" && weights != "hot") throw Error("\"weights\" must be \"cold\" or \"hot\"");
+  r.cold = weights == "cold";
+  if (const auto dropped = object.find("dropped"); dropped != object.end()) {
+    if (!dropped->is_boolean()) throw Error("\"dropped\" must be true or false");
+    r.dropped = dropped->get<bool>();
+  }
+  r.milliseconds = number_of(object, "milliseconds");
+  r.default_milliseconds = number_of(object, "default_milliseconds");
+  r.gflops = number_of(object, "gflops");
+  r.percent_of_peak = number_of(object, "percent_of_peak");
+  r.cpu = text_of(object, "cpu");
+  r.halide = text_of(object, "halide");
+  r.strategy_version = integer_in(field(object, "strategy_version"), "strategy_version", 1, 1'000'000);
+  return r;
+}
+
+std::string cpu_name() {
+  unsigned words[12] = {}, a = 0, b = 0, c = 0, d = 0;
+  std::string name = "unknown CPU";
+  if (__get_cpuid_max(0x80000000, nullptr) >= 0x80000004) {
+    for (unsigned i = 0; i < 3; i++)
+      __cpuid(0x80000002 + i, words[4 * i], words[4 * i + 1], words[4 * i + 2], words[4 * i + 3]);
+    const char* text = reinterpret_cast<const char*>(words);
+    name.assign(text, strnlen(text, sizeof words));
+    while (!name.empty() && name.back() == ' ') name.pop_back();
+  }
+  __cpuid(1, a, b, c, d);
+  const unsigned base = a >> 8 & 15, family = base == 15 ? base + (a >> 20 & 255) : base;
+  const unsigned model = (a >> 4 & 15) | (base == 6 || base == 15 ? (a >> 16 & 15) << 4 : 0);
+  return fmt::format("{} family {} model {}", name, family, model);
+}
+
+std::string halide_version() {
+  return fmt::format("{}.{}.{}", HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH);
+}
+
+RecordFile read_records(const fs::path& file) {
+  RecordFile result;
+  if (!fs::exists(file)) return result;
+  if (!fs::is_regular_file(file)) throw Error(fmt::format("{}: not a file of records", file.string()));
+  std::ifstream in(file, std::ios::binary);
+  if (!in) throw Error(fmt::format("{}: cannot read the records", file.string()));
+  if (fs::file_size(file) > largest_file)
+    throw Error(fmt::format("{}: larger than {} MB; is it a file of records?", file.string(), largest_file >> 20));
+  std::string line;
+  for (size_t number = 1; std::getline(in, line); number++) {
+    if (line.empty()) continue;
+    try {
+      result.records.push_back(parse_record(line));
+    } catch (const Error& e) {
+      result.problems.push_back(fmt::format("{}:{}: {}; the line is skipped", file.string(), number, e.what()));
+    }
+  }
+  return result;
+}
+
+void append_line(const fs::path& file, std::string line) {
+  const auto fail = [&](const char* what) {
+    throw Error(fmt::format("{}: cannot {}: {}", file.string(), what, strerror(errno)));
+  };
+  std::error_code ignored;
+  if (file.has_parent_path()) fs::create_directories(file.parent_path(), ignored);
+  const Descriptor out(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (*out < 0) fail("open for writing");
+  if (flock(*out, LOCK_EX) != 0 && errno != ENOLCK && errno != EOPNOTSUPP) fail("lock");
+  struct stat status = {};
+  if (fstat(*out, &status) != 0) fail("read");
+  char last = '\n';
+  if (status.st_size > 0 && pread(*out, &last, 1, status.st_size - 1) != 1) fail("read");
+  line = (last == '\n' ? "" : "\n") + line + "\n";
+  const ssize_t written = write(*out, line.data(), line.size());
+  if (written != static_cast<ssize_t>(line.size())) {
+    if (written >= 0) errno = ENOSPC;
+    const int reason = errno;
+    if (written > 0 && ftruncate(*out, status.st_size) != 0) fail("take back half a line");
+    errno = reason;
+    fail("write");
+  }
+  if (fsync(*out) != 0 && errno != EINVAL) fail("write");
+}
+
+}  // namespace resnetc

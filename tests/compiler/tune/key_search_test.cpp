@@ -1,0 +1,99 @@
+#include "compiler/tune/key_search.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace resnetc;
+
+namespace {
+
+const KernelKey key = parse_key("conv2d_i14x14x32b1_w48x3x3x32_w48_to_i14x14x48b1_padding1_relu_f32");
+
+Machine machine() {
+  return machine_for("x86-64-linux-avx2-fma", 2);
+}
+
+// As if every candidate took the milliseconds that `time` says.
+template <class Time>
+std::vector<Measurement> measured(const std::vector<Choice>& batch, Time&& time) {
+  std::vector<Measurement> result;
+  for (const Choice& c : batch) result.push_back({c, "", time(c), time(c) / time(batch[0]), 0.005});
+  return result;
+}
+
+double by_pixels(const Choice& c) {
+  for (const auto& [name, value] : c.parameters)
+    if (name == "pixels") return 1.0 + 0.1 * value;
+  return 3.0;
+}
+
+}  // namespace
+
+TEST_CASE("the search tries each candidate once and ends with the fastest") {
+  CostModel model;
+  KeySearch search = start_search(key, 3, machine(), std::nullopt);
+  REQUIRE(search.choices.size() > 12);
+  CHECK(search.best == default_choice(key, machine()));
+  std::vector<Choice> seen;
+  for (int i = 0; i < 200; i++) {
+    const std::vector<Choice> batch = next_batch(search, model, {}, 8);
+    if (batch.empty()) break;
+    CHECK(batch.size() <= 9);
+    CHECK(batch[0] == search.best);
+    for (size_t b = 1; b < batch.size(); b++) {
+      CHECK(std::find(seen.begin(), seen.end(), batch[b]) == seen.end());
+      seen.push_back(batch[b]);
+    }
+    enter(search, model, measured(batch, by_pixels));
+  }
+  double fastest = 1e9;
+  for (const Choice& c : search.choices) fastest = std::min(fastest, by_pixels(c));
+  CHECK(search.milliseconds == doctest::Approx(fastest));
+  CHECK(by_pixels(search.best) == doctest::Approx(fastest));
+  CHECK(search.fallback_ratio == doctest::Approx(fastest / by_pixels(search.fallback)));
+}
+
+TEST_CASE("a gain within the noise changes nothing") {
+  CostModel model;
+  KeySearch search = start_search(key, 1, machine(), std::nullopt);
+  const std::vector<Choice> batch = next_batch(search, model, {}, 2);
+  std::vector<Measurement> noisy = measured(batch, [&](const Choice& c) { return c == batch[0] ? 1.0 : 0.95; });
+  for (Measurement& m : noisy) m.noise = 0.06;
+  CHECK(!enter(search, model, noisy));
+  CHECK(search.best == batch[0]);
+  for (Measurement& m : noisy) m.noise = 0.01;
+  CHECK(enter(search, model, noisy));
+  CHECK(search.best != batch[0]);
+}
+
+TEST_CASE("failures never win, and a default that does not run gives way") {
+  CostModel model;
+  KeySearch search = start_search(key, 1, machine(), std::nullopt);
+  const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+  std::vector<Measurement> broken = measured(batch, [](const Choice&) { return 1.0; });
+  broken[0].failure = "wrong result";
+  broken[0].milliseconds = broken[1].ratio = broken[2].ratio = 0;
+  CHECK(enter(search, model, broken));
+  CHECK(search.best == batch[1]);
+}
+
+TEST_CASE("what won elsewhere is tried first where it is a candidate") {
+  CostModel model;
+  const KeySearch search = start_search(key, 1, machine(), std::nullopt);
+  const Choice last = search.choices.back(), foreign{"conv2d_direct", {{"pixels", 999}}};
+  const std::vector<Choice> batch = next_batch(search, model, {foreign, last}, 4);
+  CHECK(std::find(batch.begin(), batch.end(), last) == batch.begin() + 1);
+  CHECK(std::find(batch.begin(), batch.end(), foreign) == batch.end());
+}
+
+TEST_CASE("a key that was not measured yet comes first; then the one that costs most") {
+  CostModel model;
+  KeySearch a = start_search(key, 10, machine(), std::nullopt), b = a;
+  b.calls = 1;
+  CHECK(priority(a) > priority(b));
+  enter(a, model, measured(next_batch(a, model, {}, 4), by_pixels));
+  CHECK(priority(b) > priority(a));
+  enter(b, model, measured(next_batch(b, model, {}, 4), by_pixels));
+  CHECK(priority(a) > priority(b));
+}

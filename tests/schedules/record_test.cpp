@@ -1,0 +1,175 @@
+#include "schedules/record.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace fs = std::filesystem;
+using namespace resnetc;
+
+namespace {
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / fmt::format("resnetc-record-test-{}", getpid());
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::string contents(const fs::path& file) {
+  std::ostringstream out;
+  out << std::ifstream(file).rdbuf();
+  return out.str();
+}
+
+Record sample() {
+  Record r;
+  r.key = "conv2d_i56x56x64b1_w64x3x3x64_w64_to_i56x56x64b1_padding1_relu_f32";
+  r.target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
+  r.choice = {"conv2d_direct", {{"oc_vectors", 2}, {"pixels", 6}}};
+  r.threads = 2;
+  r.batch = 8;
+  r.milliseconds = 1.5;
+  r.default_milliseconds = 1.75;
+  r.gflops = 154.2;
+  r.percent_of_peak = 75.5;
+  r.cpu = "A \"CPU\"";
+  r.halide = "21.0.0";
+  r.strategy_version = 3;
+  return r;
+}
+
+std::string refusal(const std::string& line) {
+  try {
+    parse_record(line);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a record is one line, and reading it gives the record back") {
+  for (const bool dropped : {false, true}) {
+    Record record = sample();
+    record.dropped = dropped;
+    record.cold = !dropped;
+    const std::string line = to_json_line(record);
+    CHECK(line.find('\n') == std::string::npos);
+    const Record read = parse_record(line);
+    CHECK(to_json_line(read) == line);
+    CHECK(read.choice == record.choice);
+    CHECK(read.dropped == dropped);
+    CHECK(read.cold != dropped);
+    CHECK(read.cpu == record.cpu);
+    CHECK(read.milliseconds == record.milliseconds);
+    CHECK(read.strategy_version == 3);
+  }
+}
+
+TEST_CASE("a line that is no record says why") {
+  const std::string line = to_json_line(sample());
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = line;
+    const size_t at = changed.find(from);
+    REQUIRE(at != std::string::npos);
+    return changed.replace(at, from.size(), to);
+  };
+  CHECK(refusal(line).empty());
+  CHECK(refusal(line.substr(0, line.size() / 2)) == "not JSON; a line cut short?");
+  CHECK(refusal("[1]") == "not an object");
+  CHECK(refusal("{}") == "\"key\" is missing");
+  CHECK(refusal(with("\"threads\":2", "\"threads\":0")) == "\"threads\" must be from 1 to 4096, got 0");
+  CHECK(refusal(with("\"threads\":2", "\"threads\":2.5")) == "\"threads\" must be a whole number");
+  CHECK(refusal(with("\"batch\":8", "\"batch\":18446744073709551615")) == "\"batch\" must be from 1 to 65536, got -1");
+  CHECK(refusal(with("\"pixels\":6", "\"pixels\":\"6\"")) == "\"pixels\" must be a whole number");
+  CHECK(refusal(with("\"milliseconds\":1.5", "\"milliseconds\":-1")) ==
+        "\"milliseconds\" must be a number of at least 0");
+  CHECK(refusal(with("\"cold\"", "\"warm\"")) == "\"weights\" must be \"cold\" or \"hot\"");
+  CHECK(refusal(with("\"21.0.0\"", "21")) == "\"halide\" must be a string");
+  CHECK(refusal(std::string(10'000, ' ')) == "longer than 8192 bytes");
+}
+
+TEST_CASE("bad lines are named and skipped, the others are read") {
+  const Folder folder;
+  const fs::path file = folder.path / "records.jsonl";
+  append_line(file, to_json_line(sample()));
+  append_line(file, "{\"key\": 1}");
+  append_line(file, "");
+  append_line(file, to_json_line(sample()));
+  const RecordFile read = read_records(file);
+  CHECK(read.records.size() == 2);
+  REQUIRE(read.problems.size() == 1);
+  CHECK(read.problems[0] == file.string() + ":2: \"key\" must be a string; the line is skipped");
+  CHECK(read_records(folder.path / "none.jsonl").records.empty());
+  CHECK_THROWS_AS(read_records(folder.path), Error);
+}
+
+TEST_CASE("a line that a killed process left half-written is ended before the next") {
+  const Folder folder;
+  const fs::path file = folder.path / "records.jsonl";
+  const std::string line = to_json_line(sample());
+  std::ofstream(file) << line << "\n" << line.substr(0, 40);
+  append_line(file, line);
+  const RecordFile read = read_records(file);
+  CHECK(read.records.size() == 2);
+  CHECK(read.problems.size() == 1);
+  CHECK(contents(file) == line + "\n" + line.substr(0, 40) + "\n" + line + "\n");
+}
+
+TEST_CASE("where a line does not fit, the file stays as it was") {
+  const Folder folder;
+  const fs::path file = folder.path / "records.jsonl";
+  const std::string line = to_json_line(sample());
+  append_line(file, line);
+  // A limit on the size of files does what a full disk does; in a child, which it would otherwise outlive.
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {line.size() + 30, line.size() + 30};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    int status = 1;
+    try {
+      append_line(file, line);
+    } catch (const Error&) {
+      status = 0;
+    }
+    _exit(status);
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(contents(file) == line + "\n");
+}
+
+TEST_CASE("several processes append to one file without losing a line") {
+  const Folder folder;
+  const fs::path file = folder.path / "new folder" / "records.jsonl";
+  constexpr int processes = 4, lines = 50;
+  std::vector<pid_t> children;
+  for (int p = 0; p < processes; p++) {
+    children.push_back(fork());
+    if (children.back() == 0) {
+      Record record = sample();
+      for (int i = 0; i < lines; i++) {
+        record.threads = 1 + p * lines + i;
+        append_line(file, to_json_line(record));
+      }
+      _exit(0);
+    }
+  }
+  for (pid_t child : children) waitpid(child, nullptr, 0);
+  const RecordFile read = read_records(file);
+  CHECK(read.problems.empty());
+  std::vector<bool> seen(processes * lines, false);
+  for (const Record& r : read.records) seen[static_cast<size_t>(r.threads - 1)] = true;
+  CHECK(read.records.size() == processes * lines);
+  CHECK(std::count(seen.begin(), seen.end(), true) == processes * lines);
+}
