@@ -2,7 +2,7 @@
 // cache or cold (rotated through more memory than the last-level cache holds), against the peak that a loop of
 // fused multiply-adds reaches on this machine.
 //
-//   bench_kernels MODEL.json [--threads N] [--candidates] [--cold] [--filter TEXT]
+//   bench_kernels MODEL.json [--threads N] [--candidates | --choice TEXT] [--cold] [--filter TEXT]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -109,15 +109,18 @@ Times time_kernel(const KernelKey& key, const Choice& choice, const Machine& mac
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "bench_kernels MODEL.json [--threads N] [--candidates] [--cold] [--filter TEXT]\n");
+    fmt::print(stderr,
+               "bench_kernels MODEL.json [--threads N] [--candidates | --choice TEXT] [--cold] [--filter TEXT]\n");
     return 2;
   }
   int threads = 1;
   bool all = false, cold = false;
   std::string filter;
+  std::vector<Choice> given;
   for (int i = 2; i < argc; i++) {
     if (!std::strcmp(argv[i], "--threads") && i + 1 < argc) threads = std::atoi(argv[++i]);
     if (!std::strcmp(argv[i], "--filter") && i + 1 < argc) filter = argv[++i];
+    if (!std::strcmp(argv[i], "--choice") && i + 1 < argc) given.push_back(parse_choice(argv[++i]));
     if (!std::strcmp(argv[i], "--candidates")) all = true;
     if (!std::strcmp(argv[i], "--cold")) cold = true;
   }
@@ -138,7 +141,9 @@ int main(int argc, char** argv) {
                                      [&](const Step& s) { return s.kernel == static_cast<int>(k); });
     const double flop = static_cast<double>(flop_count(kernel.key));
     fmt::print("{} ({} calls)\n", text, calls);
-    const std::vector<Choice> choices = all ? candidates(kernel.key, machine) : std::vector<Choice>{kernel.choice};
+    const std::vector<Choice> choices = !given.empty() ? given
+                                        : all          ? candidates(kernel.key, machine)
+                                                       : std::vector<Choice>{kernel.choice};
     for (size_t c = 0; c < choices.size(); c++) {
       const Times times = time_kernel(kernel.key, choices[c], machine, cold);
       const double s = times.median;

@@ -80,7 +80,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const double step =
       std::max({0.5 * choice["oc_vectors"] * choice["pixels"], 0.6 * (choice["oc_vectors"] + choice["pixels"]), 4.5});
   const double products = values * g.block_count * strips * blocks(s.tile_rows * s.across, choice["pixels"]) *
-                          (step * g.ic + once * (g.ic / s.part));
+                          (step * g.ic + once * blocks(g.ic, s.part));
   // Transformed inputs, and weights for each strip, that pass through the caches once more.
   const double input_bytes = 4.0 * values * tiles * g.ic;
   const double weight_bytes = 4.0 * g.ic * g.block * g.block_count * (s.stored ? values : 9);
@@ -118,7 +118,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
           if (down % rows != 0 || (part != whole.ic && rows != down)) continue;
           for (bool by_rows : {false, true})
             for (bool stored : {false, true}) {
-              if (by_rows && (!stored || part != whole.ic)) continue;
+              if (by_rows && part != whole.ic) continue;
               if (stored && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
               Choice choice{"conv2d_winograd",
                             {{"tile", m},
@@ -277,7 +277,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                   const std::vector<float>& values) {
   const Shape s(key, choice, machine);
-  const PackedWeight plain = s.g.pack(operand, values);
+  PackedWeight plain = s.g.pack(operand, values);
   if (operand == 2 || !s.stored) return plain;
   const int size = s.size();
   PackedWeight packed{s.stored_extent(), std::vector<float>(plain.values.size() / 9 * size * size)};
