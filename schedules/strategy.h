@@ -58,7 +58,7 @@ const Strategy& strategy_named(std::string_view name);
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);
 Choice default_choice(const KernelKey& key, const Machine& machine);
 
-extern const Strategy conv2d_direct, conv2d_max_pool, dense, max_pool, average_pool, global_average_pool, elementwise,
-    layout;
+extern const Strategy conv2d_direct, conv2d_grouped, conv2d_max_pool, dense, max_pool, average_pool,
+    global_average_pool, elementwise, layout;
 
 }  // namespace resnetc
