@@ -1,20 +1,18 @@
 #include "pool.h"
 
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "thread_count.h"
 
 namespace resnetc::runtime {
 namespace {
 
 // Kernels of one inference follow each other within microseconds; a thread that waits longer than this sleeps, so that
-// an idle handle costs nothing. 2,000 pauses are some 30 to 90 us.
-constexpr int spins = 2000;
+// an idle handle costs nothing. 2,000 pauses are some 30 to 90 us. Where threads have to share a CPU (or a quota of
+// one), each pause would take time from the thread that is waited for: they sleep at once.
+constexpr int most_spins = 2000;
 
 void futex_wait(std::atomic<uint32_t>* word, uint32_t expected) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
@@ -36,7 +34,7 @@ void run_tasks(Pool* pool, Worker* worker) {
 }
 
 uint32_t wait_for_next(Pool* pool, uint32_t seen) {
-  for (int i = 0; i < spins; i++) {
+  for (int i = 0; i < pool->spins; i++) {
     const uint32_t epoch = pool->epoch.load(std::memory_order_acquire);
     if (epoch != seen) return epoch;
     __builtin_ia32_pause();
@@ -64,7 +62,7 @@ void* thread_main(void* argument) {
 }
 
 void wait_for_all(Pool* pool) {
-  for (int i = 0; i < spins; i++) {
+  for (int i = 0; i < pool->spins; i++) {
     if (pool->remaining.load(std::memory_order_acquire) == 0) return;
     __builtin_ia32_pause();
   }
@@ -79,59 +77,13 @@ void publish(Pool* pool) {
   if (pool->sleepers.load() > 0) futex_wake(&pool->epoch, pool->threads);
 }
 
-// ---- how many CPUs
-
-// The quota of one cgroup folder in CPUs, or `most` without one.
-int quota(const char* folder, int most) {
-  char path[512], text[64];
-  snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", folder);
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return most;
-  const ssize_t length = read(file, text, sizeof text - 1);
-  close(file);
-  if (length <= 0) return most;
-  text[length] = '\0';
-  long long allowed = 0, period = 0;
-  if (sscanf(text, "%lld %lld", &allowed, &period) != 2 || allowed <= 0 || period <= 0) return most;
-  const long long cpus = (allowed + period - 1) / period;
-  return cpus < most ? static_cast<int>(cpus) : most;
-}
-
 }  // namespace
-
-int default_thread_count() {
-  cpu_set_t set;
-  int cpus = 1;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    cpus = CPU_COUNT(&set);
-  } else if (sysconf(_SC_NPROCESSORS_ONLN) > 0) {
-    cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  }
-  cpus = quota("", cpus);
-  // The folder of this process, "0::/path" in cgroup v2; each folder above it may set a limit too.
-  char text[512];
-  const int file = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return cpus;
-  const ssize_t length = read(file, text, sizeof text - 1);
-  close(file);
-  if (length <= 0) return cpus;
-  text[length] = '\0';
-  char* folder = strstr(text, "0::/");
-  if (!folder) return cpus;
-  folder += 3;
-  folder[strcspn(folder, "\n")] = '\0';
-  for (char* slash = strrchr(folder, '/'); slash && folder[1] != '\0'; slash = strrchr(folder, '/')) {
-    cpus = quota(folder, cpus);
-    if (slash == folder) break;
-    *slash = '\0';
-  }
-  return cpus < 1 ? 1 : cpus;
-}
 
 int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes) {
   pool->workers = workers;
   pool->threads = threads;
   pool->scratch_bytes = scratch_bytes;
+  pool->spins = threads <= default_thread_count() ? most_spins : 0;
   pool->started = 1;
   for (int i = 0; i < threads; i++) workers[i].pool = pool, workers[i].index = i;
   for (; pool->started < threads; pool->started++)

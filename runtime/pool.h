@@ -28,6 +28,7 @@ struct Pool {
   Worker* workers;  // `threads` of them
   int threads;
   int started;  // threads that run, the caller's included
+  int spins;    // looks for work, or for the end of a loop, before a thread sleeps
   size_t scratch_bytes;
   const char* error;  // the first error of a kernel, static text
 
@@ -48,9 +49,6 @@ struct Pool {
 // set. Returns the number of threads that could be started, the caller's included.
 int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes);
 void pool_stop(Pool* pool);
-
-// The CPUs that this process may use: the affinity mask, capped by the cgroup's CPU quota.
-int default_thread_count();
 
 }  // namespace resnetc::runtime
 

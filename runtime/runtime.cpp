@@ -12,6 +12,7 @@
 #include "cpu.h"
 #include "pool.h"
 #include "preprocess.h"
+#include "thread_count.h"
 
 using namespace resnetc::runtime;
 
