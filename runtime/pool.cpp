@@ -4,12 +4,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "thread_count.h"
+
 namespace resnetc::runtime {
 namespace {
 
 // Kernels of one inference follow each other within microseconds; a thread that waits longer than this sleeps, so that
-// an idle handle costs nothing. 2,000 pauses are some 30 to 90 us.
-constexpr int spins = 2000;
+// an idle handle costs nothing. 2,000 pauses are some 30 to 90 us. Where threads have to share a CPU (or a quota of
+// one), each pause would take time from the thread that is waited for: they sleep at once.
+constexpr int most_spins = 2000;
 
 void futex_wait(std::atomic<uint32_t>* word, uint32_t expected) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
@@ -31,7 +34,7 @@ void run_tasks(Pool* pool, Worker* worker) {
 }
 
 uint32_t wait_for_next(Pool* pool, uint32_t seen) {
-  for (int i = 0; i < spins; i++) {
+  for (int i = 0; i < pool->spins; i++) {
     const uint32_t epoch = pool->epoch.load(std::memory_order_acquire);
     if (epoch != seen) return epoch;
     __builtin_ia32_pause();
@@ -59,7 +62,7 @@ void* thread_main(void* argument) {
 }
 
 void wait_for_all(Pool* pool) {
-  for (int i = 0; i < spins; i++) {
+  for (int i = 0; i < pool->spins; i++) {
     if (pool->remaining.load(std::memory_order_acquire) == 0) return;
     __builtin_ia32_pause();
   }
@@ -80,6 +83,7 @@ int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes) {
   pool->workers = workers;
   pool->threads = threads;
   pool->scratch_bytes = scratch_bytes;
+  pool->spins = threads <= default_thread_count() ? most_spins : 0;
   pool->started = 1;
   for (int i = 0; i < threads; i++) workers[i].pool = pool, workers[i].index = i;
   for (; pool->started < threads; pool->started++)

@@ -28,6 +28,7 @@ struct Pool {
   Worker* workers;  // `threads` of them
   int threads;
   int started;  // threads that run, the caller's included
+  int spins;    // looks for work, or for the end of a loop, before a thread sleeps
   size_t scratch_bytes;
   const char* error;  // the first error of a kernel, static text
 

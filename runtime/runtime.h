@@ -16,9 +16,9 @@ extern "C" {
 typedef struct rn_model rn_model;
 
 typedef struct rn_options {
-  int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow */
-  int max_batch;      /* 0: 1 */
-  void* arena;        /* NULL: allocated by create; else 64-byte aligned memory for this handle alone that outlives it */
+  int threads;   /* 0: as many as the affinity mask and the cgroup's CPU quota allow */
+  int max_batch; /* 0: 1 */
+  void* arena;   /* NULL: allocated by create; else 64-byte aligned memory for this handle alone that outlives it */
   size_t arena_bytes; /* of the caller's arena */
 } rn_options;
 

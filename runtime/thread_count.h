@@ -1,11 +1,16 @@
-/* How many threads to use where nobody says. */
+/* How many threads a process can keep busy. */
 #ifndef RESNETC_RUNTIME_THREAD_COUNT_H
 #define RESNETC_RUNTIME_THREAD_COUNT_H
 
 namespace resnetc::runtime {
 
-// The CPUs that this process may use: the affinity mask, capped by the cgroup's CPU quota.
+// The CPUs that this process may use: the affinity mask, capped by the cgroup's CPU quota; at least 1.
 int default_thread_count();
+
+// `cpus`, or fewer where a cpu.max (cgroup v2: "quota period" in microseconds, or "max period") of this process's
+// cgroup or of one above it allows less; parts of a CPU count as one. Files are read below `root`, "" for the machine's
+// own.
+int capped_by_quota(const char* root, int cpus);
 
 }  // namespace resnetc::runtime
 

@@ -70,7 +70,7 @@ Choice default_choice(const KernelKey& key, const Machine& machine);
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
 
 extern const Strategy halide_mullapudi2016, halide_adams2019, halide_li2018;
-extern const Strategy conv2d_direct, conv2d_winograd, conv2d_max_pool, dense, max_pool, average_pool,
+extern const Strategy conv2d_direct, conv2d_grouped, conv2d_winograd, conv2d_max_pool, dense, max_pool, average_pool,
     global_average_pool, elementwise, layout;
 
 }  // namespace resnetc

@@ -52,7 +52,7 @@ def check_usage(folder):
         [*compile_words, "extra.json"],
     ):
         refused(folder, *arguments, status=2, words=["--help"])
-    refused(folder, "tune", status=2, words=["there is no command 'tune'", "compile, inspect"])
+    refused(folder, "train", status=2, words=["there is no command 'train'", "compile, inspect"])
     refused(folder, *compile_words, "--nonsense", status=2, words=["--nonsense", "resnetc compile --help"])
     usage = run(resnetc(), "compile", "--help").stdout
     flags = "weights target output emit classes no-head size labels cache jobs ignore-extra threads".split()
