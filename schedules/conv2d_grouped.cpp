@@ -181,7 +181,7 @@ PackedWeight pack(const KernelKey& key, const Choice&, const Machine& machine, s
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const GroupedGeometry g(key, machine);
-  const int tasks = blocks(g.oh, rows_of_task(g, machine));
+  const int tasks = blocks(g.oh, choice["task_rows"]);
   const double weight_bytes = 4.0 * g.block * g.group_ic * g.kh * g.kw * g.block_count;
   return overlapped_cycles(parallel_cycles(g.oh * g.block_count * row_cycles(g, choice["pixels"]), tasks, machine),
                            memory_cycles(weight_bytes, std::min(tasks, machine.threads)));
