@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "bench/peak.h"
+#include "compiler/clock.h"
 #include "compiler/model.h"
 #include "compiler/passes.h"
 #include "compiler/program.h"
@@ -17,12 +17,7 @@
 namespace {
 
 using namespace resnetc;
-using Clock = std::chrono::steady_clock;
 using Buffer = Halide::Runtime::Buffer<float>;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Buffer make_buffer(const std::vector<int>& extent) {
   Buffer buffer(extent);

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <future>
 #include <nlohmann/json.hpp>
 
+#include "compiler/clock.h"
 #include "compiler/driver.h"
 #include "compiler/files.h"
 #include "compiler/process.h"
@@ -21,11 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 constexpr uint64_t self_test_seed = 1;
 
@@ -43,10 +38,9 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
   for (size_t i = 0; i < program.kernels.size(); i++) {
     const Kernel& kernel = program.kernels[i];
     objects.push_back({fmt::format("kernel{}.o", i), 0, false, 0});
-    commands.push_back({{own_path().string(), compile_kernel_command, to_string(kernel.key), to_string(kernel.choice),
-                         options.target, std::to_string(machine.threads), objects.back().file, options.cache.string()},
-                        folder,
-                        300});
+    commands.push_back(kernel_command(kernel.key, kernel.choice, options.target, machine.threads, folder,
+                                      objects.back().file, options.cache));
+    commands.back().time_limit_s = 300;
   }
   Progress progress("compiling kernels", commands.size());
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
@@ -110,6 +104,13 @@ Json kernel_report(const Program& program, const std::vector<KernelObject>& obje
 }
 
 }  // namespace
+
+Command kernel_command(const KernelKey& key, const Choice& choice, const std::string& target, int threads,
+                       const fs::path& folder, const std::string& object, const fs::path& cache) {
+  return {{own_path().string(), compile_kernel_command, to_string(key), to_string(choice), target,
+           std::to_string(threads), object, cache.string()},
+          folder};
+}
 
 void emit(const Model& model, Program program, const Machine& machine, const EmitOptions& options,
           std::map<std::string, double> seconds) {

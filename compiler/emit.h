@@ -7,6 +7,7 @@
 #include <string>
 
 #include "compiler/model.h"
+#include "compiler/process.h"
 #include "compiler/program.h"
 
 namespace resnetc {
@@ -23,6 +24,12 @@ inline constexpr const char* emit_kinds[] = {"exe", "static", "shared", "header"
 
 // What this process is started as for each kernel, before key, choice, target, threads, object and cache.
 inline constexpr const char* compile_kernel_command = "compile-kernel";
+
+// The command that compiles one kernel to `object`, a file name in `folder`, in a process of resnetc's own. Its answer
+// is JSON: scratch_bytes, from_cache.
+Command kernel_command(const KernelKey& key, const Choice& choice, const std::string& target, int threads,
+                       const std::filesystem::path& folder, const std::string& object,
+                       const std::filesystem::path& cache);
 
 // Writes DIR/NAME, libNAME.a, libNAME.so, NAME.h, NAME.ir, NAME.c as asked for, and report.json; all or nothing.
 // `seconds`: of the stages so far, for the report. Throws Error.

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "compiler/clock.h"
 #include "compiler/driver.h"
 #include "compiler/emit.h"
 #include "compiler/files.h"
@@ -27,11 +27,6 @@ namespace resnetc {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // What compile and inspect both take.
 struct ModelArguments {
@@ -46,12 +41,16 @@ struct ModelArguments {
   ModelOptions options;
 };
 
+struct CacheArguments {
+  std::string folder;
+  bool none = false;
+};
+
 struct CompileArguments {
   ModelArguments model;
   fs::path output;
   std::vector<std::string> emit;
-  std::string cache;
-  bool no_cache = false;
+  CacheArguments cache;
   int jobs = 0;
   bool verbose = false;
 };
@@ -59,8 +58,7 @@ struct CompileArguments {
 struct TuneArguments {
   std::string budget = "10m";
   std::string size;
-  std::string cache;
-  bool no_cache = false;
+  CacheArguments cache;
   int threads = 0;
   TuneOptions options;
 };
@@ -95,13 +93,9 @@ Machine machine_of(const ModelArguments& arguments) {
 
 // Records as --db says, then the user's own, then those that came with resnetc.
 ScheduleDb records_of(const ModelArguments& arguments) {
-  ScheduleDb records;
-  if (!arguments.records.empty()) {
-    if (!fs::exists(arguments.records)) throw Error(fmt::format("--db {}: not there", arguments.records.string()));
-    records.add_file(arguments.records, arguments.records.filename().string());
-  }
-  for (const fs::path& file : default_record_files(shipped_records_folder()))
-    records.add_file(file, file.filename().string());
+  if (!arguments.records.empty() && !fs::exists(arguments.records))
+    throw Error(fmt::format("--db {}: not there", arguments.records.string()));
+  ScheduleDb records = read_all_records(arguments.records, shipped_records_folder());
   for (const std::string& problem : records.problems()) resnetc::print_message("resnetc: {}\n", problem);
   return records;
 }
@@ -112,9 +106,9 @@ Program select_kernels(const Graph& graph, const Machine& machine, const ModelAr
                         arguments.target == "host" ? cpu_name() : "");
 }
 
-fs::path cache_folder(const std::string& cache, bool no_cache) {
-  if (no_cache) return {};
-  return cache.empty() ? default_cache() : fs::absolute(cache);
+fs::path cache_folder(const CacheArguments& cache) {
+  if (cache.none) return {};
+  return cache.folder.empty() ? default_cache() : fs::absolute(cache.folder);
 }
 
 void compile(const CompileArguments& arguments) {
@@ -138,7 +132,7 @@ void compile(const CompileArguments& arguments) {
 
   EmitOptions options;
   options.output = arguments.output.empty() ? fs::path("generated") / model.name : arguments.output;
-  options.cache = cache_folder(arguments.cache, arguments.no_cache);
+  options.cache = cache_folder(arguments.cache);
   options.target = given.target;
   options.jobs = arguments.jobs > 0 ? arguments.jobs : runtime::default_thread_count();
   options.kinds = {arguments.emit.begin(), arguments.emit.end()};
@@ -154,7 +148,7 @@ void tune_nets(const TuneArguments& arguments) {
   options.budget_s = parse_duration(arguments.budget);
   options.threads = arguments.threads > 0 ? arguments.threads : runtime::default_thread_count();
   if (options.jobs == 0) options.jobs = runtime::default_thread_count();
-  options.cache = cache_folder(arguments.cache, arguments.no_cache);
+  options.cache = cache_folder(arguments.cache);
   catch_interrupts();
   tune(options);
 }
@@ -175,11 +169,16 @@ void inspect(const InspectArguments& arguments) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-// Hidden: one kernel, in a process of its own that does not outlive resnetc. A runaway compilation ends at 8 GiB.
-int compile_one_kernel(char** argv) {
+// A process that resnetc has started to work for it: it ends with resnetc, and at so much memory.
+void confine(uint64_t gib) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const rlimit memory = {uint64_t{8} << 30, uint64_t{8} << 30};
+  const rlimit memory = {gib << 30, gib << 30};
   setrlimit(RLIMIT_AS, &memory);
+}
+
+// Hidden: one kernel, in a process of its own.
+int compile_one_kernel(char** argv) {
+  confine(8);
   const CompiledKernel kernel = compile_kernel(parse_key(argv[0]), parse_choice(argv[1]),
                                                machine_for(argv[2], std::stoi(argv[3])), argv[4], argv[5]);
   fmt::print("{}\n", nlohmann::json{{"scratch_bytes", kernel.scratch_bytes}, {"from_cache", kernel.from_cache}}.dump());
@@ -196,14 +195,24 @@ void print_targets() {
     fmt::print("  {}\n", target);
 }
 
+// What changes the shapes of a net. size is parsed afterwards.
+void add_shape_options(CLI::App& app, ModelOptions& to, std::string& size) {
+  app.add_option("--classes", to.classes, "Replace the number of classes")->check(CLI::Range(1, 65536));
+  app.add_flag("--no-head", to.no_head, "Leave out the head: the last feature map is the output");
+  app.add_option("--size", size, "Replace the input's size, HxW");
+}
+
+void add_cache_options(CLI::App& app, CacheArguments& to) {
+  app.add_option("--cache", to.folder, "Folder of compiled kernels (default $XDG_CACHE_HOME/resnetc)");
+  app.add_flag("--no-cache", to.none, "Compile every kernel anew");
+}
+
 void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_option("MODEL.json", to.topology, "The topology file")->required();
   app.add_option("-w,--weights", to.weights, "FILE.safetensors, or random:SEED");
   app.add_option("-t,--target", to.target, "host, or a Halide target such as x86-64-linux-avx2-fma")
       ->capture_default_str();
-  app.add_option("--classes", to.options.classes, "Replace the number of classes")->check(CLI::Range(1, 65536));
-  app.add_flag("--no-head", to.options.no_head, "Leave out the head: the last feature map is the output");
-  app.add_option("--size", to.size, "Replace the input's size, HxW");
+  add_shape_options(app, to.options, to.size);
   app.add_flag("--ignore-extra", to.options.ignore_extra, "Only warn of tensors that the topology does not use");
   app.add_option(
          "--winograd", to.winograd,
@@ -218,10 +227,9 @@ void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_option("--db", to.records, "A file of records of resnetc tune, before the user's own and the shipped ones");
 }
 
+// Hidden: candidates of one kernel against each other, in a process of its own.
 int time_kernels_alone(const char* request) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const rlimit memory = {uint64_t{16} << 30, uint64_t{16} << 30};
-  setrlimit(RLIMIT_AS, &memory);
+  confine(16);
   return time_kernels(request);
 }
 
@@ -266,8 +274,7 @@ int run(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(emit_kinds), std::end(emit_kinds))));
   compile_app->add_option("--labels", to_compile.model.options.labels, "A file with one label a line");
-  compile_app->add_option("--cache", to_compile.cache, "Folder of compiled kernels (default $XDG_CACHE_HOME/resnetc)");
-  compile_app->add_flag("--no-cache", to_compile.no_cache, "Compile every kernel anew");
+  add_cache_options(*compile_app, to_compile.cache);
   compile_app->add_option("-j,--jobs", to_compile.jobs, "Processes at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));
   compile_app->add_flag("-v,--verbose", to_compile.verbose, "Say which kernels were chosen");
@@ -313,12 +320,8 @@ int run(int argc, char** argv) {
   tune_app->add_flag("--baseline", tune_options.baseline,
                      "Time what Halide's own autoschedulers make of the kernels too");
   tune_app->add_option("--report", tune_options.report, "A page on what was tried, HTML");
-  tune_app->add_option("--classes", tune_options.model.classes, "Replace the number of classes")
-      ->check(CLI::Range(1, 65536));
-  tune_app->add_flag("--no-head", tune_options.model.no_head, "Leave out the head");
-  tune_app->add_option("--size", to_tune.size, "Replace the input's size, HxW");
-  tune_app->add_option("--cache", to_tune.cache, "Folder of compiled kernels (default $XDG_CACHE_HOME/resnetc)");
-  tune_app->add_flag("--no-cache", to_tune.no_cache, "Compile every kernel anew");
+  add_shape_options(*tune_app, tune_options.model, to_tune.size);
+  add_cache_options(*tune_app, to_tune.cache);
   tune_app->add_option("-j,--jobs", tune_options.jobs, "Compilations at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));
 

@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <memory>
 
+#include "compiler/clock.h"
 #include "ir/graph.h"
 
 extern char** environ;
@@ -24,11 +24,6 @@ namespace {
 volatile sig_atomic_t interrupted = 0;
 void on_interrupt(int signal) {
   interrupted = signal;
-}
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 // This process's environment, with TMPDIR replaced.

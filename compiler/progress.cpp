@@ -5,17 +5,10 @@
 
 #include <cstdio>
 
+#include "compiler/clock.h"
 #include "compiler/message.h"
 
 namespace resnetc {
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
-
 Progress::Progress(std::string what, size_t total)
     : what_(std::move(what)),
       total_(total),

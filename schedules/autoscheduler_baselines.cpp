@@ -36,9 +36,7 @@ bool applies(const KernelKey& key, const Machine&) {
   if (!conv || conv->groups != 1 || pool_of(*conv)) return false;
   for (const Epilogue& step : conv->epilogue)
     if (const auto* add = std::get_if<Add>(&step); add && *add != Add{}) return false;
-  const Sides &padding = conv->padding, &border = key.operands[0].border;
-  return border.top >= padding.top && border.left >= padding.left && border.bottom >= padding.bottom &&
-         border.right >= padding.right;
+  return border_holds_padding(key);
 }
 
 std::vector<Choice> no_candidates(const KernelKey&, const Machine&) {

@@ -125,9 +125,7 @@ CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const 
   result.scratch_bytes = heap.bytes;
   if (!heap.unknown.empty()) {
     // Halide's autoschedulers do so. Their kernels are only measured, with as much as that takes.
-    const bool only_measured = std::any_of(baselines().begin(), baselines().end(),
-                                           [&](const Strategy* s) { return s->name == choice.strategy; });
-    if (!only_measured)
+    if (!is_baseline(choice.strategy))
       throw Error(fmt::format("{} allocates an amount that is not known when compiling", heap.unknown));
     result.scratch_bytes += uint64_t{64} << 20;
   }

@@ -17,9 +17,7 @@ namespace {
 bool applies(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
   if (!conv || pool_of(*conv)) return false;
-  const Sides &padding = conv->padding, &border = key.operands[0].border;
-  return border.top >= padding.top && border.left >= padding.left && border.bottom >= padding.bottom &&
-         border.right >= padding.right;
+  return border_holds_padding(key);
 }
 
 // Every output pixel reads one input pixel, and both lie in the same order.

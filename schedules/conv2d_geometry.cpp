@@ -115,6 +115,12 @@ Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands, Expr s
   return sum;
 }
 
+bool border_holds_padding(const KernelKey& key) {
+  const Sides &padding = std::get<Conv2d>(key.op).padding, &border = key.operands[0].border;
+  return border.top >= padding.top && border.left >= padding.left && border.bottom >= padding.bottom &&
+         border.right >= padding.right;
+}
+
 const MaxPool* pool_of(const Conv2d& conv) {
   return conv.epilogue.empty() ? nullptr : std::get_if<MaxPool>(&conv.epilogue.back());
 }

@@ -51,6 +51,9 @@ Halide::Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands
                             const Halide::Expr& c, const Halide::Expr& x, const Halide::Expr& y, const Halide::Expr& n,
                             const Halide::Expr& flat_pixel, int lanes);
 
+// Whether the convolution's padding lies within its input's border, so that no window reaches out of the memory.
+bool border_holds_padding(const KernelKey& key);
+
 // The max pool that ends the epilogue, or nullptr.
 const MaxPool* pool_of(const Conv2d& conv);
 

@@ -50,10 +50,8 @@ bool applies(const KernelKey& key, const Machine& machine) {
   if (machine.largest_winograd < 2) return false;
   if (!conv || pool_of(*conv) || conv->groups != 1 || conv->stride != Hw{} || conv->dilation != Hw{}) return false;
   const std::vector<int>& weight = key.operands[1].dims;
-  const Sides &padding = conv->padding, &border = key.operands[0].border;
   return weight[1] == 3 && weight[2] == 3 && key.operands[0].channels() % machine.lanes == 0 &&
-         border.top >= padding.top && border.left >= padding.left && border.bottom >= padding.bottom &&
-         border.right >= padding.right;
+         border_holds_padding(key);
 }
 
 // Estimates for one tile or input channel and one vector of channels: (loads, stores and arithmetic) / 2.

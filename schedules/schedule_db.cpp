@@ -91,7 +91,7 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
       }
     }
     if (other_key) {
-      // Cheap before exact: the text of a key starts with its operands.
+      // Cheap before exact: the text of a key starts with its op.
       if (r.key.substr(0, r.key.find('_')) != text.substr(0, text.find('_'))) continue;
       try {
         if (body_of(parse_key(r.key)) != body) continue;
@@ -124,10 +124,14 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   return std::nullopt;
 }
 
-std::vector<fs::path> default_record_files(const fs::path& shipped) {
-  std::vector<fs::path> files = record_files_in(own_folder());
-  for (fs::path& file : record_files_in(shipped)) files.push_back(std::move(file));
-  return files;
+ScheduleDb read_all_records(const fs::path& first, const fs::path& shipped) {
+  ScheduleDb records;
+  if (!first.empty()) records.add_file(first, first.filename().string());
+  std::error_code not_there;
+  for (const fs::path& folder : {own_folder(), shipped})
+    for (const fs::path& file : record_files_in(folder))
+      if (!fs::equivalent(file, first, not_there)) records.add_file(file, file.filename().string());
+  return records;
 }
 
 fs::path own_record_file(const std::string& target) {

@@ -40,9 +40,9 @@ class ScheduleDb {
   int layers_ = 0;
 };
 
-// The files that a compilation reads by itself, nearest first: the user's own ($XDG_DATA_HOME/resnetc/tuned/*.jsonl),
-// then those that came with resnetc (`shipped`, a folder).
-std::vector<std::filesystem::path> default_record_files(const std::filesystem::path& shipped);
+// All records, nearest first: of the file `first` (empty: none), of the user's own
+// ($XDG_DATA_HOME/resnetc/tuned/*.jsonl), and of those that came with resnetc (`shipped`, a folder). Throws Error.
+ScheduleDb read_all_records(const std::filesystem::path& first, const std::filesystem::path& shipped);
 
 // Where `tune` writes for a target: $XDG_DATA_HOME/resnetc/tuned/TARGET.jsonl, or an empty path without a home.
 std::filesystem::path own_record_file(const std::string& target);

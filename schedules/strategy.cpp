@@ -49,6 +49,10 @@ std::span<const Strategy* const> baselines() {
   return all;
 }
 
+bool is_baseline(std::string_view strategy) {
+  return std::any_of(baselines().begin(), baselines().end(), [&](const Strategy* s) { return s->name == strategy; });
+}
+
 const Strategy& strategy_named(std::string_view name) {
   for (const auto& list : {strategies(), baselines()})
     for (const Strategy* strategy : list)

@@ -57,6 +57,7 @@ std::span<const Strategy* const> strategies();
 
 // Halide's autoschedulers on the plain algorithm, to measure strategies against: never among the candidates.
 std::span<const Strategy* const> baselines();
+bool is_baseline(std::string_view strategy);
 
 // Of both kinds. Throws Error if there is none of that name, or it does not apply.
 const Strategy& strategy_named(std::string_view name);

@@ -17,7 +17,6 @@ class CostModel {
   void add(const std::string& key, const Choice& choice, double cycles, double milliseconds);
   // Milliseconds; without any measurement, the estimate itself.
   double predict(const std::string& key, const Choice& choice, double cycles);
-  size_t size() const { return samples_.size(); }
 
  private:
   struct Sample {

@@ -27,11 +27,10 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
   search.text = to_string(key);
   search.calls = calls;
   search.choices = candidates(key, machine);
-  search.fallback = default_choice(key, machine);
-  search.best = best.value_or(search.fallback);
+  search.fallback = search.choices.front();
+  search.before = search.best = best.value_or(search.fallback);
   if (index_of(search, search.best) == search.choices.size()) search.choices.push_back(search.best);
-  for (const Choice& choice : search.choices)
-    search.cycles.push_back(strategy_named(choice.strategy).cycles(key, choice, machine));
+  for (const Choice& choice : search.choices) search.cycles.push_back(estimated_cycles(key, choice, machine));
   search.tried.assign(search.choices.size(), false);
   return search;
 }

@@ -20,6 +20,7 @@ struct KeySearch {
   std::vector<bool> tried;
 
   Choice fallback;            // what would be chosen without any record
+  Choice before;              // what was chosen before this run: by a record, or the fallback
   Choice best;                // the one to beat
   bool has_record = false;    // `best` stands in the file of records for this very target, threads and batch
   double milliseconds = 0;    // of best, when last measured; 0: not yet
@@ -28,7 +29,6 @@ struct KeySearch {
   int fruitless = 0;          // of those, since the last that found a better one
 
   size_t tried_count() const;
-  bool is_exhausted() const { return tried_count() == choices.size(); }
 };
 
 // The candidates of a key, estimates included. best: what a record says, or nullopt for the default choice.

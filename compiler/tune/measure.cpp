@@ -51,12 +51,11 @@ struct Object {
 std::vector<Object> compile_objects(const KernelKey& key, const std::vector<Choice>& choices,
                                     const MeasureOptions& options) {
   std::vector<Command> commands;
-  for (size_t i = 0; i < choices.size(); i++)
-    commands.push_back(
-        {{own_path().string(), compile_kernel_command, to_string(key), to_string(choices[i]), options.target,
-          std::to_string(options.threads), fmt::format("{}.o", i), options.cache.string()},
-         options.folder,
-         options.compile_limit_s});
+  for (size_t i = 0; i < choices.size(); i++) {
+    commands.push_back(kernel_command(key, choices[i], options.target, options.threads, options.folder,
+                                      fmt::format("{}.o", i), options.cache));
+    commands.back().time_limit_s = options.compile_limit_s;
+  }
   std::vector<Object> objects(choices.size());
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
     if (result.status != 0) {

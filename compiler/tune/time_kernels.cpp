@@ -3,24 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "compiler/clock.h"
 #include "compiler/files.h"
 #include "compiler/tune/kernel_runner.h"
+#include "compiler/tune/median.h"
 
 namespace resnetc {
 namespace {
 
 using Json = nlohmann::json;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 struct Contender {
   size_t index;
@@ -38,7 +32,7 @@ void time_round(std::vector<Contender>& contenders, bool cold) {
 }
 
 void print_time(const Contender& c) {
-  answer({{"object", c.index}, {"milliseconds", median(c.seconds) * 1e3}, {"samples", c.seconds.size()}});
+  answer({{"object", c.index}, {"milliseconds", median(c.seconds) * 1e3}});
 }
 
 // Of those after the first, the faster half stays.
@@ -94,7 +88,6 @@ std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t
     a.started = true;
     a.failure = line.value("failure", a.failure);
     a.milliseconds = line.value("milliseconds", a.milliseconds);
-    a.samples = line.value("samples", a.samples);
     a.ratio = line.value("ratio", a.ratio);
     a.noise = line.value("noise", a.noise);
   }
@@ -132,9 +125,8 @@ int time_kernels(const std::filesystem::path& path) {
   }
   // The last stage: at least 15 rounds, more for short kernels, up to 0.25 s.
   size_t last_rounds = 0;
-  const auto start = std::chrono::steady_clock::now();
-  while (last_rounds < 15 || (last_rounds < 101 &&
-                              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 0.25)) {
+  const Clock::time_point start = Clock::now();
+  while (last_rounds < 15 || (last_rounds < 101 && seconds_since(start) < 0.25)) {
     time_round(contenders, request.cold);
     last_rounds++;
   }

@@ -11,8 +11,8 @@
 
 namespace resnetc {
 
-// A hidden command of resnetc: `resnetc _time_kernels REQUEST.json`, answers on standard output.
-inline constexpr const char* time_kernels_command = "_time_kernels";
+// A hidden command of resnetc: `resnetc time-kernels REQUEST.json`, answers on standard output.
+inline constexpr const char* time_kernels_command = "time-kernels";
 
 struct TimedObject {
   Choice choice;
@@ -33,7 +33,6 @@ struct TimingAnswer {
   bool started = false;     // it was called at least once
   std::string failure;      // why its time does not count: a wrong result, a status; empty if it does
   double milliseconds = 0;  // median over all rounds that it took part in; 0 without any
-  int samples = 0;
   // Only of those that reached the last stage: the median of (its time / the first one's time in the same round), and
   // twice the standard error of that median, from the median absolute deviation.
   double ratio = 0, noise = 0;

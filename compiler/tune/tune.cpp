@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <regex>
 
+#include "compiler/clock.h"
 #include "compiler/files.h"
 #include "compiler/message.h"
 #include "compiler/passes.h"
@@ -26,11 +26,6 @@ namespace resnetc {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct Net {
   Model model;
@@ -67,14 +62,6 @@ size_t weight_bytes(const Graph& graph) {
   for (const Node& node : graph.nodes)
     if (std::holds_alternative<Weight>(node.op)) bytes += static_cast<size_t>(element_count(node.type)) * sizeof(float);
   return bytes;
-}
-
-ScheduleDb load_records(const Tuning& t) {
-  ScheduleDb db;
-  db.add_file(t.records, t.records.filename().string());
-  for (const fs::path& file : default_record_files(shipped_records_folder()))
-    if (!fs::exists(t.records) || !fs::equivalent(file, t.records)) db.add_file(file, file.filename().string());
-  return db;
 }
 
 std::vector<KeySearch> collect_keys(const Tuning& t) {
@@ -170,18 +157,28 @@ std::vector<Choice> winners_elsewhere(const Tuning& t, const KeySearch& search) 
   return result;
 }
 
-void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch) {
+// Measures in a folder of its own.
+std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::vector<Choice>& choices,
+                                 double compile_limit_s) {
   const fs::path folder = t.folder / "batch";
   fs::create_directories(folder);
   MeasureOptions options{folder,          t.options.cache, t.options.target, t.options.threads,
                          t.options.batch, search.cold,     t.options.jobs};
-  options.compile_limit_s = std::clamp(t.left() / 2, 5.0, 30.0);
-  const std::vector<Measurement> measured = measure(search.key, batch, options);
+  options.compile_limit_s = compile_limit_s;
+  std::vector<Measurement> measured = measure(search.key, choices, options);
   fs::remove_all(folder);
+  return measured;
+}
+
+void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) {
+  append_trial(t.trials, {record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
+                          t.earlier_seconds + seconds_since(t.start)});
+}
+
+void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch) {
+  const std::vector<Measurement> measured = try_out(t, search, batch, std::clamp(t.left() / 2, 5.0, 30.0));
   const bool improved = enter(search, t.model, measured);
-  for (const Measurement& m : measured)
-    append_trial(t.trials, {record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
-                            t.earlier_seconds + seconds_since(t.start)});
+  for (const Measurement& m : measured) note_trial(t, search, m);
   if (search.milliseconds == 0) {
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
   } else if (improved || !search.has_record) {
@@ -201,16 +198,12 @@ double comparison_seconds(const Tuning& t) {
 // whole.
 std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress) {
   std::vector<NetComparison> comparisons;
-  const auto choice_before = [&](const KeySearch& search) {
-    const auto match = t.before.find(search.key, t.machine, t.options.batch, cpu_name());
-    return match ? match->choice : search.fallback;
-  };
   const auto take_back = [&](KeySearch& search) {
     Record lost = record_of(t, search, search.best, search.milliseconds);
     lost.dropped = true;
     append_line(t.records, to_json_line(lost));
     search.milliseconds /= search.fallback_ratio;
-    search.best = choice_before(search);
+    search.best = search.before;
     search.fallback_ratio = 1;
     append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
   };
@@ -222,15 +215,16 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
     fs::create_directories(options.folder);
     const auto compare = [&] {
       return compare_nets(net.model, select_kernels(net.graph, t.machine, t.before, t.options.batch, cpu_name()),
-                          select_kernels(net.graph, t.machine, load_records(t), t.options.batch, cpu_name()), t.machine,
-                          options);
+                          select_kernels(net.graph, t.machine, read_all_records(t.records, shipped_records_folder()),
+                                         t.options.batch, cpu_name()),
+                          t.machine, options);
     };
     NetComparison comparison = compare();
     int lost = 0;
     for (KeySearch& search : t.keys) {
       const auto before = comparison.before.kernel.find(search.text), after = comparison.after.kernel.find(search.text);
       if (before == comparison.before.kernel.end() || after == comparison.after.kernel.end()) continue;
-      if (search.best == choice_before(search) || after->second <= before->second) continue;
+      if (search.best == search.before || after->second <= before->second) continue;
       progress.say(fmt::format("{}: {} wins alone but not in {} ({:.3f} ms, {:.3f} before): dropped", search.text,
                                to_string(search.best), net.model.name, after->second, before->second));
       take_back(search);
@@ -241,7 +235,7 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
       progress.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won is dropped",
                                net.model.name, comparison.after.milliseconds, comparison.before.milliseconds));
       for (KeySearch& search : t.keys)
-        if (search.best != choice_before(search)) take_back(search);
+        if (search.best != search.before) take_back(search);
       comparison.after = comparison.before;
     }
     print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({} threads, batch {})\n", net.model.name,
@@ -279,16 +273,9 @@ void measure_baselines(Tuning& t, TuneProgress& progress, double reserve) {
     for (const Strategy* baseline : baselines()) {
       if (t.left() < reserve) return;
       if (!baseline->applies(search.key, t.machine)) continue;
-      const fs::path folder = t.folder / "batch";
-      fs::create_directories(folder);
-      MeasureOptions options{folder,          t.options.cache, t.options.target, t.options.threads,
-                             t.options.batch, search.cold,     t.options.jobs};
-      options.compile_limit_s = std::clamp(t.left() - reserve, 5.0, 60.0);
       const Choice choice{std::string(baseline->name), {}};
-      const Measurement m = measure(search.key, {search.best, choice}, options)[1];
-      fs::remove_all(folder);
-      append_trial(t.trials, {record_of(t, search, choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
-                              t.earlier_seconds + seconds_since(t.start)});
+      const Measurement m = try_out(t, search, {search.best, choice}, std::clamp(t.left() - reserve, 5.0, 60.0))[1];
+      note_trial(t, search, m);
       progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.3f} ms, the best here {:.3f} ms", search.text,
                                                    baseline->name, m.milliseconds, search.milliseconds)
                                      : fmt::format("{}: {}: {}", search.text, baseline->name, m.failure));
@@ -325,7 +312,7 @@ void tune(const TuneOptions& options) {
     const bool cold = static_cast<long>(weight_bytes(graph)) > cache_bytes / 2;
     t.nets.push_back({std::move(model), std::move(graph), cold});
   }
-  t.before = load_records(t);
+  t.before = read_all_records(t.records, shipped_records_folder());
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   t.keys = collect_keys(t);
   const RecordFile known = read_records(t.records);

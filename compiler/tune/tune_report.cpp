@@ -45,10 +45,6 @@ struct KeyTrials {
   std::map<std::string, const Trial*> baselines;  // the last of each
 };
 
-bool is_baseline(const std::string& strategy) {
-  return std::any_of(baselines().begin(), baselines().end(), [&](const Strategy* s) { return s->name == strategy; });
-}
-
 KeyTrials trials_of(const TuneReport& report, const KeySearch& search) {
   KeyTrials result;
   for (const Trial& trial : report.trials) {

@@ -8,16 +8,12 @@
 
 #include "compiler/emit.h"
 #include "compiler/process.h"
+#include "compiler/tune/median.h"
 
 namespace resnetc {
 namespace {
 
 namespace fs = std::filesystem;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
 
 struct Side {
   fs::path executable;

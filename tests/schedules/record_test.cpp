@@ -11,16 +11,13 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/runtime/temporary_folder.h"
+
 namespace fs = std::filesystem;
 using namespace resnetc;
+using test::TemporaryFolder;
 
 namespace {
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / fmt::format("resnetc-record-test-{}", getpid());
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 
 std::string contents(const fs::path& file) {
   std::ostringstream out;
@@ -98,8 +95,8 @@ TEST_CASE("a line that is no record says why") {
 }
 
 TEST_CASE("bad lines are named and skipped, the others are read") {
-  const Folder folder;
-  const fs::path file = folder.path / "records.jsonl";
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "records.jsonl";
   append_line(file, to_json_line(sample()));
   append_line(file, "{\"key\": 1}");
   append_line(file, "");
@@ -108,13 +105,13 @@ TEST_CASE("bad lines are named and skipped, the others are read") {
   CHECK(read.records.size() == 2);
   REQUIRE(read.problems.size() == 1);
   CHECK(read.problems[0] == file.string() + ":2: \"key\" must be a string; the line is skipped");
-  CHECK(read_records(folder.path / "none.jsonl").records.empty());
+  CHECK(read_records(fs::path(folder.path) / "none.jsonl").records.empty());
   CHECK_THROWS_AS(read_records(folder.path), Error);
 }
 
 TEST_CASE("a line that a killed process left half-written is ended before the next") {
-  const Folder folder;
-  const fs::path file = folder.path / "records.jsonl";
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "records.jsonl";
   const std::string line = to_json_line(sample());
   std::ofstream(file) << line << "\n" << line.substr(0, 40);
   append_line(file, line);
@@ -125,8 +122,8 @@ TEST_CASE("a line that a killed process left half-written is ended before the ne
 }
 
 TEST_CASE("where a line does not fit, the file stays as it was") {
-  const Folder folder;
-  const fs::path file = folder.path / "records.jsonl";
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "records.jsonl";
   const std::string line = to_json_line(sample());
   append_line(file, line);
   // A limit on the size of files does what a full disk does; in a child, which it would otherwise outlive.
@@ -150,8 +147,8 @@ TEST_CASE("where a line does not fit, the file stays as it was") {
 }
 
 TEST_CASE("several processes append to one file without losing a line") {
-  const Folder folder;
-  const fs::path file = folder.path / "new folder" / "records.jsonl";
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "new folder" / "records.jsonl";
   constexpr int processes = 4, lines = 50;
   std::vector<pid_t> children;
   for (int p = 0; p < processes; p++) {

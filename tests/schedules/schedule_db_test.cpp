@@ -7,16 +7,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/runtime/temporary_folder.h"
+
 namespace fs = std::filesystem;
 using namespace resnetc;
+using test::TemporaryFolder;
 
 namespace {
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / fmt::format("resnetc-schedule-db-test-{}", getpid());
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 
 const std::string key_text = "conv2d_i14x14x32b1_w48x3x3x32_w48_to_i14x14x48b1_padding1_relu_f32";
 const std::string target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
@@ -43,10 +40,10 @@ Choice candidate(size_t index) {
 
 std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& files, const std::string& key = key_text,
                                        const Machine& on = machine(), int batch = 1) {
-  const Folder folder;
+  const TemporaryFolder folder;
   ScheduleDb db;
   for (size_t i = 0; i < files.size(); i++) {
-    const fs::path file = folder.path / fmt::format("{}.jsonl", i);
+    const fs::path file = fs::path(folder.path) / fmt::format("{}.jsonl", i);
     for (const Record& r : files[i]) append_line(file, to_json_line(r));
     db.add_file(file, fmt::format("{}.jsonl", i));
   }
