@@ -1,11 +1,17 @@
 #include "compiler/json_reader.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cerrno>
+#include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
+
+#include "compiler/process.h"
 
 namespace resnetc {
 namespace {
@@ -148,19 +154,30 @@ bool is_plain_text(std::string_view text) {
 std::string read_text_file(const std::filesystem::path& file, size_t limit_mb) {
   std::error_code ignored;
   if (std::filesystem::is_directory(file, ignored)) throw Error(fmt::format("{}: is a folder", file.string()));
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream)
-    throw Error(fmt::format("{}: {}", file.string(),
-                            std::filesystem::exists(file, ignored) ? "cannot be opened" : "there is no such file"));
+  // Without O_NONBLOCK, opening a named pipe would wait for a writer who may never come; reading one may wait.
+  const int descriptor = open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0)
+    throw Error(fmt::format(
+        "{}: {}", file.string(),
+        errno == ENOENT ? "there is no such file" : fmt::format("cannot be opened: {}", std::strerror(errno))));
+  const struct Closing {
+    int number;
+    ~Closing() { close(number); }
+  } closing{descriptor};
+  fcntl(descriptor, F_SETFL, 0);
   std::string text;
   std::vector<char> chunk(size_t{1} << 16);
-  while (stream) {
-    stream.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-    text.append(chunk.data(), static_cast<size_t>(stream.gcount()));
+  while (true) {
+    const ssize_t count = read(descriptor, chunk.data(), chunk.size());
+    if (count < 0 && errno == EINTR) {
+      check_interrupted();
+      continue;
+    }
+    if (count < 0) throw Error(fmt::format("{}: cannot be read: {}", file.string(), std::strerror(errno)));
+    if (count == 0) return text;
+    text.append(chunk.data(), static_cast<size_t>(count));
     if (text.size() > limit_mb << 20) throw Error(fmt::format("{}: is larger than {} MB", file.string(), limit_mb));
   }
-  if (stream.bad()) throw Error(fmt::format("{}: cannot be read", file.string()));
-  return text;
 }
 
 struct JsonValue::Document {

@@ -144,6 +144,7 @@ bool Child::progress(double time_limit_s) {
 void catch_interrupts() {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // beyond a limit of file sizes a write then fails as on a full disk, in children too
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) {

@@ -34,7 +34,7 @@ CommandResult run_command(const Command& command);
 std::string describe_failure(const Command& command, const CommandResult& result);
 
 // From now on SIGINT, SIGTERM and SIGHUP make run_commands and check_interrupted throw, and a reader of our messages
-// that went away is no reason to end: so temporary files always go.
+// that went away or a limit of file sizes is no reason to end: so temporary files always go.
 void catch_interrupts();
 void check_interrupted();
 

@@ -1,5 +1,7 @@
 #include "compiler/json_reader.h"
 
+#include <sys/stat.h>
+
 #include "tests/compiler/front_end.h"
 #include "tests/runtime/temporary_folder.h"
 
@@ -117,6 +119,11 @@ TEST_CASE("files that cannot be read are refused") {
   const auto says = [](const std::string& path) { return message_about(path, [&] { JsonValue::read(path); }); };
   CHECK(says(folder / "none.json") == "there is no such file");
   CHECK(says(folder.path) == "is a folder");
+  const std::string link = folder / "link.json", pipe = folder / "pipe.json";
+  std::filesystem::create_symlink("link.json", link);
+  CHECK(says(link) == "cannot be opened: Too many levels of symbolic links");
+  REQUIRE(mkfifo(std::filesystem::path(pipe).c_str(), 0600) == 0);
+  CHECK(says(pipe).starts_with("is not JSON: parse error at line 1, column 1"));  // nobody writes to it
   CHECK(says(folder.write("large.json", "[" + std::string(16 << 20, ' ') + "]")) == "is larger than 16 MB");
   CHECK(says(folder.write("fits.json", "[" + std::string((16 << 20) - 2, ' ') + "]")) == "");
 }

@@ -206,6 +206,15 @@ def check_topologies(folder):
         (folder / "x.json").write_text(json.dumps({**net, **change}))
         command = [resnetc(), "compile", "x.json", "-w", "random:1", "-o", "out", *arguments]
         worst.refused(folder, name, command, f"resnetc: {message}", megabytes=max(most_megabytes, 300))
+    (folder / "x.json").unlink()
+    os.mkfifo(folder / "x.json")
+    nothing = not_json + "1: syntax error while parsing value - unexpected end of input; expected '[', '{', or a literal"
+    command = [resnetc(), "compile", "x.json", "-w", "random:1", "-o", "out"]
+    worst.refused(folder, "a pipe that nobody writes to", command, f"resnetc: {nothing}")
+    os.rename(folder / "x.json", folder / "pipe")
+    (folder / "x.json").write_text(changed("head.labels", "pipe"))
+    labels = "x.json: head.labels: pipe has 0 labels for 2 classes"
+    worst.refused(folder, "labels from a pipe that nobody writes to", command, f"resnetc: {labels}")
     print(f"topologies: {worst}")
 
 

@@ -132,6 +132,19 @@ Tensor ints(std::vector<int> dims, std::vector<float> values) {
 
 }  // namespace
 
+TEST_CASE("reference: before_node is called for each node, and what it throws ends the evaluation") {
+  const Graph graph = parse(R"(graph g {
+    %x = input : f32[n,1,1,1]
+    %y = relu(%x) : f32[n,1,1,1]
+    return %y
+  })");
+  const Tensor x{{1, 1, 1, 1}, {-1}};
+  size_t calls = 0;
+  CHECK(evaluate(graph, x, 1, [&] { calls++; }).front().values == std::vector<float>{0});
+  CHECK(calls == graph.nodes.size());
+  CHECK_THROWS_WITH(evaluate(graph, x, 1, [] { throw Error("interrupted"); }), "interrupted");
+}
+
 TEST_CASE("reference: convolutions agree with the definition") {
   struct Case {
     std::vector<int> x, w;
