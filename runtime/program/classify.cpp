@@ -1,5 +1,7 @@
 #include "classify.h"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +17,10 @@
 namespace resnetc::program {
 
 namespace {
+
+bool is_finite(const float* values, std::size_t count) {
+  return std::all_of(values, values + count, [](float value) { return std::isfinite(value); });
+}
 
 // Collects inputs until a batch is full, then runs it.
 class Batch {
@@ -60,7 +66,14 @@ class Batch {
     model_.run(input_.data(), static_cast<int>(names_.size()), output_.data());
     if (dump_file_) dump_file_->write(input_.data(), names_.size());
     if (output_file_) output_file_->write(output_.data(), names_.size());
-    for (std::size_t i = 0; i < names_.size(); i++) print_result(names_[i], output_.data() + i * output_size_);
+    for (std::size_t i = 0; i < names_.size(); i++) {
+      // ReLU makes zero of NaN, so that the output may look like any other.
+      if (is_finite(input_.data() + i * input_size_, input_size_)) {
+        print_result(names_[i], output_.data() + i * output_size_);
+      } else {
+        report(names_[i], "the input is not finite");
+      }
+    }
     names_.clear();
     flush_output();
   }

@@ -1,5 +1,6 @@
 // A file that appears under its name, whole, when finish returns; without finish nothing is left, and an older file
-// stays. All throw Error; its message starts with the path.
+// stays. All throw Error; its message starts with the path, or is "interrupted": once there was such a file, SIGINT,
+// SIGTERM and SIGHUP make the next write or finish throw, so that nothing is left of it.
 #ifndef RESNETC_RUNTIME_PROGRAM_OUTPUT_FILE_H
 #define RESNETC_RUNTIME_PROGRAM_OUTPUT_FILE_H
 

@@ -3,10 +3,13 @@
 
 import io
 import os
+import signal
 import struct
+import subprocess
+import time
 
 import numpy as np
-from bounded import Worst
+from bounded import Worst, things_in
 from image_reference import chunk
 from PIL import Image
 from support import built, check, root, temporary_folder
@@ -162,6 +165,11 @@ def check_arrays(folder):
         (folder / "x.npy").write_bytes(contents)
         command = [program, "--input", "x.npy", "--output", "y.npy"]
         worst.refused(folder, name, command, f"digits_resnet8: x.npy: {message}", megabytes=60)
+    x = np.zeros((3, 1, 16, 16), "<f4")
+    x[0], x[2, 0, 15, 15] = np.nan, -np.inf
+    np.save(folder / "x.npy", x)
+    words = [f"digits_resnet8: x.npy[{i}]: the input is not finite" for i in (0, 2)]
+    worst.refused(folder, "values that are not finite", [program, "--input", "x.npy", "--top", 0], "\n".join(words))
     (folder / "x.npy").write_bytes(b"")
     worst.refused(folder, "folder", [program, "--input", "."], "digits_resnet8: .: is a directory")
     worst.refused(folder, "no file", [program, "--input", "gone.npy"], "digits_resnet8: gone.npy: No such file or directory")
@@ -184,9 +192,28 @@ def check_outputs(folder):
     print(f"outputs: {worst}")
 
 
+def check_signals(folder):
+    """A signal while a file is written: the old file stays, and nothing else. The pipe is never written to the end."""
+    whole = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000, 1, 16, 16)}\n", bytes(1000 * 1024))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        (folder / "y.npy").write_text("old")
+        before = things_in(folder)
+        command = [program, "--input", "/dev/stdin", "--output", "y.npy", "--top", "0"]
+        process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdin.write(whole[:-5000])
+        process.stdin.flush()
+        while len(things_in(folder)) == len(before) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=100)
+        check(process.returncode == 1, number, process.returncode, errors)
+        check((folder / "y.npy").read_text() == "old" and things_in(folder) == before, number, things_in(folder))
+    print("signals while an output is written: the old file stays")
+
+
 def main():
     check(program.exists(), program)
-    for each in (check_images, check_arrays, check_outputs):
+    for each in (check_images, check_arrays, check_outputs, check_signals):
         with temporary_folder() as folder:
             each(folder)
 
