@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bench/peak.h"
 #include "compiler/clock.h"
 #include "compiler/model.h"
 #include "compiler/passes.h"
 #include "compiler/program.h"
+#include "runtime/program/machine_peak.h"
 
 namespace {
 
@@ -124,7 +124,7 @@ int main(int argc, char** argv) {
   Graph graph = load_model(argv[1], "random:1", {}).graph;
   for (const Pass& pass : passes) graph = pass.run(graph);
   const Program program = select_kernels(graph, machine);
-  const double peak = measured_peak_gflops() * threads;
+  const double peak = program::measure_machine(threads).flops * 1e-9;
   fmt::print("{}, {} threads, peak {:.0f} GFLOP/s, weights {}\n", machine.target.to_string(), threads, peak,
              cold ? "cold" : "hot");
   double sum = 0, flop_sum = 0;

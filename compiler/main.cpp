@@ -20,6 +20,7 @@
 #include "compiler/toolchain.h"
 #include "compiler/tune/time_kernels.h"
 #include "compiler/tune/tune.h"
+#include "runtime/program/machine_peak.h"
 #include "runtime/thread_count.h"
 #include "schedules/compile_kernel.h"
 
@@ -188,8 +189,11 @@ int compile_one_kernel(char** argv) {
 }
 
 void print_targets() {
-  const Machine host = machine_for("host", runtime::default_thread_count());
-  fmt::print("host: {}, {} CPUs usable\n", host.target.to_string(), runtime::default_thread_count());
+  const int threads = runtime::default_thread_count();
+  const program::MachinePeak peak = program::measure_machine(threads);
+  fmt::print("host: {}\n", machine_for("host", threads).target.to_string());
+  fmt::print("  {}{}{} CPUs usable; measured: {:.1f} GFLOP/s ({}), {:.1f} GB/s read from memory\n", peak.cpu,
+             peak.cpu.empty() ? "" : ", ", threads, peak.flops * 1e-9, peak.vectors, peak.bytes * 1e-9);
   fmt::print("--target takes host or any x86-64-linux target from SSE4.1 up, such as\n");
   for (const char* target :
        {"x86-64-linux-sse41", "x86-64-linux-avx", "x86-64-linux-avx2-fma-f16c", "x86-64-linux-avx512_skylake",

@@ -1,4 +1,4 @@
-// Offsets by liveness: the largest tensors first, each at the lowest offset that is free during its whole life.
+// Offsets by liveness: tensors in an order, each at the lowest offset that is free during its whole life.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -47,20 +47,53 @@ uint64_t lowest_free_offset(const Slot& wanted, std::vector<Slot> placed) {
   return offset;
 }
 
+// The bytes that the slots take if they are placed in this order.
+uint64_t place_in_order(const std::vector<Slot*>& order) {
+  uint64_t arena_bytes = 0;
+  std::vector<Slot> placed;
+  for (Slot* slot : order) {
+    slot->offset = lowest_free_offset(*slot, placed);
+    arena_bytes = std::max(arena_bytes, slot->offset + slot->bytes);
+    placed.push_back(*slot);
+  }
+  return arena_bytes;
+}
+
+// Largest first. Where that leaves holes (1.32 of the lower bound on preact_resnet18), the slot that ends highest goes
+// to the front and all are placed anew, some times over; the best order wins.
+uint64_t place(std::vector<Slot>& slots, uint64_t lower_bound) {
+  std::vector<Slot*> order;
+  for (Slot& slot : slots) order.push_back(&slot);
+  std::stable_sort(order.begin(), order.end(), [](const Slot* a, const Slot* b) { return a->bytes > b->bytes; });
+  std::vector<Slot*> best_order = order;
+  uint64_t best = place_in_order(order);
+  for (int attempt = 0; attempt < 32 && best > lower_bound; attempt++) {
+    const auto end = [](const Slot* slot) { return slot->offset + slot->bytes; };
+    const auto highest =
+        std::max_element(order.begin(), order.end(), [&](const Slot* a, const Slot* b) { return end(a) < end(b); });
+    std::rotate(order.begin(), highest, highest + 1);
+    const uint64_t bytes = place_in_order(order);
+    if (bytes >= best) continue;
+    best = bytes;
+    best_order = order;
+  }
+  return place_in_order(best_order);
+}
+
+uint64_t largest_live_sum(const std::vector<Slot>& slots, size_t step_count) {
+  std::vector<uint64_t> live(step_count, 0);
+  for (const Slot& slot : slots)
+    for (int s = slot.first_step; s <= slot.last_step; s++) live[static_cast<size_t>(s)] += slot.bytes;
+  return live.empty() ? 0 : *std::max_element(live.begin(), live.end());
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const Program& program) {
   MemoryPlan plan;
   plan.slots = lifetimes(program);
-  std::vector<Slot*> by_size;
-  for (Slot& slot : plan.slots) by_size.push_back(&slot);
-  std::stable_sort(by_size.begin(), by_size.end(), [](const Slot* a, const Slot* b) { return a->bytes > b->bytes; });
-  std::vector<Slot> placed;
-  for (Slot* slot : by_size) {
-    slot->offset = lowest_free_offset(*slot, placed);
-    plan.arena_bytes = std::max(plan.arena_bytes, slot->offset + slot->bytes);
-    placed.push_back(*slot);
-  }
+  plan.largest_live_bytes = largest_live_sum(plan.slots, program.steps.size());
+  plan.arena_bytes = place(plan.slots, plan.largest_live_bytes);
   // A border survives a pass if all who use its bytes are laid out the same, for then they leave it zero.
   for (Slot& slot : plan.slots) {
     const TensorType& type = program.graph[slot.value].type;
@@ -70,10 +103,6 @@ MemoryPlan plan_memory(const Program& program) {
           return share_bytes(slot, other) && !same;
         });
   }
-  std::vector<uint64_t> live(program.steps.size(), 0);
-  for (const Slot& slot : plan.slots)
-    for (int s = slot.first_step; s <= slot.last_step; s++) live[static_cast<size_t>(s)] += slot.bytes;
-  for (uint64_t bytes : live) plan.largest_live_bytes = std::max(plan.largest_live_bytes, bytes);
   return plan;
 }
 

@@ -300,7 +300,6 @@ std::vector<Tensor> evaluate(const Graph& graph, const Tensor& input, int thread
   for (size_t i = 0; i < graph.nodes.size(); i++) {
     if (before_node) before_node();
     const Node& node = graph.nodes[i];
-    if (before_node) before_node();
     if (std::holds_alternative<Input>(node.op)) {
       std::vector<int> dims = node.type.dims;
       dims[0] = input.dims.empty() ? 0 : input.dims[0];

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -60,7 +61,8 @@ def check_usage(folder):
 
 def check_versions(folder):
     check("Halide 21" in run(resnetc(), "version").stdout, "version")
-    check("avx2" in run(resnetc(), "targets").stdout, "targets")
+    targets = run(resnetc(), "targets").stdout
+    check("avx2" in targets and re.search(r"measured: [1-9][0-9.]* GFLOP/s \(.*\), [1-9][0-9.]* GB/s", targets), targets)
     with open("/dev/full", "w") as full:
         for command in ("version", "targets", "--help"):
             done = run(resnetc(), command, stdout=full, status=1)
