@@ -42,7 +42,7 @@ const Node* final_dense(const Graph& graph) {
 
 std::string output_text(const Graph& graph) {
   const Node& node = graph[graph.outputs[0]];
-  return fmt::format("the output %{} is a {}", node.name, op_name(node.op));
+  return fmt::format("the output %{} is a {}", printable(node.name), op_name(node.op));
 }
 
 }  // namespace
@@ -76,8 +76,8 @@ void set_classes(Graph& graph, int classes) {
   const std::vector<int> uses = use_counts(graph);
   for (size_t i = 1; i < dense->inputs.size(); i++)
     if (uses[static_cast<size_t>(dense->inputs[i])] > 1)
-      throw Error(
-          fmt::format("--classes {}: %{} is a weight of other nodes too", classes, graph[dense->inputs[i]].name));
+      throw Error(fmt::format("--classes {}: %{} is a weight of other nodes too", classes,
+                              printable(graph[dense->inputs[i]].name)));
   const std::vector<Value> inputs = dense->inputs;
   for (size_t i = 1; i < inputs.size(); i++) graph.nodes[static_cast<size_t>(inputs[i])].type.dims[0] = classes;
   graph.nodes[static_cast<size_t>(graph.outputs[0])].type = vector_type(classes);

@@ -242,7 +242,7 @@ class Reader {
       node.type = infer(node.op, types);
     } catch (const std::invalid_argument& e) {
       json.fail(
-          fmt::format("node %{}: {}: {}{}", node.name, op_name(node.op), e.what(),
+          fmt::format("node %{}: {}: {}{}", printable(node.name), op_name(node.op), e.what(),
                       has_kernel ? " (a weight's shape [out,in,height,width] is [out,height,width,in] here)" : ""));
     }
   }

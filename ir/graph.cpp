@@ -28,6 +28,14 @@ Value Builder::input(std::string name, TensorType type) {
   return append({std::move(name), Input{}, {}, std::move(type)});
 }
 
+std::string printable(std::string_view name) {
+  constexpr size_t most = 100;
+  std::string result(name.substr(0, most));
+  for (char& c : result)
+    if (c < ' ' || c > '~') c = '?';
+  return name.size() > most ? result + "..." : result;
+}
+
 Value Builder::weight(std::string name, Weight weight, TensorType type) {
   return append({std::move(name), std::move(weight), {}, std::move(type)});
 }
@@ -39,7 +47,7 @@ Value Builder::add(std::string name, Op op, std::vector<Value> inputs) {
   try {
     type = infer(op, types);
   } catch (const std::invalid_argument& e) {
-    throw Error(fmt::format("node %{}: {}: {}", name, op_name(op), e.what()));
+    throw Error(fmt::format("node %{}: {}: {}", printable(name), op_name(op), e.what()));
   }
   return append({std::move(name), std::move(op), std::move(inputs), std::move(type)});
 }

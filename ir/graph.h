@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -16,6 +17,9 @@ class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+// A name, which may be any bytes, for a message: the start of a long one, in ASCII.
+std::string printable(std::string_view name);
 
 // The index of the node that defines it.
 using Value = int;

@@ -153,7 +153,7 @@ class Parser {
 
   void expect_word(std::string_view wanted) {
     const std::string found = name();
-    if (found != wanted) fail(fmt::format("expected '{}', got '{}'", wanted, found));
+    if (found != wanted) fail(fmt::format("expected '{}', got '{}'", wanted, printable(found)));
   }
 
   std::string name() {
@@ -172,7 +172,7 @@ class Parser {
     expect("%");
     const std::string wanted = name();
     const auto found = values_.find(wanted);
-    if (found == values_.end()) fail(fmt::format("%{} is not defined before its use", wanted));
+    if (found == values_.end()) fail(fmt::format("%{} is not defined before its use", printable(wanted)));
     return found->second;
   }
 
@@ -240,7 +240,7 @@ class Parser {
         known = true;
         value(member);
       });
-      if (!known) fail(fmt::format("{} has no attribute '{}'", op.op_name, wanted));
+      if (!known) fail(fmt::format("{} has no attribute '{}'", op.op_name, printable(wanted)));
     }
   }
 
@@ -285,7 +285,7 @@ class Parser {
         attributes(pool);
         conv.epilogue.emplace_back(pool);
       } else {
-        fail(fmt::format("'{}' cannot follow a convolution", step));
+        fail(fmt::format("'{}' cannot follow a convolution", printable(step)));
       }
     }
   }
@@ -298,7 +298,7 @@ class Parser {
       if (Candidate::op_name == wanted) return found(Candidate{});
       op_named<I + 1>(wanted, found);
     } else {
-      fail(fmt::format("there is no op '{}'", wanted));
+      fail(fmt::format("there is no op '{}'", printable(wanted)));
     }
   }
 
@@ -307,7 +307,7 @@ class Parser {
     const int line = line_;
     expect("%");
     node.name = name();
-    if (values_.contains(node.name)) fail(fmt::format("%{} is defined twice", node.name));
+    if (values_.contains(node.name)) fail(fmt::format("%{} is defined twice", printable(node.name)));
     expect("=");
     op_named(name(), [&](auto op) {
       using AnyOp = decltype(op);

@@ -32,15 +32,6 @@ bool is_too_large(const TensorType& type) {
   return count > most;
 }
 
-// A name for a message, which may be any bytes.
-std::string printable(std::string_view name) {
-  constexpr size_t most = 100;
-  std::string result(name.substr(0, most));
-  for (char& c : result)
-    if (c < ' ' || c > '~') c = '?';
-  return name.size() > most ? result + "..." : result;
-}
-
 }  // namespace
 
 void verify_node(const Graph& graph, Value value) {

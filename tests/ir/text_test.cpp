@@ -126,6 +126,8 @@ TEST_CASE("text: an error names the line and the matter") {
        "line 4: node %y: is f32[n,4,4,3], but its operands make it f32[n,4,4,2]"},
       {head + "  %y = relu(%x) alpha=1 : f32[n,4,4,2]", "line 4: relu has no attribute 'alpha'"},
       {head + "  %y = tanh(%x) : f32[n,4,4,2]", "line 4: there is no op 'tanh'"},
+      {head + "  %y = " + std::string(5000, 'a') + "(%x) : f32[n,4,4,2]",
+       "line 4: there is no op '" + std::string(100, 'a') + "...'"},
       {head + "  %y = relu(%w) : f32[n,4,4,2]",
        "line 4: node %y: relu: operand must be an activation, got f32[2,1,1,2]"},
       {head + "  %y relu(%x) : f32[n,4,4,2]", "line 4: expected '=' before 'relu(%x) : f'"},
