@@ -112,8 +112,8 @@ CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const 
     std::vector<uint8_t> serialised;
     Halide::serialize_pipeline(kernel.pipeline, serialised);
     const std::string versions =
-        fmt::format("\n{}\n{}\n{}.{}.{}\n{}\n", symbol, target.to_string(), HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR,
-                    HALIDE_VERSION_PATCH, object_format);
+        fmt::format("\n{}\n{}\n{}.{}.{}\n{}\n{}\n", symbol, target.to_string(), HALIDE_VERSION_MAJOR,
+                    HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH, object_format, kernel.passes);
     const std::string hash =
         sha256_hex({{reinterpret_cast<const char*>(serialised.data()), serialised.size()}, versions});
     cached = cache / "objects" / hash.substr(0, 2) / hash;

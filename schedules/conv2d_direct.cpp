@@ -10,6 +10,7 @@
 
 #include "schedules/conv2d_geometry.h"
 #include "schedules/cost.h"
+#include "schedules/prefetch_weights.h"
 
 namespace resnetc {
 namespace {
@@ -62,6 +63,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes);
     const int tasks = pixel_tasks(g, tile.pixels, machine);
     const double weight_bytes = 4.0 * g.reduction * taps * g.block * g.block_count;
+    const int block_floats = g.reduction * taps * g.block;
     const bool weights_stay = weight_bytes <= 0.5 * static_cast<double>(machine.level2_bytes);
     const bool by_channels = weights_stay
                                  ? balance(tasks, machine.threads) < 0.8 * balance(g.block_count, machine.threads)
@@ -76,12 +78,19 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
         const int preferred = pixel_parallel ? 1 : pass_count(g, machine);
         for (int passes : {preferred, preferred > 1 ? 1 : g.kh}) {
           if (passes != preferred && (pixel_parallel || g.kh == 1)) continue;
-          result.push_back({"conv2d_direct",
-                            {{"oc_vectors", tile.oc_vectors},
-                             {"pixels", tile.pixels},
-                             {"unroll", unroll},
-                             {"pixel_tasks", pixel_parallel ? tasks : 0},
-                             {"passes", passes}}});
+          // Weights that stay in the caches need none.
+          for (bool prefetch : {true, false}) {
+            if (prefetch &&
+                (pixel_parallel || weights_stay || g.block_count == 1 || block_floats % floats_of_line != 0))
+              continue;
+            result.push_back({"conv2d_direct",
+                              {{"oc_vectors", tile.oc_vectors},
+                               {"pixels", tile.pixels},
+                               {"unroll", unroll},
+                               {"pixel_tasks", pixel_parallel ? tasks : 0},
+                               {"passes", passes},
+                               {"prefetch", prefetch}}});
+          }
         }
       }
     }
@@ -159,7 +168,15 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   sum.vectorize(c, machine.lanes).unroll(c).unroll(i);
   sum.update().reorder(c, i, r.x, r.y, r.z).vectorize(c, machine.lanes).unroll(c).unroll(i);
   if (choice["unroll"] > 1) sum.update().unroll(r.x, choice["unroll"]);
-  return {Halide::Pipeline(result), operands.arguments};
+  Halide::Pipeline pipeline(result);
+  if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
+  // Of the block that the thread takes next if all keep pace.
+  const int lines = g.reduction * g.kh * g.kw * g.block / floats_of_line;
+  const auto line = [lines, threads = machine.threads](const LoopValue& loop, const Halide::Expr& nth) {
+    return (loop(".block") + threads) * lines + nth;
+  };
+  prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines, line});
+  return {pipeline, operands.arguments, prefetch_text(lines, machine.threads)};
 }
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
@@ -185,6 +202,6 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
 
 }  // namespace
 
-const Strategy conv2d_direct = {"conv2d_direct", applies, choices, build, pack, cycles};
+const Strategy conv2d_direct = {"conv2d_direct", applies, choices, build, pack, cycles, 2};
 
 }  // namespace resnetc

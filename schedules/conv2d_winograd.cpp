@@ -15,6 +15,7 @@
 
 #include "schedules/conv2d_geometry.h"
 #include "schedules/cost.h"
+#include "schedules/prefetch_weights.h"
 #include "schedules/winograd_transforms.h"
 
 namespace resnetc {
@@ -102,13 +103,14 @@ int channel_part(int ic, int block, int m, const Machine& machine) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
+  const bool weights_stay = 4.0 * 9 * whole.ic * whole.oc <= 0.5 * static_cast<double>(machine.level2_bytes);
   std::vector<std::pair<double, Choice>> all;
   for (int m : {4, 2, 6}) {
     if (m > machine.largest_winograd) continue;
     const int across = blocks(whole.ow, m), down = blocks(whole.oh, m);
     for (int vectors = 1; vectors <= 4; vectors++) {
-      const int part = channel_part(whole.ic, vectors * machine.lanes, m, machine);
-      const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, vectors * machine.lanes);
+      const int block = vectors * machine.lanes, part = channel_part(whole.ic, block, m, machine);
+      const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, block);
       for (int pixels = 1; pixels <= std::min(across * down, 28); pixels++) {
         if (vectors * (pixels + 1) + 2 + (machine.fused_multiply_add ? 0 : 1) > machine.registers) break;
         for (int rows = 1; rows <= down; rows++) {
@@ -118,27 +120,34 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
             for (bool stored : {false, true}) {
               if (by_rows && part != whole.ic) continue;
               if (stored && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
-              Choice choice{"conv2d_winograd",
-                            {{"tile", m},
-                             {"oc_vectors", vectors},
-                             {"pixels", pixels},
-                             {"channel_part", part},
-                             {"tile_rows", rows},
-                             {"by_rows", by_rows},
-                             {"stored", stored}}};
-              const double estimate = cycles(key, choice, machine);
-              all.emplace_back(estimate, std::move(choice));
+              for (bool prefetch : {true, false}) {
+                // Weights that stay in the caches need none.
+                if (prefetch && (by_rows || stored || weights_stay || block >= whole.oc)) continue;
+                if (prefetch && part * block % floats_of_line != 0) continue;
+                Choice choice{"conv2d_winograd",
+                              {{"tile", m},
+                               {"oc_vectors", vectors},
+                               {"pixels", pixels},
+                               {"channel_part", part},
+                               {"tile_rows", rows},
+                               {"by_rows", by_rows},
+                               {"stored", stored},
+                               {"prefetch", prefetch}}};
+                const double estimate = cycles(key, choice, machine);
+                all.emplace_back(estimate, std::move(choice));
+              }
             }
         }
       }
     }
   }
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  // The best few of each tile size, order and kind of storage.
+  // The best few of each tile size, order, kind of storage, with and without prefetching.
   std::map<std::vector<int>, int> kinds;
   std::vector<Choice> result;
   for (auto& [estimate, choice] : all)
-    if (kinds[{choice["tile"], choice["by_rows"], choice["stored"]}]++ < 4) result.push_back(std::move(choice));
+    if (kinds[{choice["tile"], choice["by_rows"], choice["stored"], choice["prefetch"]}]++ < 4)
+      result.push_back(std::move(choice));
   return result;
 }
 
@@ -269,7 +278,17 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
     weight.bound_extent(c, g.block).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
     weight_half.compute_at(weight, c).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
   }
-  return {Halide::Pipeline(result), operands.arguments};
+  Halide::Pipeline pipeline(result);
+  if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
+  // During the products of a part of the input channels the weights of the next part; with the last the first part of
+  // the block that the thread takes next if all keep pace.
+  const int part_lines = s.part * g.block / floats_of_line, plane = parts * part_lines;
+  const auto line = [=, threads = machine.threads, part = all.x.name()](const LoopValue& loop, const Expr& nth) {
+    const Expr next = loop(part) + 1, next_block = loop(".block") + Halide::select(next == parts, threads, 0);
+    return (next_block * 9 + nth / part_lines) * plane + next % parts * part_lines + nth % part_lines;
+  };
+  prefetch_weights(pipeline, {parts == 1 ? ".block" : all.x.name(), ".to", 9 * part_lines, line});
+  return {pipeline, operands.arguments, prefetch_text(9 * part_lines, machine.threads)};
 }
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
@@ -299,6 +318,6 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 
 }  // namespace
 
-const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices, build, pack, cycles};
+const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices, build, pack, cycles, 2};
 
 }  // namespace resnetc

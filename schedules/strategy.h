@@ -37,6 +37,7 @@ struct PackedWeight {
 struct KernelPipeline {
   Halide::Pipeline pipeline;
   std::vector<Halide::Argument> arguments;
+  std::string passes = {};  // lowering passes of its own, which Halide does not write when it serialises a pipeline
 };
 
 struct Strategy {

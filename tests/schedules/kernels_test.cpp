@@ -175,12 +175,18 @@ TEST_CASE("direct convolution in several passes equals the reference") {
   const KernelKey key =
       conv_key({7, 6, 24, 40, {3, 3}, {{2, 1}, {1, 1}, all_sides(1), 1, add_relu}, all_sides(1), all_sides(1)});
   const std::vector<Tensor> operands = integer_operands(key, 2, 3);
-  for (int passes : {1, 3, 6, 12}) {
-    const Choice choice{"conv2d_direct",
-                        {{"oc_vectors", 2}, {"pixels", 5}, {"unroll", 1}, {"pixel_tasks", 0}, {"passes", passes}}};
-    INFO("passes " << passes);
-    CHECK(run_kernel(key, choice, machine, operands) == reference_result(key, operands));
-  }
+  for (int passes : {1, 3, 6, 12})
+    for (int prefetch : {0, 1}) {
+      const Choice choice{"conv2d_direct",
+                          {{"oc_vectors", 2},
+                           {"pixels", 5},
+                           {"unroll", 1},
+                           {"pixel_tasks", 0},
+                           {"passes", passes},
+                           {"prefetch", prefetch}}};
+      INFO("passes " << passes << ", prefetch " << prefetch);
+      CHECK(run_kernel(key, choice, machine, operands) == reference_result(key, operands));
+    }
 }
 
 TEST_CASE("Winograd equals the reference, exactly or within its bound") {
@@ -228,7 +234,8 @@ TEST_CASE("Winograd's error stays within its bound on random numbers") {
                          {"channel_part", 64},
                          {"tile_rows", 12 / m},
                          {"by_rows", 0},
-                         {"stored", 0}}};
+                         {"stored", 0},
+                         {"prefetch", m == 4}}};
     const float error = largest_difference(run_kernel(key, choice, machine, operands), expected) / scale;
     MESSAGE(fmt::format("F({}, 3): error {:.2g} of the sum of absolute products, bound {}", m, error,
                         winograd_error_bound(m)));

@@ -30,6 +30,8 @@ Record record(const Choice& choice) {
   r.threads = 2;
   r.cpu = "here";
   r.halide = halide_version();
+  for (const Strategy* strategy : strategies())
+    if (strategy->name == choice.strategy) r.strategy_version = strategy->version;
   return r;
 }
 

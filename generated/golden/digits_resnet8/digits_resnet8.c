@@ -31,15 +31,15 @@ static const char* const kernel_keys[] = {
 
 static const char* const kernel_choices[] = {
     "layout",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 by_rows=1 stored=1",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 by_rows=1 stored=1",
-    "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 by_rows=0 stored=0",
-    "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1",
-    "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1",
+    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 by_rows=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 by_rows=1 stored=1 prefetch=0",
+    "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
+    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 by_rows=0 stored=0 prefetch=0",
+    "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
+    "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
+    "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
     "dense oc_vectors=1",
 };
 

@@ -1,0 +1,134 @@
+// Which cache lines a kernel prefetches, counted by running the loops around each prefetch in the lowered code.
+#include "schedules/prefetch_weights.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "schedules/strategy.h"
+
+using namespace resnetc;
+
+namespace {
+
+using namespace Halide::Internal;
+
+// Of each block of output channels, how often each line is prefetched while it is computed. A lowering pass that
+// changes nothing, since what compile_to_module gives has the parallel loop's body elsewhere.
+struct Prefetches : IRMutator {
+  using IRMutator::visit;
+  std::vector<const For*> around;
+  std::map<int64_t, std::map<int64_t, int>> of_block;
+
+  Stmt visit(const For* loop) override {
+    around.push_back(loop);
+    mutate(loop->body);
+    around.pop_back();
+    return loop;
+  }
+
+  // reinterpret(reinterpret(weight) + uint64(line) * 64)
+  Halide::Expr visit(const Call* call) override {
+    if (call->name.starts_with("llvm.prefetch")) {
+      const auto* sum = call->args[0].as<Halide::Internal::Reinterpret>()->value.as<Halide::Internal::Add>();
+      REQUIRE(sum);
+      const auto* bytes = sum->b.as<Halide::Internal::Mul>();
+      REQUIRE(bytes);
+      run(0, bytes->a.as<Halide::Internal::Cast>()->value, -1);
+    }
+    return call;
+  }
+
+  // The loops from the depth-th on.
+  void run(size_t depth, const Halide::Expr& line, int64_t block) {
+    if (depth == around.size()) {
+      const auto* value = line.as<IntImm>();
+      REQUIRE_MESSAGE(value, line);
+      of_block[block][value->value]++;
+      return;
+    }
+    const For* loop = around[depth];
+    const auto* extent = loop->extent.as<IntImm>();
+    for (int64_t i = 0; i < (extent ? extent->value : 1); i++) {
+      const Halide::Expr index = simplify(loop->min + static_cast<int>(i));
+      run(depth + 1, simplify(substitute(loop->name, index, line)),
+          loop->name.find(".block") != std::string::npos ? i : block);
+    }
+  }
+};
+
+Prefetches prefetches_of(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
+  Prefetches prefetches;
+  kernel.pipeline.add_custom_lowering_pass(&prefetches, [] {});
+  kernel.pipeline.compile_to_module(kernel.arguments, "kernel", machine.target);
+  return prefetches;
+}
+
+std::set<int64_t> lines_of(const std::map<int64_t, int>& counted) {
+  std::set<int64_t> lines;
+  for (const auto& [line, count] : counted) lines.insert(line);
+  return lines;
+}
+
+// The first candidate of a strategy that prefetches and whose blocks are two vectors wide.
+Choice prefetching(const KernelKey& key, const Machine& machine, std::string_view strategy) {
+  for (const Choice& choice : candidates(key, machine))
+    if (choice.strategy == strategy && choice["prefetch"] != 0 && choice["oc_vectors"] == 2) return choice;
+  FAIL("no candidate of " << strategy << " prefetches");
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("prefetch_weights: direct convolution, each line of the block that the thread takes next") {
+  for (const int threads : {1, 2, 3}) {
+    for (const char* text :
+         {"conv2d_i3x3x32_w64x1x1x32_to_i3x3x64_f32", "conv2d_i6x7x16b1_w48x3x3x16_to_i3x4x48_stride2_padding1_f32"}) {
+      CAPTURE(threads);
+      CAPTURE(text);
+      const KernelKey key = parse_key(text);
+      Machine machine = machine_for("x86-64-linux-avx2-fma", threads);
+      machine.level2_bytes = 4096;
+      const Choice choice = prefetching(key, machine, "conv2d_direct");
+      const std::vector<int>& weight = key.operands[1].dims;
+      const int block = choice["oc_vectors"] * machine.lanes, blocks = (weight[0] + block - 1) / block;
+      const int lines = weight[1] * weight[2] * weight[3] * block / floats_of_line;
+      const Prefetches prefetches = prefetches_of(key, choice, machine);
+      CHECK(prefetches.of_block.size() == static_cast<size_t>(blocks));
+      for (const auto& [index, counted] : prefetches.of_block) {
+        std::set<int64_t> wanted;
+        for (int n = 0; n < lines; n++) wanted.insert((index + threads) * lines + n);
+        CHECK(lines_of(counted) == wanted);
+      }
+    }
+  }
+}
+
+TEST_CASE("prefetch_weights: Winograd, each line of the next part of the channels, then of the next block") {
+  const int threads = 2;
+  const KernelKey key = parse_key("conv2d_i14x14x64b1_w64x3x3x64_to_i14x14x64_padding1_f32");
+  Machine machine = machine_for("x86-64-linux-avx2-fma", threads);
+  for (const int64_t level2 : {1 << 16, 1 << 17}) {
+    machine.level2_bytes = level2;
+    const Choice choice = prefetching(key, machine, "conv2d_winograd");
+    CAPTURE(to_string(choice));
+    const int block = choice["oc_vectors"] * machine.lanes, blocks = (64 + block - 1) / block;
+    const int part = choice["channel_part"], parts = 64 / part;
+    CHECK(parts > 1);
+    const Prefetches prefetches = prefetches_of(key, choice, machine);
+    CHECK(prefetches.of_block.size() == static_cast<size_t>(blocks));
+    for (const auto& [index, counted] : prefetches.of_block) {
+      std::set<int64_t> wanted;
+      for (int plane = 0; plane < 9; plane++)
+        for (int channel = 0; channel < 64; channel++)
+          for (int line = 0; line < block / floats_of_line; line++) {
+            const int64_t from = channel < part ? index + threads : index;
+            wanted.insert(((from * 9 + plane) * 64 + channel) * block / floats_of_line + line);
+          }
+      CHECK(lines_of(counted) == wanted);
+    }
+  }
+}
