@@ -100,6 +100,7 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
   r.choice = choice;
   r.threads = t.options.threads;
   r.batch = t.options.batch;
+  r.largest_winograd = t.machine.largest_winograd;
   r.cold = search.cold;
   r.milliseconds = milliseconds;
   if (milliseconds > 0) {
@@ -134,13 +135,15 @@ void resume(Tuning& t) {
   }
 }
 
-// Whether the file already has a record of this very key, target, number of threads and batch.
+// Whether the file says of this very key and these conditions that `best` is best.
 bool has_record(const Tuning& t, const RecordFile& file, const KeySearch& search) {
+  const Record wanted = record_of(t, search, search.best, 0);
+  const std::string identity = identity_of(wanted);
   bool found = false;
   for (const Record& r : file.records)
-    if (r.key == search.text && r.target == t.machine.target.to_string() && r.threads == t.options.threads &&
-        r.batch == t.options.batch)
-      found = !r.dropped;
+    if (identity_of(r) == identity)
+      found = !r.dropped && r.choice == search.best && r.halide == wanted.halide &&
+              r.strategy_version == wanted.strategy_version;
   return found;
 }
 
@@ -298,8 +301,9 @@ double parse_duration(const std::string& text) {
 
 void tune(const TuneOptions& options) {
   Tuning t{options, machine_for(options.target, options.threads), {}, {}, {}, {}, {}, {}, 0, 0, Clock::now(), {}};
+  t.machine.largest_winograd = options.largest_winograd;
   require_own_instruction_set(t.machine);
-  t.records = options.records.empty() ? own_record_file(t.machine.target.to_string()) : options.records;
+  t.records = options.records.empty() ? own_record_file(t.machine) : options.records;
   if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
   t.trials = trials_file(t.records);
   const StagingFolder working(fs::temp_directory_path() / "resnetc-tune");
