@@ -5,6 +5,7 @@ Halide's autoschedulers as baselines."""
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -118,9 +119,22 @@ def main():
         said = tune(folder / "none", "--kernels", "no such kernel", status=1).stderr
         check("matches --kernels no such kernel" in said, said)
 
+        # Without Winograd tiles, none is tried, and the records say so.
+        check("--winograd" in tune(folder / "none", "--winograd", "f5", status=2).stderr, "f5 is taken")
+        direct = folder / "direct.jsonl"
+        kernel = "^conv2d_i8x8x32b1_w32x3x3x32_w32_i"
+        tune(direct, "--budget", "4s", "--winograd", "off", "--kernels", kernel)
+        check({t["strategy"] for t in trials(direct)} == {"conv2d_direct"}, trials(direct))
+        check([r["winograd"] for r in lines(direct)] == ["off"] * len(lines(direct)), lines(direct))
+        options = ["--db", direct, "--emit", "ir", "--threads", 2]
+        for limit, origin in (("off", direct.name), ("f4", f"{direct.name} (winograd off)")):
+            run(resnetc(), "compile", model, "-w", "random:1", "-o", folder / "out", *options, "--winograd", limit)
+            used = json.loads((folder / "out" / "report.json").read_text())["kernels"]
+            check([k["record"] for k in used if re.match(kernel, k["key"])] == [origin], limit, used)
+
         # Halide's autoschedulers run on the same keys.
         baseline = folder / "baseline.jsonl"
-        tune(baseline, "--budget", "40s", "--baseline", "--kernels", "^conv2d_i8x8x32b1_w32x3x3x32_w32_i")
+        tune(baseline, "--budget", "40s", "--baseline", "--kernels", kernel)
         times = {t["strategy"]: t["milliseconds"] for t in trials(baseline) if t["strategy"].startswith("halide_")}
         check(set(times) == {"halide_mullapudi2016", "halide_adams2019", "halide_li2018"}, times)
         check(all(ms > 0 for ms in times.values()), "a baseline did not run:", trials(baseline)[-3:])
