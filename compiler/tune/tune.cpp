@@ -103,8 +103,8 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
   r.largest_winograd = t.machine.largest_winograd;
   r.cold = search.cold;
   r.milliseconds = milliseconds;
+  r.default_milliseconds = search.milliseconds / search.fallback_ratio;
   if (milliseconds > 0) {
-    r.default_milliseconds = milliseconds / search.fallback_ratio;
     r.gflops = static_cast<double>(flop_count(search.key)) * t.options.batch / milliseconds * 1e-6;
     r.percent_of_peak = 100 * r.gflops / t.peak_gflops;
   }
@@ -201,13 +201,11 @@ double comparison_seconds(const Tuning& t) {
 // whole.
 std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress) {
   std::vector<NetComparison> comparisons;
-  const auto take_back = [&](KeySearch& search) {
+  const auto drop = [&](KeySearch& search) {
     Record lost = record_of(t, search, search.best, search.milliseconds);
     lost.dropped = true;
     append_line(t.records, to_json_line(lost));
-    search.milliseconds /= search.fallback_ratio;
-    search.best = search.before;
-    search.fallback_ratio = 1;
+    take_back(search);
     append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
   };
   for (const Net& net : t.nets) {
@@ -230,7 +228,7 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
       if (search.best == search.before || after->second <= before->second) continue;
       progress.say(fmt::format("{}: {} wins alone but not in {} ({:.3f} ms, {:.3f} before): dropped", search.text,
                                to_string(search.best), net.model.name, after->second, before->second));
-      take_back(search);
+      drop(search);
       lost++;
     }
     if (lost > 0 && t.left() > 3) comparison = compare();
@@ -238,7 +236,7 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
       progress.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won is dropped",
                                net.model.name, comparison.after.milliseconds, comparison.before.milliseconds));
       for (KeySearch& search : t.keys)
-        if (search.best != search.before) take_back(search);
+        if (search.best != search.before) drop(search);
       comparison.after = comparison.before;
     }
     print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({} threads, batch {})\n", net.model.name,
