@@ -226,7 +226,7 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
       const auto before = comparison.before.kernel.find(search.text), after = comparison.after.kernel.find(search.text);
       if (before == comparison.before.kernel.end() || after == comparison.after.kernel.end()) continue;
       if (search.best == search.before || after->second <= before->second) continue;
-      progress.say(fmt::format("{}: {} wins alone but not in {} ({:.3f} ms, {:.3f} before): dropped", search.text,
+      progress.say(fmt::format("{}: {} wins alone but not in {} ({:.4g} ms, {:.4g} before): dropped", search.text,
                                to_string(search.best), net.model.name, after->second, before->second));
       drop(search);
       lost++;
@@ -277,7 +277,7 @@ void measure_baselines(Tuning& t, TuneProgress& progress, double reserve) {
       const Choice choice{std::string(baseline->name), {}};
       const Measurement m = try_out(t, search, {search.best, choice}, std::clamp(t.left() - reserve, 5.0, 60.0))[1];
       note_trial(t, search, m);
-      progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.3f} ms, the best here {:.3f} ms", search.text,
+      progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.4g} ms, the best here {:.4g} ms", search.text,
                                                    baseline->name, m.milliseconds, search.milliseconds)
                                      : fmt::format("{}: {}: {}", search.text, baseline->name, m.failure));
     }
