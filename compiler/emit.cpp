@@ -195,6 +195,7 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
                        {"winograd", winograd_name(machine.largest_winograd)},
                        {"parameters", parameter_count(model.graph)},
                        {"macs", mac_count(model.graph)},
+                       {"records", kernels_by_record(program)},
                        {"kernels", kernel_report(program, objects, blob)},
                        {"arena_bytes", plan.arena_bytes},
                        {"largest_live_bytes", plan.largest_live_bytes},

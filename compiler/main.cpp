@@ -127,10 +127,12 @@ void compile(const CompileArguments& arguments) {
   stage = Clock::now();
   Program program = select_kernels(run_passes(model.graph), machine, given);
   seconds["passes"] = seconds_since(stage);
-  if (arguments.verbose)
+  if (arguments.verbose) {
     for (const Kernel& kernel : program.kernels)
       print_message("{}: {} ({})\n", to_string(kernel.key), to_string(kernel.choice),
                     kernel.record.empty() ? "default" : kernel.record);
+    for (const auto& [record, count] : kernels_by_record(program)) print_message("{} kernels: {}\n", count, record);
+  }
 
   EmitOptions options;
   options.output = arguments.output.empty() ? fs::path("generated") / model.name : arguments.output;

@@ -54,6 +54,16 @@ def main():
             check(times.get(name, 0) > 0, name, "was not timed:", trials.read_text())
         said = run(resnetc, "compile", *digits, "--emit", "ir", "--threads", 2, "-v", **at_home).stderr
         check(re.search(rf"^{kernel}: conv2d_direct .*\(own {records.name}\)$", said, re.MULTILINE), said)
+        check(f"1 kernels: own {records.name}\n" in said, said)
+
+        # A file of records is copied into a tree to ship it.
+        shipped = tree / "lib" / "resnetc" / "tuned"
+        shipped.mkdir(exist_ok=True)
+        shutil.copy(records, shipped / "here.jsonl")
+        run(resnetc, "compile", *digits, "--emit", "ir", "--threads", 2, **bare)
+        report = json.loads((out / "report.json").read_text())
+        check([k["record"] for k in report["kernels"] if k["key"] == kernel] == ["shipped here.jsonl"], report)
+        check(report["records"]["shipped here.jsonl"] >= 1, report["records"])
     check((root / "models").is_dir(), "the source tree is gone")
 
 
