@@ -249,8 +249,8 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
 void search_all(Tuning& t, TuneProgress& progress, double reserve) {
   constexpr size_t batch_size = 8;
   std::vector<bool> done(t.keys.size(), false);
-  double longest = 0;
-  while (t.left() > reserve + longest) {
+  double longest = 0;  // seconds of a batch; one is measured whatever the budget
+  while (longest == 0 || t.left() > reserve + longest) {
     size_t next = t.keys.size();
     for (size_t i = 0; i < t.keys.size(); i++)
       if (!done[i] && (next == t.keys.size() || priority(t.keys[i]) > priority(t.keys[next]))) next = i;

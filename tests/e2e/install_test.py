@@ -52,6 +52,7 @@ def main():
         times = {t["strategy"]: t["milliseconds"] for t in map(json.loads, trials.read_text().splitlines())}
         for name in ("halide_mullapudi2016", "halide_adams2019", "halide_li2018"):
             check(times.get(name, 0) > 0, name, "was not timed:", trials.read_text())
+        check("halide_" not in records.read_text(), "a baseline became a record")
         said = run(resnetc, "compile", *digits, "--emit", "ir", "--threads", 2, "-v", **at_home).stderr
         check(re.search(rf"^{kernel}: conv2d_direct .*\(own {records.name}\)$", said, re.MULTILINE), said)
         check(f"1 kernels: own {records.name}\n" in said, said)
