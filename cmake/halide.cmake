@@ -43,11 +43,15 @@ if(NOT TARGET Halide::Halide)
     INTERFACE_COMPILE_DEFINITIONS "HALIDE_ENABLE_RTTI;HALIDE_WITH_EXCEPTIONS")
 endif()
 
-# Installs libHalide.so as lib/resnetc/libHalide.so and lets `target`, installed in bin/, find it there: the installed
-# tree needs neither .venv nor a build folder.
+# Installs libHalide.so (165 MB) as lib/resnetc/libHalide.so, beside it the autoschedulers that `resnetc tune --baseline`
+# loads (1.5 MB), and lets `target`, installed in bin/, find it there: the installed tree needs neither .venv nor a build
+# folder.
 function(resnetc_install_halide target)
   set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/resnetc")
-  install(FILES "${RESNETC_HALIDE_LIBRARY}" DESTINATION lib/resnetc
+  get_filename_component(folder "${RESNETC_HALIDE_LIBRARY}" DIRECTORY)
+  file(GLOB autoschedulers "${folder}/libautoschedule_adams2019.so" "${folder}/libautoschedule_li2018.so"
+       "${folder}/libautoschedule_mullapudi2016.so")
+  install(FILES "${RESNETC_HALIDE_LIBRARY}" ${autoschedulers} DESTINATION lib/resnetc
           PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
   set(licence "${resnetc_halide_root}/share/doc/Halide/LICENSE.txt")
   if(EXISTS "${licence}")

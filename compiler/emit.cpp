@@ -188,21 +188,21 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   seconds["total"] = 0;
   for (const auto& [name, value] : std::map<std::string, double>(seconds))
     seconds["total"] += name == "total" ? 0 : value;
-  const Json report = {
-      {"model", model.name},
-      {"target", machine.target.to_string()},
-      {"versions", version_text()},
-      {"threads", machine.threads},
-      {"winograd", machine.largest_winograd == 0 ? "off" : fmt::format("f{}", machine.largest_winograd)},
-      {"parameters", parameter_count(model.graph)},
-      {"macs", mac_count(model.graph)},
-      {"kernels", kernel_report(program, objects, blob)},
-      {"arena_bytes", plan.arena_bytes},
-      {"largest_live_bytes", plan.largest_live_bytes},
-      {"scratch_bytes_per_thread", scratch_bytes},
-      {"weight_bytes", blob.self_test_offset},
-      {"seconds", seconds},
-      {"files", file_list}};
+  const Json report = {{"model", model.name},
+                       {"target", machine.target.to_string()},
+                       {"versions", version_text()},
+                       {"threads", machine.threads},
+                       {"winograd", winograd_name(machine.largest_winograd)},
+                       {"parameters", parameter_count(model.graph)},
+                       {"macs", mac_count(model.graph)},
+                       {"records", kernels_by_record(program)},
+                       {"kernels", kernel_report(program, objects, blob)},
+                       {"arena_bytes", plan.arena_bytes},
+                       {"largest_live_bytes", plan.largest_live_bytes},
+                       {"scratch_bytes_per_thread", scratch_bytes},
+                       {"weight_bytes", blob.self_test_offset},
+                       {"seconds", seconds},
+                       {"files", file_list}};
   write_file(folder / "report.json", report.dump(2) + "\n");
   files.emplace_back("report.json");
   staging.publish(files);

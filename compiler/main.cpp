@@ -59,6 +59,7 @@ struct CompileArguments {
 struct TuneArguments {
   std::string budget = "10m";
   std::string size;
+  std::string winograd = "f4";
   CacheArguments cache;
   int threads = 0;
   TuneOptions options;
@@ -88,7 +89,7 @@ Hw parse_size(const std::string& text) {
 Machine machine_of(const ModelArguments& arguments) {
   Machine machine =
       machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : runtime::default_thread_count());
-  machine.largest_winograd = arguments.winograd == "off" ? 0 : arguments.winograd[1] - '0';
+  machine.largest_winograd = parse_winograd(arguments.winograd);
   return machine;
 }
 
@@ -126,10 +127,12 @@ void compile(const CompileArguments& arguments) {
   stage = Clock::now();
   Program program = select_kernels(run_passes(model.graph), machine, given);
   seconds["passes"] = seconds_since(stage);
-  if (arguments.verbose)
+  if (arguments.verbose) {
     for (const Kernel& kernel : program.kernels)
       print_message("{}: {} ({})\n", to_string(kernel.key), to_string(kernel.choice),
                     kernel.record.empty() ? "default" : kernel.record);
+    for (const auto& [record, count] : kernels_by_record(program)) print_message("{} kernels: {}\n", count, record);
+  }
 
   EmitOptions options;
   options.output = arguments.output.empty() ? fs::path("generated") / model.name : arguments.output;
@@ -150,6 +153,7 @@ void tune_nets(const TuneArguments& arguments) {
   options.threads = arguments.threads > 0 ? arguments.threads : runtime::default_thread_count();
   if (options.jobs == 0) options.jobs = runtime::default_thread_count();
   options.cache = cache_folder(arguments.cache);
+  options.largest_winograd = parse_winograd(arguments.winograd);
   catch_interrupts();
   tune(options);
 }
@@ -213,6 +217,15 @@ void add_cache_options(CLI::App& app, CacheArguments& to) {
   app.add_flag("--no-cache", to.none, "Compile every kernel anew");
 }
 
+void add_winograd_option(CLI::App& app, std::string& to) {
+  app.add_option(
+         "--winograd", to,
+         "The largest Winograd tile that 3x3 convolutions may use, off for none: fewer multiplications, a larger "
+         "rounding error")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"off", "f2", "f4", "f6"}));
+}
+
 void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_option("MODEL.json", to.topology, "The topology file")->required();
   app.add_option("-w,--weights", to.weights, "FILE.safetensors, or random:SEED");
@@ -220,12 +233,7 @@ void add_model_options(CLI::App& app, ModelArguments& to) {
       ->capture_default_str();
   add_shape_options(app, to.options, to.size);
   app.add_flag("--ignore-extra", to.options.ignore_extra, "Only warn of tensors that the topology does not use");
-  app.add_option(
-         "--winograd", to.winograd,
-         "The largest Winograd tile that 3x3 convolutions may use, off for none: fewer multiplications, a larger "
-         "rounding error")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"off", "f2", "f4", "f6"}));
+  add_winograd_option(app, to.winograd);
   app.add_option("--threads", to.threads, "Choose schedules for so many threads (default: this machine's)")
       ->check(CLI::Range(1, 4096));
   app.add_option("--batch", to.batch, "Choose schedules for so many images at once (default 1)")
@@ -313,7 +321,7 @@ int run(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 65536));
   tune_app->add_option("--db", tune_options.records,
-                       "The file to add records to (default $XDG_DATA_HOME/resnetc/tuned/TARGET.jsonl)");
+                       "The file to add records to (default $XDG_DATA_HOME/resnetc/tuned/CPU-FEATURES.jsonl)");
   tune_app
       ->add_option("--kernels", tune_options.kernels, "Only kernels whose key holds a match of this regular expression")
       ->check(as_check([](const std::string& text) {
@@ -327,6 +335,7 @@ int run(int argc, char** argv) {
                      "Time what Halide's own autoschedulers make of the kernels too");
   tune_app->add_option("--report", tune_options.report, "A page on what was tried, HTML");
   add_shape_options(*tune_app, tune_options.model, to_tune.size);
+  add_winograd_option(*tune_app, to_tune.winograd);
   add_cache_options(*tune_app, to_tune.cache);
   tune_app->add_option("-j,--jobs", tune_options.jobs, "Compilations at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));

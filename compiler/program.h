@@ -1,6 +1,7 @@
 // A graph with its kernels chosen: one kernel for each distinct key, and the calls in order.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ struct Program {
 // has no kernel. The first step reads the caller's input, the last writes the caller's output.
 Program select_kernels(const Graph& graph, const Machine& machine, const ScheduleDb& records = {}, int batch = 1,
                        const std::string& cpu = "");
+
+// How many kernels each source of records has chosen; "default" stands for none.
+std::map<std::string, int> kernels_by_record(const Program& program);
 
 // Where each tensor lives in the one arena. All numbers are for a batch of one: multiply by the largest batch.
 struct MemoryPlan {

@@ -57,4 +57,10 @@ Program select_kernels(const Graph& graph, const Machine& machine, const Schedul
   return program;
 }
 
+std::map<std::string, int> kernels_by_record(const Program& program) {
+  std::map<std::string, int> counts;
+  for (const Kernel& kernel : program.kernels) counts[kernel.record.empty() ? "default" : kernel.record]++;
+  return counts;
+}
+
 }  // namespace resnetc

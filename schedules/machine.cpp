@@ -42,11 +42,27 @@ Target with_implied_features(Target target) {
 
 }  // namespace
 
+std::string strongest_feature(const Target& target) {
+  for (const Level& level : levels)
+    if (target.has_feature(level.feature)) return Target::feature_to_name(level.feature);
+  return "x86";
+}
+
 uint32_t cpu_feature_bits(const Target& target) {
   uint32_t bits = 0;
   for (const Level& level : levels)
     if (target.has_feature(level.feature)) bits |= level.bit;
   return bits;
+}
+
+std::string winograd_name(int largest) {
+  return largest == 0 ? "off" : fmt::format("f{}", largest);
+}
+
+int parse_winograd(std::string_view name) {
+  for (int largest : {0, 2, 4, 6})
+    if (name == winograd_name(largest)) return largest;
+  throw Error(fmt::format("winograd must be off, f2, f4 or f6, got '{}'", name));
 }
 
 Machine machine_for(const std::string& text, int threads) {

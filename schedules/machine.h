@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace resnetc {
 
@@ -23,6 +24,13 @@ struct Machine {
 // "host" or a Halide target string such as "x86-64-linux-avx2-fma". Implied features are spelled out. Throws Error for
 // anything but 64-bit x86 Linux with SSE4.1.
 Machine machine_for(const std::string& target, int threads);
+
+// Machine::largest_winograd as --winograd takes it: "off", "f2", "f4" or "f6". Throws Error for any other text.
+std::string winograd_name(int largest);
+int parse_winograd(std::string_view name);
+
+// As Halide names it, "avx512_zen4" say; implied features come before it.
+std::string strongest_feature(const Halide::Target& target);
 
 // The RN_CPU_* bits of runtime/description.h that the target needs.
 uint32_t cpu_feature_bits(const Halide::Target& target);

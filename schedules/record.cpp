@@ -1,6 +1,5 @@
 #include "schedules/record.h"
 
-#include <cpuid.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <string.h>
@@ -72,9 +71,14 @@ double rounded(double value) {
 std::string to_json_line(const Record& r) {
   Json parameters = Json::object();
   for (const auto& [name, value] : r.choice.parameters) parameters[name] = value;
-  Json object = {
-      {"key", r.key},         {"target", r.target}, {"strategy", r.choice.strategy},     {"parameters", parameters},
-      {"threads", r.threads}, {"batch", r.batch},   {"weights", r.cold ? "cold" : "hot"}};
+  Json object = {{"key", r.key},
+                 {"target", r.target},
+                 {"strategy", r.choice.strategy},
+                 {"parameters", parameters},
+                 {"threads", r.threads},
+                 {"batch", r.batch},
+                 {"winograd", winograd_name(r.largest_winograd)},
+                 {"weights", r.cold ? "cold" : "hot"}};
   if (r.dropped) object["dropped"] = true;
   object["milliseconds"] = rounded(r.milliseconds);
   object["default_milliseconds"] = rounded(r.default_milliseconds);
@@ -101,6 +105,8 @@ Record parse_record(std::string_view line) {
     r.choice.parameters.emplace_back(name, integer_in(value, name, -1'000'000'000, 1'000'000'000));
   r.threads = integer_in(field(object, "threads"), "threads", 1, 4096);
   r.batch = integer_in(field(object, "batch"), "batch", 1, 65536);
+  // Left out by the first versions, which had one limit.
+  if (object.contains("winograd")) r.largest_winograd = parse_winograd(text_of(object, "winograd"));
   const std::string weights = text_of(object, "weights");
   if (weights != "cold" && weights != "hot") throw Error("\"weights\" must be \"cold\" or \"hot\"");
   r.cold = weights == "cold";
@@ -118,20 +124,9 @@ Record parse_record(std::string_view line) {
   return r;
 }
 
-std::string cpu_name() {
-  unsigned words[12] = {}, a = 0, b = 0, c = 0, d = 0;
-  std::string name = "unknown CPU";
-  if (__get_cpuid_max(0x80000000, nullptr) >= 0x80000004) {
-    for (unsigned i = 0; i < 3; i++)
-      __cpuid(0x80000002 + i, words[4 * i], words[4 * i + 1], words[4 * i + 2], words[4 * i + 3]);
-    const char* text = reinterpret_cast<const char*>(words);
-    name.assign(text, strnlen(text, sizeof words));
-    while (!name.empty() && name.back() == ' ') name.pop_back();
-  }
-  __cpuid(1, a, b, c, d);
-  const unsigned base = a >> 8 & 15, family = base == 15 ? base + (a >> 20 & 255) : base;
-  const unsigned model = (a >> 4 & 15) | (base == 6 || base == 15 ? (a >> 16 & 15) << 4 : 0);
-  return fmt::format("{} family {} model {}", name, family, model);
+std::string identity_of(const Record& r) {
+  return fmt::format("{} {} {} {} {} {}", r.key, r.target, cpu_kind(r.cpu), winograd_name(r.largest_winograd), r.batch,
+                     r.threads);
 }
 
 std::string halide_version() {

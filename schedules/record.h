@@ -1,5 +1,5 @@
 // What the tuner found out, one JSON object a line: the best choice for a key on one kind of machine. A file of records
-// only grows; of the lines that say the same of a key, the last one counts.
+// only grows; of the lines of one identity_of, the last one counts.
 #pragma once
 
 #include <filesystem>
@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "schedules/cpu_name.h"
 #include "schedules/strategy.h"
 
 namespace resnetc {
@@ -18,13 +19,14 @@ struct Record {
   Choice choice;
   int threads = 1;
   int batch = 1;
+  int largest_winograd = 4;         // what the candidates were limited to, as in Machine
   bool cold = true;                 // timed with weights from memory; else with weights in the cache
   bool dropped = false;             // a later word: the choice did not survive in a whole net
   double milliseconds = 0;          // median of one call
   double default_milliseconds = 0;  // of the default choice, measured between the same calls
   double gflops = 0;
   double percent_of_peak = 0;  // of what `threads` threads reached on that machine
-  std::string cpu;             // its name
+  std::string cpu;             // cpu_name of that machine
   std::string halide;          // version
   int strategy_version = 1;    // of choice.strategy
 };
@@ -34,8 +36,8 @@ std::string to_json_line(const Record& record);  // without a newline
 // Throws Error saying what is wrong with the line, without naming a file.
 Record parse_record(std::string_view line);
 
-// The name of this CPU, as "AMD EPYC 7B13 family 25 model 1".
-std::string cpu_name();
+// What a record is about: a later one with the same text replaces it.
+std::string identity_of(const Record& record);
 
 // "21.0.0"
 std::string halide_version();

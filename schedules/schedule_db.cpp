@@ -3,16 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
+#include <cmath>
+#include <map>
 
 namespace resnetc {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool same_identity(const Record& a, const Record& b) {
-  return a.key == b.key && a.target == b.target && a.threads == b.threads && a.batch == b.batch;
-}
 
 // The key without what changes the code little: the result's border and the epilogue.
 KernelKey body_of(KernelKey key) {
@@ -36,6 +33,12 @@ bool among_candidates(const Choice& choice, const KernelKey& key, const Machine&
   return false;
 }
 
+bool is_of_this_version(const Record& r) {
+  const auto strategy = std::find_if(strategies().begin(), strategies().end(),
+                                     [&](const Strategy* s) { return s->name == r.choice.strategy; });
+  return r.halide == halide_version() && strategy != strategies().end() && (*strategy)->version == r.strategy_version;
+}
+
 std::vector<fs::path> record_files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -56,87 +59,94 @@ fs::path own_folder() {
 
 }  // namespace
 
-void ScheduleDb::add_file(const fs::path& file, std::string name) {
+void ScheduleDb::add_file(const fs::path& file, RecordSource source) {
   RecordFile read = read_records(file);
   problems_.insert(problems_.end(), read.problems.begin(), read.problems.end());
-  std::vector<Entry> in_force;
+  std::map<std::string, Record> in_force;
   for (Record& record : read.records) {
-    std::erase_if(in_force, [&](const Entry& e) { return same_identity(e.record, record); });
-    if (!record.dropped) in_force.push_back({std::move(record), name, layers_});
+    if (!is_of_this_version(record)) continue;
+    std::string identity = identity_of(record);
+    if (record.dropped)
+      in_force.erase(identity);
+    else
+      in_force.insert_or_assign(std::move(identity), std::move(record));
   }
-  entries_.insert(entries_.end(), in_force.begin(), in_force.end());
-  layers_++;
+  for (auto& [identity, record] : in_force) {
+    if (!Halide::Target::validate_target_string(record.target)) continue;
+    try {
+      Entry entry{{}, source, file.filename().string(), body_of(parse_key(record.key)), machine_for(record.target, 1)};
+      entry.record = std::move(record);
+      entries_.push_back(std::move(entry));
+    } catch (const Error&) {
+      // Of a machine or a kernel that another version of resnetc knows.
+    }
+  }
 }
 
 std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Machine& machine, int batch,
                                                   const std::string& cpu) const {
-  const std::string text = to_string(key), target = machine.target.to_string(), version = halide_version();
+  const std::string text = to_string(key), kind = cpu_kind(cpu);
   const KernelKey body = body_of(key);
   // What differs weighs in this order; the least wins.
-  using Distance = std::tuple<bool, int, bool, bool, bool, bool>;
+  struct Distance {
+    bool key, file, target, cpu;
+    RecordSource source;
+    bool winograd;
+    double batch, threads;
+    auto operator<=>(const Distance&) const = default;
+  };
   std::vector<std::pair<Distance, const Entry*>> near;
   for (const Entry& entry : entries_) {
     const Record& r = entry.record;
-    const bool other_key = r.key != text;
-    if (r.halide != version) continue;
-    if (r.target != target) {
-      if (!Halide::Target::validate_target_string(r.target)) continue;
-      try {
-        const Machine other = machine_for(r.target, 1);
-        if (other.lanes != machine.lanes || other.registers != machine.registers ||
-            other.fused_multiply_add != machine.fused_multiply_add)
-          continue;
-      } catch (const Error&) {
-        continue;
-      }
-    }
-    if (other_key) {
-      // Cheap before exact: the text of a key starts with its op.
-      if (r.key.substr(0, r.key.find('_')) != text.substr(0, text.find('_'))) continue;
-      try {
-        if (body_of(parse_key(r.key)) != body) continue;
-      } catch (const Error&) {
-        continue;
-      }
-    }
-    near.push_back({{other_key, entry.layer, r.target != target, !cpu.empty() && r.cpu != cpu, r.batch != batch,
-                     r.threads != machine.threads},
-                    &entry});
+    if (entry.machine.lanes != machine.lanes || entry.machine.registers != machine.registers ||
+        entry.machine.fused_multiply_add != machine.fused_multiply_add || !(entry.body == body))
+      continue;
+    const Distance distance{r.key != text,
+                            entry.source != RecordSource::given,
+                            entry.machine.target != machine.target,
+                            !cpu.empty() && cpu_kind(r.cpu) != kind,
+                            entry.source,
+                            r.largest_winograd != machine.largest_winograd,
+                            std::abs(std::log2(static_cast<double>(r.batch) / batch)),
+                            std::abs(std::log2(static_cast<double>(r.threads) / machine.threads))};
+    near.emplace_back(distance, &entry);
   }
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [distance, entry] : near) {
     const Record& r = entry->record;
-    const auto strategy = std::find_if(strategies().begin(), strategies().end(),
-                                       [&](const Strategy* s) { return s->name == r.choice.strategy; });
-    if (strategy == strategies().end() || (*strategy)->version != r.strategy_version) continue;
     if (!among_candidates(r.choice, key, machine, r.threads)) continue;
     std::vector<std::string> differences;
-    const auto& [other_key, layer, other_target, other_cpu, other_batch, other_threads] = distance;
-    if (other_key) differences.emplace_back("other epilogue or border");
-    if (other_target) differences.emplace_back("other target");
-    if (other_cpu) differences.emplace_back("other CPU");
-    if (other_batch) differences.emplace_back(fmt::format("batch {}", r.batch));
-    if (other_threads) differences.emplace_back(fmt::format("{} threads", r.threads));
-    return Match{r.choice,
-                 differences.empty() ? entry->file : fmt::format("{} ({})", entry->file, fmt::join(differences, ", ")),
-                 r};
+    if (distance.key) differences.emplace_back("other epilogue or border");
+    if (distance.target) differences.emplace_back("other target");
+    if (distance.cpu) differences.emplace_back("other CPU");
+    if (distance.winograd) differences.emplace_back("winograd " + winograd_name(r.largest_winograd));
+    if (distance.batch > 0) differences.emplace_back(fmt::format("batch {}", r.batch));
+    if (distance.threads > 0) differences.emplace_back(fmt::format("{} threads", r.threads));
+    constexpr const char* prefix[] = {"", "own ", "shipped "};
+    std::string origin = prefix[static_cast<int>(entry->source)] + entry->file;
+    if (!differences.empty()) origin += fmt::format(" ({})", fmt::join(differences, ", "));
+    return Match{r.choice, std::move(origin), r};
   }
   return std::nullopt;
 }
 
-ScheduleDb read_all_records(const fs::path& first, const fs::path& shipped) {
+ScheduleDb read_all_records(const fs::path& given, const fs::path& shipped) {
   ScheduleDb records;
-  if (!first.empty()) records.add_file(first, first.filename().string());
+  if (!given.empty()) records.add_file(given, RecordSource::given);
   std::error_code not_there;
-  for (const fs::path& folder : {own_folder(), shipped})
+  for (const auto& [folder, source] : {std::pair(own_folder(), RecordSource::own), {shipped, RecordSource::shipped}})
     for (const fs::path& file : record_files_in(folder))
-      if (!fs::equivalent(file, first, not_there)) records.add_file(file, file.filename().string());
+      if (!fs::equivalent(file, given, not_there)) records.add_file(file, source);
   return records;
 }
 
-fs::path own_record_file(const std::string& target) {
+std::string record_file_name(const Machine& machine) {
+  return fmt::format("{}-{}.jsonl", cpu_kind(cpu_name()), strongest_feature(machine.target));
+}
+
+fs::path own_record_file(const Machine& machine) {
   const fs::path folder = own_folder();
-  return folder.empty() ? folder : folder / (target + ".jsonl");
+  return folder.empty() ? folder : folder / record_file_name(machine);
 }
 
 }  // namespace resnetc

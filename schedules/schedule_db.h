@@ -10,41 +10,51 @@
 
 namespace resnetc {
 
+// Where a file of records comes from, the nearest to the user's wishes first.
+enum class RecordSource { given, own, shipped };
+
 class ScheduleDb {
  public:
-  // Adds the records of a file. Those of files added earlier stand over later ones. name: how messages and reports call
-  // the file. Lines that cannot be used are named in problems().
-  void add_file(const std::filesystem::path& file, std::string name);
+  // Adds the records of a file. Lines that cannot be used are named in problems().
+  void add_file(const std::filesystem::path& file, RecordSource source);
 
   const std::vector<std::string>& problems() const { return problems_; }
   bool empty() const { return entries_.empty(); }
 
   struct Match {
     Choice choice;
-    std::string origin;  // "FILE" when all that a record says fits, else "FILE (other threads, other epilogue)"
+    // The name of the file, with "own" or "shipped" before it; what differs from what was asked for behind it, as in
+    // "shipped amd-zen3-avx2.jsonl (other CPU, 4 threads)".
+    std::string origin;
     Record record;
   };
-  // The nearest usable record. Never one whose choice is not among the candidates of the key: a record of another
-  // version of a strategy or of Halide, or of another width of vectors, is kept in the file but not used.
-  // cpu: the name of the CPU that it is for, whose records are nearer than others; "" if it is not known.
+  // The nearest usable record: of this very key, else of one with another epilogue or border; of a given file; for the
+  // target; from a CPU of the same kind; the user's own; then by --winograd, batch and threads. Never one whose choice
+  // is not among the candidates of the key for the machine: a record of another version of a strategy or of Halide, of
+  // another width of vectors, or of larger Winograd tiles than allowed is kept in the file but not used.
+  // cpu: the name of the CPU that it is for; "" if it is not known.
   std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& cpu) const;
 
  private:
   struct Entry {
     Record record;
+    RecordSource source;
     std::string file;
-    int layer = 0;
+    KernelKey body;   // of its key
+    Machine machine;  // of its target
   };
   std::vector<Entry> entries_;  // what is in force: dropped and superseded records are gone
   std::vector<std::string> problems_;
-  int layers_ = 0;
 };
 
-// All records, nearest first: of the file `first` (empty: none), of the user's own
-// ($XDG_DATA_HOME/resnetc/tuned/*.jsonl), and of those that came with resnetc (`shipped`, a folder). Throws Error.
-ScheduleDb read_all_records(const std::filesystem::path& first, const std::filesystem::path& shipped);
+// All records: of the file `given` (empty: none), of the user's own ($XDG_DATA_HOME/resnetc/tuned/*.jsonl), and of
+// those that came with resnetc (`shipped`, a folder). Throws Error.
+ScheduleDb read_all_records(const std::filesystem::path& given, const std::filesystem::path& shipped);
 
-// Where `tune` writes for a target: $XDG_DATA_HOME/resnetc/tuned/TARGET.jsonl, or an empty path without a home.
-std::filesystem::path own_record_file(const std::string& target);
+// How a file of records for this CPU and that target is called: as "amd-zen4-avx512_skylake.jsonl".
+std::string record_file_name(const Machine& machine);
+
+// Where `tune` writes: record_file_name in $XDG_DATA_HOME/resnetc/tuned, or an empty path without a home.
+std::filesystem::path own_record_file(const Machine& machine);
 
 }  // namespace resnetc

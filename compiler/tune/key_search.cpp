@@ -64,40 +64,52 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
 }
 
 bool enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured) {
-  const Measurement& first = measured.front();
   search.batches++;
+  const Measurement* reference = nullptr;  // what the ratios are to: the first that runs, as a rule the best so far
   for (const Measurement& m : measured) {
     const size_t index = index_of(search, m.choice);
-    if (index < search.choices.size()) {
-      search.tried[index] = true;
-      if (m.failure.empty()) model.add(search.text, m.choice, search.cycles[index], m.milliseconds);
-    }
+    search.tried[index] = true;
+    if (!m.failure.empty()) continue;
+    model.add(search.text, m.choice, search.cycles[index], m.milliseconds);
+    if (!reference) reference = &m;
   }
-  if (!first.failure.empty()) {
-    // What a record or a strategy says does not run here: take whatever does.
-    const auto runs = std::find_if(measured.begin(), measured.end(),
-                                   [](const Measurement& m) { return m.failure.empty() && m.milliseconds > 0; });
-    if (runs == measured.end()) return false;
-    search.best = runs->choice;
-    search.milliseconds = runs->milliseconds;
-    return true;
+  if (!reference) return false;
+  const bool best_failed = reference != &measured.front();
+  if (best_failed && search.batches > 1) {
+    // It ran before: the machine may be busy.
+    search.fruitless++;
+    return false;
   }
-  search.milliseconds = first.milliseconds;
+  if (best_failed) {
+    search.best = reference->choice;
+    // There is no time of what does not run, nor a way back to it.
+    search.fallback_ratio = search.before_ratio = 1;
+    search.before = search.best;
+  }
+  search.milliseconds = reference->milliseconds;
   if (search.batches == 1)
     for (const Measurement& m : measured)
-      if (m.choice == search.fallback && m.milliseconds > 0)
-        search.fallback_ratio = first.milliseconds / m.milliseconds;
+      if (m.choice == search.fallback && m.failure.empty())
+        search.fallback_ratio = m.ratio > 0 ? 1 / m.ratio : reference->milliseconds / m.milliseconds;
   const Measurement* winner = nullptr;
   for (const Measurement& m : measured)
     if (m.failure.empty() && m.ratio > 0 && m.ratio < 1 - std::max(0.01, m.noise) &&
         (!winner || m.ratio < winner->ratio))
       winner = &m;
   search.fruitless = winner ? 0 : search.fruitless + 1;
-  if (!winner) return false;
+  if (!winner) return best_failed;
   search.best = winner->choice;
   search.milliseconds = winner->milliseconds;
   search.fallback_ratio *= winner->ratio;
+  search.before_ratio *= winner->ratio;
   return true;
+}
+
+void take_back(KeySearch& search) {
+  search.best = search.before;
+  search.milliseconds /= search.before_ratio;
+  search.fallback_ratio /= search.before_ratio;
+  search.before_ratio = 1;
 }
 
 double priority(const KeySearch& search) {

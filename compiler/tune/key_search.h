@@ -24,7 +24,8 @@ struct KeySearch {
   Choice best;                // the one to beat
   bool has_record = false;    // `best` stands in the file of records for this very target, threads and batch
   double milliseconds = 0;    // of best, when last measured; 0: not yet
-  double fallback_ratio = 1;  // time of best / time of fallback
+  double fallback_ratio = 1;  // time of best / time of fallback, measured in turns
+  double before_ratio = 1;    // time of best / time of before, likewise
   int batches = 0;            // measured so far
   int fruitless = 0;          // of those, since the last that found a better one
 
@@ -40,8 +41,12 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
                                size_t count);
 
-// Enters what was measured. True if `best` changed: it was beaten by more than 1 % and by more than the noise.
+// Enters what was measured. True if `best` changed: it was beaten by more than 1 % and by more than the noise, or it
+// does not run here.
 bool enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured);
+
+// `before` is the best again, with the time that it has by what was measured.
+void take_back(KeySearch& search);
 
 // How much time more work on this key may save, by what was seen: the larger, the sooner it should have its turn.
 double priority(const KeySearch& search);

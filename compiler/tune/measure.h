@@ -29,8 +29,9 @@ struct Measurement {
   double ratio = 0, noise = 0;  // as in TimingAnswer; 0 if it was eliminated before the last stage
 };
 
-// One for each choice, in order; choices[0] is the one to beat. Compilations run first, `jobs` at once; nothing else
-// runs while the timing does. Where several tuners share a machine, one's timing waits for another's compilations.
+// One for each choice, in order; the first that runs is the one to beat. Compilations run first, `jobs` at once;
+// nothing else runs while the timing does. Where several tuners share a machine, one's timing waits for another's
+// compilations.
 std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
                                  const MeasureOptions& options);
 

@@ -109,11 +109,11 @@ int time_kernels(const std::filesystem::path& path) {
         std::make_unique<KernelRunner>(data, request.objects[i].choice, machine, request.objects[i].library, threads);
     if (const std::string failure = runner->check(); !failure.empty()) {
       answer({{"object", i}, {"failure", failure}});
-      if (i == 0) return 0;
       continue;
     }
     contenders.push_back({i, std::move(runner), {}});
   }
+  if (contenders.empty()) return 0;
   // The first round warms up: page tables, the branch predictors, the clock.
   time_round(contenders, request.cold);
   for (Contender& c : contenders) c.seconds.clear();

@@ -26,7 +26,7 @@ struct TimingRequest {
   int threads = 1;
   int batch = 1;
   bool cold = true;
-  std::vector<TimedObject> objects;  // the first is the one to beat: it is never eliminated
+  std::vector<TimedObject> objects;  // the first that runs is the one to beat: it is never eliminated
 };
 
 struct TimingAnswer {

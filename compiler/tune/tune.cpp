@@ -100,10 +100,11 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
   r.choice = choice;
   r.threads = t.options.threads;
   r.batch = t.options.batch;
+  r.largest_winograd = t.machine.largest_winograd;
   r.cold = search.cold;
   r.milliseconds = milliseconds;
+  r.default_milliseconds = search.milliseconds / search.fallback_ratio;
   if (milliseconds > 0) {
-    r.default_milliseconds = milliseconds / search.fallback_ratio;
     r.gflops = static_cast<double>(flop_count(search.key)) * t.options.batch / milliseconds * 1e-6;
     r.percent_of_peak = 100 * r.gflops / t.peak_gflops;
   }
@@ -134,13 +135,15 @@ void resume(Tuning& t) {
   }
 }
 
-// Whether the file already has a record of this very key, target, number of threads and batch.
+// Whether the file says of this very key and these conditions that `best` is best.
 bool has_record(const Tuning& t, const RecordFile& file, const KeySearch& search) {
+  const Record wanted = record_of(t, search, search.best, 0);
+  const std::string identity = identity_of(wanted);
   bool found = false;
   for (const Record& r : file.records)
-    if (r.key == search.text && r.target == t.machine.target.to_string() && r.threads == t.options.threads &&
-        r.batch == t.options.batch)
-      found = !r.dropped;
+    if (identity_of(r) == identity)
+      found = !r.dropped && r.choice == search.best && r.halide == wanted.halide &&
+              r.strategy_version == wanted.strategy_version;
   return found;
 }
 
@@ -198,13 +201,11 @@ double comparison_seconds(const Tuning& t) {
 // whole.
 std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress) {
   std::vector<NetComparison> comparisons;
-  const auto take_back = [&](KeySearch& search) {
+  const auto drop = [&](KeySearch& search) {
     Record lost = record_of(t, search, search.best, search.milliseconds);
     lost.dropped = true;
     append_line(t.records, to_json_line(lost));
-    search.milliseconds /= search.fallback_ratio;
-    search.best = search.before;
-    search.fallback_ratio = 1;
+    take_back(search);
     append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
   };
   for (const Net& net : t.nets) {
@@ -225,9 +226,9 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
       const auto before = comparison.before.kernel.find(search.text), after = comparison.after.kernel.find(search.text);
       if (before == comparison.before.kernel.end() || after == comparison.after.kernel.end()) continue;
       if (search.best == search.before || after->second <= before->second) continue;
-      progress.say(fmt::format("{}: {} wins alone but not in {} ({:.3f} ms, {:.3f} before): dropped", search.text,
+      progress.say(fmt::format("{}: {} wins alone but not in {} ({:.4g} ms, {:.4g} before): dropped", search.text,
                                to_string(search.best), net.model.name, after->second, before->second));
-      take_back(search);
+      drop(search);
       lost++;
     }
     if (lost > 0 && t.left() > 3) comparison = compare();
@@ -235,7 +236,7 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
       progress.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won is dropped",
                                net.model.name, comparison.after.milliseconds, comparison.before.milliseconds));
       for (KeySearch& search : t.keys)
-        if (search.best != search.before) take_back(search);
+        if (search.best != search.before) drop(search);
       comparison.after = comparison.before;
     }
     print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({} threads, batch {})\n", net.model.name,
@@ -248,8 +249,8 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
 void search_all(Tuning& t, TuneProgress& progress, double reserve) {
   constexpr size_t batch_size = 8;
   std::vector<bool> done(t.keys.size(), false);
-  double longest = 0;
-  while (t.left() > reserve + longest) {
+  double longest = 0;  // seconds of a batch; one is measured whatever the budget
+  while (longest == 0 || t.left() > reserve + longest) {
     size_t next = t.keys.size();
     for (size_t i = 0; i < t.keys.size(); i++)
       if (!done[i] && (next == t.keys.size() || priority(t.keys[i]) > priority(t.keys[next]))) next = i;
@@ -276,7 +277,7 @@ void measure_baselines(Tuning& t, TuneProgress& progress, double reserve) {
       const Choice choice{std::string(baseline->name), {}};
       const Measurement m = try_out(t, search, {search.best, choice}, std::clamp(t.left() - reserve, 5.0, 60.0))[1];
       note_trial(t, search, m);
-      progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.3f} ms, the best here {:.3f} ms", search.text,
+      progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.4g} ms, the best here {:.4g} ms", search.text,
                                                    baseline->name, m.milliseconds, search.milliseconds)
                                      : fmt::format("{}: {}: {}", search.text, baseline->name, m.failure));
     }
@@ -298,8 +299,9 @@ double parse_duration(const std::string& text) {
 
 void tune(const TuneOptions& options) {
   Tuning t{options, machine_for(options.target, options.threads), {}, {}, {}, {}, {}, {}, 0, 0, Clock::now(), {}};
+  t.machine.largest_winograd = options.largest_winograd;
   require_own_instruction_set(t.machine);
-  t.records = options.records.empty() ? own_record_file(t.machine.target.to_string()) : options.records;
+  t.records = options.records.empty() ? own_record_file(t.machine) : options.records;
   if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
   t.trials = trials_file(t.records);
   const StagingFolder working(fs::temp_directory_path() / "resnetc-tune");

@@ -15,8 +15,9 @@ struct TuneOptions {
   std::string target = "host";
   int threads = 1;
   int batch = 1;
+  int largest_winograd = 4;       // as in Machine
   double budget_s = 600;          // wall clock, all included
-  std::filesystem::path records;  // the file to append to; empty: the user's own file of that target
+  std::filesystem::path records;  // the file to append to; empty: the user's own file of that CPU and target
   std::string kernels;            // a regular expression; only keys that hold a match are tuned
   bool baseline = false;          // Halide's autoschedulers too
   std::filesystem::path report;   // an HTML page, or empty

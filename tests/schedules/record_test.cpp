@@ -32,6 +32,7 @@ Record sample() {
   r.choice = {"conv2d_direct", {{"oc_vectors", 2}, {"pixels", 6}}};
   r.threads = 2;
   r.batch = 8;
+  r.largest_winograd = 6;
   r.milliseconds = 1.5;
   r.default_milliseconds = 1.75;
   r.gflops = 154.2;
@@ -89,6 +90,9 @@ TEST_CASE("a line that is no record says why") {
   CHECK(refusal(with("\"pixels\":6", "\"pixels\":\"6\"")) == "\"pixels\" must be a whole number");
   CHECK(refusal(with("\"milliseconds\":1.5", "\"milliseconds\":-1")) ==
         "\"milliseconds\" must be a number of at least 0");
+  CHECK(refusal(with("\"f6\"", "\"f5\"")) == "winograd must be off, f2, f4 or f6, got 'f5'");
+  CHECK(parse_record(line).largest_winograd == 6);
+  CHECK(parse_record(with("\"winograd\":\"f6\",", "")).largest_winograd == 4);
   CHECK(refusal(with("\"cold\"", "\"warm\"")) == "\"weights\" must be \"cold\" or \"hot\"");
   CHECK(refusal(with("\"21.0.0\"", "21")) == "\"halide\" must be a string");
   CHECK(refusal(std::string(10'000, ' ')) == "longer than 8192 bytes");

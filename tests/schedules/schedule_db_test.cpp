@@ -16,6 +16,7 @@ using test::TemporaryFolder;
 namespace {
 
 const std::string key_text = "conv2d_i14x14x32b1_w48x3x3x32_w48_to_i14x14x48b1_padding1_relu_f32";
+const std::string here = "One EPYC family 25 model 1", there = "One EPYC family 25 model 17";
 const std::string target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
 
 Machine machine(int threads = 2, const std::string& text = target) {
@@ -28,7 +29,7 @@ Record record(const Choice& choice) {
   r.target = target;
   r.choice = choice;
   r.threads = 2;
-  r.cpu = "here";
+  r.cpu = here;
   r.halide = halide_version();
   for (const Strategy* strategy : strategies())
     if (strategy->name == choice.strategy) r.strategy_version = strategy->version;
@@ -40,17 +41,30 @@ Choice candidate(size_t index) {
   return candidates(parse_key(key_text), machine()).at(index);
 }
 
+Machine limited(int largest_winograd) {
+  Machine result = machine();
+  result.largest_winograd = largest_winograd;
+  return result;
+}
+
+std::vector<Choice> candidates_with(const Machine& on, const std::string& strategy, int tile = 0) {
+  std::vector<Choice> result = candidates(parse_key(key_text), on);
+  std::erase_if(result, [&](const Choice& c) { return c.strategy != strategy || (tile > 0 && c["tile"] != tile); });
+  return result;
+}
+
 std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& files, const std::string& key = key_text,
-                                       const Machine& on = machine(), int batch = 1) {
+                                       const Machine& on = machine(), int batch = 1, const std::string& cpu = here) {
+  constexpr RecordSource sources[] = {RecordSource::given, RecordSource::own, RecordSource::shipped};
   const TemporaryFolder folder;
   ScheduleDb db;
   for (size_t i = 0; i < files.size(); i++) {
     const fs::path file = fs::path(folder.path) / fmt::format("{}.jsonl", i);
     for (const Record& r : files[i]) append_line(file, to_json_line(r));
-    db.add_file(file, fmt::format("{}.jsonl", i));
+    db.add_file(file, sources[i]);
   }
   CHECK(db.problems().empty());
-  return db.find(parse_key(key), on, batch, "here");
+  return db.find(parse_key(key), on, batch, cpu);
 }
 
 }  // namespace
@@ -85,7 +99,7 @@ TEST_CASE("an earlier file stands over a later one, but not with a record of ano
   const auto exact = found({{other}, {record(candidate(2))}});
   REQUIRE(exact);
   CHECK(exact->choice == candidate(2));
-  CHECK(exact->origin == "1.jsonl");
+  CHECK(exact->origin == "own 1.jsonl");
 }
 
 TEST_CASE("nearer conditions win, and what differs is said") {
@@ -96,9 +110,63 @@ TEST_CASE("nearer conditions win, and what differs is said") {
   CHECK(found({{four, eight}})->origin == "0.jsonl (4 threads)");
   CHECK(found({{four, eight}}, key_text, machine(), 8)->choice == candidate(2));
   Record elsewhere = record(candidate(1));
-  elsewhere.cpu = "there";
+  elsewhere.cpu = there;
   CHECK(found({{elsewhere}})->origin == "0.jsonl (other CPU)");
   CHECK(found({{elsewhere, eight}})->choice == candidate(2));
+  // Choices that are candidates whatever the number of threads.
+  std::vector<Choice> always;
+  for (const Choice& choice : candidates_with(machine(), "conv2d_direct"))
+    if (choice["pixel_tasks"] == 0) always.push_back(choice);
+  REQUIRE(always.size() >= 3);
+  Record twelve = record(always[2]);
+  twelve.threads = 12;
+  four.choice = always[0], eight.choice = always[1];
+  for (const auto& records : {std::vector{eight, four, twelve}, {twelve, four, eight}}) {
+    CHECK(found({records}, key_text, machine(3))->choice == always[0]);
+    CHECK(found({records}, key_text, machine(11))->choice == always[2]);
+    CHECK(found({records}, key_text, machine(2), 8)->choice == always[1]);
+  }
+}
+
+TEST_CASE("the nearest machine wins, whatever its file is called") {
+  Record other = record(candidate(2));
+  other.cpu = there;
+  for (const auto& shipped : {std::vector{record(candidate(1)), other}, {other, record(candidate(1))}}) {
+    CHECK(found({{}, {}, shipped})->choice == candidate(1));
+    CHECK(found({{}, {}, shipped})->origin == "shipped 2.jsonl");
+    CHECK(found({{}, {}, shipped}, key_text, machine(), 1, there)->choice == candidate(2));
+  }
+  // The name that a machine gives its CPU does not matter, nor does a CPU that is not known.
+  CHECK(found({{record(candidate(1)), other}}, key_text, machine(), 1, "Another EPYC family 25 model 33")->choice ==
+        candidate(1));
+  CHECK(found({{other}}, key_text, machine(), 1, "")->origin == "0.jsonl");
+  // A user's records of another machine do not stand over shipped ones of this; records that are named do.
+  CHECK(found({{}, {other}, {record(candidate(1))}})->choice == candidate(1));
+  CHECK(found({{other}, {}, {record(candidate(1))}})->choice == candidate(2));
+  CHECK(found({{}, {record(candidate(3))}, {record(candidate(1))}})->choice == candidate(3));
+  Record no_fma = record(candidate(2));
+  no_fma.target = "x86-64-linux-avx-avx2-fma-sse41";
+  CHECK(found({{}, {}, {no_fma}})->origin == "shipped 2.jsonl (other target)");
+  CHECK(found({{}, {}, {no_fma, record(candidate(1))}})->choice == candidate(1));
+}
+
+TEST_CASE("tiles beyond the limit are not used, and do not replace what is within it") {
+  const Machine f2 = limited(2), f4 = limited(4), f6 = limited(6), off = limited(0);
+  const auto record_at = [&](const Machine& limit, int tile) {
+    Record r = record(tile == 0 ? candidates_with(limit, "conv2d_direct").at(1)
+                                : candidates_with(limit, "conv2d_winograd", tile).at(0));
+    r.largest_winograd = limit.largest_winograd;
+    return r;
+  };
+  const Record six = record_at(f6, 6), four = record_at(f4, 4), direct = record_at(f6, 0);
+  CHECK(!found({{six}}, key_text, f4));
+  CHECK(!found({{four}}, key_text, f2));
+  CHECK(!found({{four}}, key_text, off));
+  CHECK(found({{six}}, key_text, f6)->origin == "0.jsonl");
+  CHECK(found({{four}}, key_text, f6)->origin == "0.jsonl (winograd f4)");
+  CHECK(found({{four, six}}, key_text, f4)->choice == four.choice);
+  CHECK(found({{four, six}}, key_text, f6)->choice == six.choice);
+  CHECK(found({{direct}}, key_text, off)->choice == direct.choice);
 }
 
 TEST_CASE("a record serves a key that differs in its epilogue or border only") {
@@ -117,6 +185,8 @@ TEST_CASE("what cannot be used is left alone") {
   Record version = record(candidate(1));
   version.strategy_version = 99;
   CHECK(!found({{version}}));
+  // Nor do they replace what can be used.
+  CHECK(found({{record(candidate(1)), old, version}})->choice == candidate(1));
   Record unknown = record({"conv2d_magic", {{"pixels", 3}}});
   CHECK(!found({{unknown}}));
   Record hostile = record(candidate(1));
@@ -128,4 +198,10 @@ TEST_CASE("what cannot be used is left alone") {
   Record nonsense = record(candidate(1));
   nonsense.target = "; rm -rf";
   CHECK(!found({{nonsense}}));
+  for (const char* key :
+       {"", "conv2d", "conv2d_i", "conv3d_i1x1x1_to_i1x1x1_f32", "conv2d_i14x14x99999999999999999999"}) {
+    Record no_key = record(candidate(1));
+    no_key.key = key;
+    CHECK(!found({{no_key}}));
+  }
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 
 using namespace resnetc;
 
@@ -67,15 +68,43 @@ TEST_CASE("a gain within the noise changes nothing") {
   CHECK(search.best != batch[0]);
 }
 
+TEST_CASE("a win that is taken back leaves the earlier choice with its own time") {
+  CostModel model;
+  const std::vector<Choice> all = candidates(key, machine());
+  const Choice recorded = all[5], winner = all[7];
+  KeySearch search = start_search(key, 1, machine(), recorded);
+  const auto time = [&](const Choice& c) { return c == winner ? 1.0 : c == recorded ? 2.0 : c == all[0] ? 3.0 : 4.0; };
+  CHECK(enter(search, model, measured({recorded, all[0], winner}, time)));
+  CHECK(search.best == winner);
+  // A busier machine: all take twice as long. Ratios hold.
+  CHECK(!enter(search, model, measured({winner, all[8]}, [&](const Choice& c) { return 2 * time(c); })));
+  take_back(search);
+  CHECK(search.best == recorded);
+  CHECK(search.milliseconds == doctest::Approx(4.0));
+  CHECK(search.milliseconds / search.fallback_ratio == doctest::Approx(6.0));
+  take_back(search);
+  CHECK(search.milliseconds == doctest::Approx(4.0));
+}
+
 TEST_CASE("failures never win, and a default that does not run gives way") {
   CostModel model;
   KeySearch search = start_search(key, 1, machine(), std::nullopt);
   const std::vector<Choice> batch = next_batch(search, model, {}, 3);
   std::vector<Measurement> broken = measured(batch, [](const Choice&) { return 1.0; });
   broken[0].failure = "wrong result";
-  broken[0].milliseconds = broken[1].ratio = broken[2].ratio = 0;
+  broken[0].milliseconds = broken[0].ratio = 0;
+  broken[2].ratio = 0.5;
   CHECK(enter(search, model, broken));
-  CHECK(search.best == batch[1]);
+  CHECK(search.best == batch[2]);
+  CHECK(search.before == batch[1]);
+  // Later, a failure is the machine's.
+  broken[0].milliseconds = 1;
+  for (Measurement& m : broken) m.failure = m.choice == search.best ? "it took too long" : "";
+  CHECK(!enter(search, model, broken));
+  CHECK(search.best == batch[2]);
+  for (Measurement& m : broken) m.failure = "it took too long";
+  CHECK(!enter(search, model, broken));
+  CHECK(std::isfinite(model.predict(search.text, batch[3], 1)));
 }
 
 TEST_CASE("what won elsewhere is tried first where it is a candidate") {

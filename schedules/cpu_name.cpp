@@ -1,0 +1,53 @@
+#include "schedules/cpu_name.h"
+
+#include <cpuid.h>
+#include <fmt/format.h>
+#include <string.h>
+
+#include <cstdio>
+
+namespace resnetc {
+namespace {
+
+// Families are AMD's or Intel's, never both's.
+struct Kind {
+  int family, first_model, last_model;
+  const char* name;
+};
+constexpr Kind kinds[] = {
+    {23, 0x00, 0x2f, "amd-zen"},           {23, 0x30, 0xff, "amd-zen2"},          {25, 0x00, 0x0f, "amd-zen3"},
+    {25, 0x10, 0x1f, "amd-zen4"},          {25, 0x20, 0x5f, "amd-zen3"},          {25, 0x60, 0x7f, "amd-zen4"},
+    {25, 0xa0, 0xaf, "amd-zen4"},          {26, 0x00, 0xff, "amd-zen5"},          {6, 85, 85, "intel-skylake-server"},
+    {6, 106, 108, "intel-icelake-server"}, {6, 143, 143, "intel-sapphirerapids"}, {6, 207, 207, "intel-emeraldrapids"},
+    {6, 173, 174, "intel-graniterapids"}};
+
+}  // namespace
+
+std::string cpu_name() {
+  unsigned words[12] = {}, a = 0, b = 0, c = 0, d = 0;
+  std::string name = "unknown CPU";
+  if (__get_cpuid_max(0x80000000, nullptr) >= 0x80000004) {
+    for (unsigned i = 0; i < 3; i++)
+      __cpuid(0x80000002 + i, words[4 * i], words[4 * i + 1], words[4 * i + 2], words[4 * i + 3]);
+    const char* text = reinterpret_cast<const char*>(words);
+    name.assign(text, strnlen(text, sizeof words));
+    while (!name.empty() && name.back() == ' ') name.pop_back();
+  }
+  __cpuid(1, a, b, c, d);
+  const unsigned base = a >> 8 & 15, family = base == 15 ? base + (a >> 20 & 255) : base;
+  const unsigned model = (a >> 4 & 15) | (base == 6 || base == 15 ? (a >> 16 & 15) << 4 : 0);
+  return fmt::format("{} family {} model {}", name, family, model);
+}
+
+std::string cpu_kind(std::string_view name) {
+  const size_t at = name.rfind(" family ");
+  int family = -1, model = -1;
+  if (at == std::string_view::npos ||
+      std::sscanf(std::string(name.substr(at)).c_str(), " family %4d model %4d", &family, &model) != 2)
+    return "unknown";
+  for (const Kind& kind : kinds)
+    if (kind.family == family && kind.first_model <= model && model <= kind.last_model) return kind.name;
+  return fmt::format("family{}-model{}", family, model);
+}
+
+}  // namespace resnetc

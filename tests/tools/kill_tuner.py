@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Kills `resnetc tune` N times with SIGKILL, at random moments and in the middle of its writing, and goes on each time.
+No record that was once in the file may be lost, no line may be broken, no process may run on, and the next run must leave
+nothing of those before it.
+
+Usage: kill_tuner.py RESNETC N [SEED]
+"""
+
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODEL = ROOT / "models" / "digits_resnet8.json"
+KILLS_OF_A_FILE = 10  # then a new one, so that there is always something left to try
+
+
+def check(condition, *message):
+    if not condition:
+        sys.exit("FAILED: " + " ".join(map(str, message)))
+
+
+def start(resnetc, db, temporary):
+    command = [resnetc, "tune", MODEL, "--db", db, "--budget", "4s", "--threads", "2"]
+    return subprocess.Popen(
+        [*map(str, command)], stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(temporary)}
+    )
+
+
+def lines_of(file):
+    """Every line, which must be whole: a record."""
+    text = file.read_text() if file.exists() else ""
+    check(text == "" or text.endswith("\n"), f"{file}: half a line:", text[-200:])
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            check("key" in json.loads(line), f"{file}:{number}: no record:", line)
+        except ValueError:
+            check(False, f"{file}:{number}: not JSON:", line)
+    return lines
+
+
+def processes_in(folder):
+    """Those that work in the folder or name it."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = pathlib.Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
+            if str(folder) in command + os.readlink(f"/proc/{process}/cwd"):
+                found.append(command.replace("\0", " "))
+        except OSError:
+            pass
+    return found
+
+
+def wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.0005)
+
+
+def size(file):
+    return file.stat().st_size if file.exists() else 0
+
+
+def kill_once(rng, process, files, duration):
+    """Returns whether it was killed before it ended by itself."""
+    if rng.random() < 0.5:
+        wait_until(lambda: process.poll() is not None, rng.uniform(0, 1.1 * duration))
+    else:  # just when a line is written
+        for _ in range(rng.randint(1, 12)):
+            sizes = [size(file) for file in files]
+            wait_until(lambda: process.poll() is not None or [size(file) for file in files] != sizes, duration)
+    alive = process.poll() is None
+    process.kill()
+    process.communicate()
+    return alive
+
+
+def finish(resnetc, db, temporary, before):
+    """A run that ends by itself. Returns its seconds."""
+    began = time.monotonic()
+    process = start(resnetc, db, temporary)
+    _, said = process.communicate(timeout=200)
+    check(process.returncode == 0 and "skipped" not in said, "status", process.returncode, said)
+    check([name for name in os.listdir(temporary) if not name.endswith(".lock")] == [], os.listdir(temporary))
+    after = lines_of(db)
+    check(after and after[: len(before)] == before, "the last run lost a record")
+    return time.monotonic() - began
+
+
+def main():
+    resnetc, count = os.path.abspath(sys.argv[1]), int(sys.argv[2])
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(10**6)
+    print(f"seed {seed}", flush=True)
+    rng = random.Random(seed)
+    killed, records = 0, 0
+    with tempfile.TemporaryDirectory(prefix="resnetc-kill-") as name:
+        folder = pathlib.Path(name)
+        temporary = folder / "tmp"
+        temporary.mkdir()
+        duration = finish(resnetc, folder / "whole.jsonl", temporary, [])
+        for i in range(count):
+            db = folder / f"records{i // KILLS_OF_A_FILE}.jsonl"
+            files = [db, db.with_suffix(".trials.jsonl")]
+            before = [lines_of(file) for file in files]
+            killed += kill_once(rng, start(resnetc, db, temporary), files, duration)
+            wait_until(lambda: not processes_in(folder), 20)
+            check(not processes_in(folder), f"kill {i}: still running:", *processes_in(folder))
+            for file, old in zip(files, before):
+                check(lines_of(file)[: len(old)] == old, f"kill {i}: {file.name} lost a line")
+            check(len(os.listdir(temporary)) <= 2, f"kill {i}: folders pile up:", os.listdir(temporary))
+            if (i + 1) % KILLS_OF_A_FILE == 0 or i + 1 == count:
+                finish(resnetc, db, temporary, lines_of(db))
+                records += len(lines_of(db))
+        left = {path.name for path in folder.iterdir() if not path.name.endswith(".jsonl")} - {"tmp"}
+        check(not left, "left behind:", left)
+    check(killed >= count // 2, f"only {killed} of {count} were still running when killed")
+    print(f"{killed} of {count} runs were killed; all {records} records are there, every line whole, nothing left behind")
+
+
+main()
