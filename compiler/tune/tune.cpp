@@ -20,6 +20,7 @@
 #include "compiler/tune/tune_report.h"
 #include "compiler/tune/whole_net.h"
 #include "runtime/cpu.h"
+#include "runtime/program/cache_size.h"
 #include "runtime/program/machine_peak.h"
 
 namespace resnetc {
@@ -307,11 +308,10 @@ void tune(const TuneOptions& options) {
   const StagingFolder working(fs::temp_directory_path() / "resnetc-tune");
   t.folder = working.path();
 
-  const long cache_bytes = std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), sysconf(_SC_LEVEL2_CACHE_SIZE));
   for (const fs::path& topology : options.topologies) {
     Model model = load_model(topology, "random:1", options.model);
     Graph graph = run_passes(model.graph);
-    const bool cold = static_cast<long>(weight_bytes(graph)) > cache_bytes / 2;
+    const bool cold = weight_bytes(graph) > program::last_level_cache_bytes() / 2;
     t.nets.push_back({std::move(model), std::move(graph), cold});
   }
   t.before = read_all_records(t.records, shipped_records_folder());

@@ -2,7 +2,6 @@
 
 #include <cpuid.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +9,7 @@
 #include <cstring>
 
 #include "../cpu.h"
+#include "cache_size.h"
 #include "error.h"
 #include "model.h"
 #include "samples.h"
@@ -156,9 +156,8 @@ double peak_flops(Model* model, const VectorLoop& loop) {
 }
 
 double read_bytes_a_second(Model* model) {
-  const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE) > 0 ? sysconf(_SC_LEVEL3_CACHE_SIZE) : 0;
   // Four times the cache, so that little of it is still there when the buffer is read again.
-  std::size_t size = std::clamp(static_cast<std::size_t>(cache) * 4, std::size_t{64} << 20, std::size_t{512} << 20);
+  std::size_t size = std::clamp(last_level_cache_bytes() * 4, std::size_t{64} << 20, std::size_t{512} << 20);
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw Error("not enough memory to measure its bandwidth");
   madvise(memory, size, MADV_HUGEPAGE);
