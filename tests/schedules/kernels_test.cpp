@@ -126,7 +126,7 @@ TEST_CASE("direct convolution equals the reference on odd shapes") {
                    6,
                    11,
                    {3, 3},
-                   {{1, 1}, {1, 1}, all_sides(1), 1, {Add{2, 3}, Relu{}}},
+                   {{1, 1}, {1, 1}, all_sides(1), 1, {Add{2, 3}, Relu{6}}},
                    all_sides(1),
                    {},
                    {},
@@ -275,6 +275,7 @@ TEST_CASE("the other kernels equal the reference") {
   for (int channels : {16, 5}) {
     const TensorType image = image_type(7, 6, channels), bordered = with_border(image, 1), w = weight_type({channels});
     keys.push_back({Relu{}, {bordered}, image});
+    keys.push_back({Relu{6}, {bordered}, image});
     keys.push_back({Relu{}, {vector_type(channels)}, vector_type(channels)});
     keys.push_back({Add{}, {image, bordered}, bordered});
     keys.push_back({Add{}, {vector_type(channels), vector_type(channels)}, vector_type(channels)});
