@@ -26,6 +26,7 @@ struct Activation {
   Hw subsample;                                 // every so-manieth row and column taken,
   Sides zeros;                                  // zeros put around the image
   int channels_before = 0, channels_after = 0;  // and beside its channels
+  bool is_normalised = false;                   // the input, and preprocessing does its normalisation
   bool is_softmax = false;                      // a final softmax, which is left out
 
   bool waits() const {

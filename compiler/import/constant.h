@@ -36,6 +36,13 @@ Constant make_constant(Shape shape, std::vector<Element> values) {
   return {std::move(shape), std::make_shared<const Constant::Values>(std::move(values))};
 }
 
+// One dimension.
+template <class Element>
+Constant make_list(std::vector<Element> values) {
+  const auto count = static_cast<int64_t>(values.size());
+  return make_constant({count}, std::move(values));
+}
+
 // "[64,3,7,7]", the batch as n; cut where it is very long.
 std::string shape_text(const Shape& shape);
 

@@ -157,7 +157,7 @@ Constant concat(const OnnxNode& node) {
           const auto& more = std::get<std::decay_t<decltype(kind)>>(*part.values);
           values.insert(values.end(), more.begin(), more.end());
         }
-        return make_constant(Shape{static_cast<int64_t>(values.size())}, std::move(values));
+        return make_list(std::move(values));
       },
       *first.values);
 }
@@ -204,7 +204,7 @@ Constant constant_of_shape(const OnnxNode& node, const std::filesystem::path& mo
 
 Constant shape_of(const OnnxNode& node) {
   const Shape& shape = node.constant(0).shape;
-  return make_constant(Shape{static_cast<int64_t>(shape.size())}, shape);
+  return make_list(shape);
 }
 
 // Of equal shapes, or a single element against any.

@@ -61,11 +61,12 @@ SliceRange range_of(int axis, int64_t size, int64_t start, int64_t end, int64_t 
   const auto clamped = [size](int64_t at, int64_t least, int64_t most) {
     return std::clamp(at < 0 ? at + size : at, least, most);
   };
+  if (size == 0) return {axis, 0, step, 0};
   if (step > 0) {
     start = clamped(start, 0, size), end = clamped(end, 0, size);
     return {axis, start, step, end > start ? (end - start - 1) / step + 1 : 0};
   }
-  start = clamped(start, 0, std::max<int64_t>(size - 1, 0)), end = clamped(end, -1, size - 1);
+  start = clamped(start, 0, size - 1), end = clamped(end, -1, size - 1);
   return {axis, start, step, start > end ? (end - start + 1) / step + 1 : 0};
 }
 

@@ -163,12 +163,12 @@ class ModelTranslator {
     Activation x;
     x.value = to_.builder.input("input", image_type(size.h, size.w, channels));
     x.axes = axes;
-    define(info.name(), x, "the input");
+    define(info.name(), x, file_.string());
   }
 
-  void define(const std::string& name, OnnxValue value, const std::string& place) {
+  void define(const std::string& name, OnnxValue value, const std::string& where) {
     if (!values_.emplace(name, std::move(value)).second || initializers_.contains(name))
-      fail(fmt::format("{}: {} is defined twice", place, quote(name)));
+      throw Error(fmt::format("{}: {} is defined twice", where, quote(name)));
   }
 
   std::string place(int index) const {
@@ -250,11 +250,11 @@ class ModelTranslator {
       return make_constant(Shape{}, std::vector<float>{static_cast<float>(node.number("value_float", 0))});
     if (node.has("value_ints")) {
       std::vector<int64_t> values = node.integers("value_ints", {});
-      return make_constant(Shape{static_cast<int64_t>(values.size())}, std::move(values));
+      return make_list(std::move(values));
     }
     if (node.has("value_floats")) {
       std::vector<float> values = node.floats("value_floats");
-      return make_constant(Shape{static_cast<int64_t>(values.size())}, std::move(values));
+      return make_list(std::move(values));
     }
     node.fail("has no value that is taken: a tensor, integers or floats");
   }
@@ -267,9 +267,7 @@ class ModelTranslator {
       return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank);
     };
     const int64_t start = bound("start", 0), end = std::max(bound("end", rank), start);
-    Shape part(all.begin() + start, all.begin() + end);
-    const Shape shape = {static_cast<int64_t>(part.size())};
-    return make_constant(shape, std::move(part));
+    return make_list(Shape(all.begin() + start, all.begin() + end));
   }
 
   TranslatedModel finish() {

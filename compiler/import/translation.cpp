@@ -83,10 +83,11 @@ void Translation::normalise_input(const OnnxNode& node, const std::optional<Affi
 }
 
 Activation Translation::with_affine(const OnnxNode& node, Activation x) {
-  if (std::holds_alternative<Input>(builder.graph()[x.value].op) && normalises &&
+  if (std::holds_alternative<Input>(builder.graph()[x.value].op) && normalises && !x.is_normalised &&
       (!x.affine || is_positive(*x.affine))) {
     normalise_input(node, x.affine);
     x.affine.reset();
+    x.is_normalised = true;
     return x;
   }
   if (!x.affine) return x;
