@@ -26,6 +26,8 @@ def main():
                    models / "preprocess" / "open_nsfw.json", "--labels", models / "labels" / "open_nsfw.txt")  # fmt: skip
         check("final Softmax" in done.stderr and "N x H x W x C" in done.stderr, done.stderr)
         topology = folder / "net" / "open-nsfw.json"
+        said = run(resnetc(), "inspect", topology).stdout
+        check("ResNet-50 v1: 3 + 4 + 6 + 3 bottleneck blocks from 32 channels on" in said, said[:1000])
         compile_model(topology, topology.with_suffix(".safetensors"), folder / "out", "--emit", "exe")
         program = folder / "out" / "open-nsfw"
 
