@@ -13,6 +13,7 @@
 #include "compiler/driver.h"
 #include "compiler/emit.h"
 #include "compiler/files.h"
+#include "compiler/import/import_onnx.h"
 #include "compiler/inspect/inspect.h"
 #include "compiler/message.h"
 #include "compiler/passes.h"
@@ -340,6 +341,14 @@ int run(int argc, char** argv) {
   tune_app->add_option("-j,--jobs", tune_options.jobs, "Compilations at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));
 
+  ImportOptions to_import;
+  CLI::App* import_app = app.add_subcommand("import", "Turn an ONNX model into a model file and weights");
+  import_app->add_option("MODEL.onnx", to_import.model, "The ONNX model")->required();
+  import_app->add_option("-o,--output", to_import.output, "The folder to write to")->required();
+  import_app->add_option("--preprocess", to_import.preprocess,
+                         "How images become inputs: imagenet, or a JSON file with \"preprocess\"");
+  import_app->add_option("--labels", to_import.labels, "A file with one label a line");
+
   CLI::App* version_app = app.add_subcommand("version", "Print the versions of resnetc and Halide");
   CLI::App* targets_app = app.add_subcommand("targets", "Print what this machine is and what can be compiled for");
 
@@ -361,6 +370,7 @@ int run(int argc, char** argv) {
   if (*compile_app) compile(to_compile);
   if (*tune_app) tune_nets(to_tune);
   if (*inspect_app) inspect(to_inspect);
+  if (*import_app) import_onnx(to_import);
   if (*version_app) fmt::print("{}\n", version_text());
   if (*targets_app) print_targets();
   return 0;

@@ -9,6 +9,8 @@
 namespace resnetc {
 namespace {
 
+constexpr size_t most_name = 64;
+
 // C17's and what C23 adds to them.
 bool is_c_keyword(const std::string& name) {
   static const std::set<std::string, std::less<>> keywords = {
@@ -21,23 +23,35 @@ bool is_c_keyword(const std::string& name) {
   return keywords.contains(name);
 }
 
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_name_character(char c) {
+  return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+// Functions such as pthread_create are there already.
+bool is_taken_prefix(const std::string& symbol) {
+  return symbol == "rn" || symbol == "halide" || symbol == "pthread";
+}
+
+std::string symbol_of(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 std::string read_name(const JsonValue& json) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   std::string name = json.text();
-  const bool fits = !name.empty() && name.size() <= 64 && is_letter(name[0]) &&
-                    std::all_of(name.begin(), name.end(),
-                                [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '-'; });
+  const bool fits = !name.empty() && name.size() <= most_name && is_letter(name[0]) &&
+                    std::all_of(name.begin(), name.end(), is_name_character);
   if (!fits)
     json.fail(fmt::format(
         "must be a letter followed by up to 63 letters, digits, '_' or '-', for it names files and C functions; got {}",
         quote(name)));
-  std::string symbol = name;
-  std::replace(symbol.begin(), symbol.end(), '-', '_');
+  const std::string symbol = symbol_of(name);
   if (is_c_keyword(symbol)) json.fail(fmt::format("{} is a keyword of C; choose another name", quote(name)));
-  // Functions such as pthread_create are there already.
-  for (const char* taken : {"rn", "halide", "pthread"})
-    if (symbol == taken)
-      json.fail(fmt::format("{} is a prefix of functions that the library needs; choose another name", quote(name)));
+  if (is_taken_prefix(symbol))
+    json.fail(fmt::format("{} is a prefix of functions that the library needs; choose another name", quote(name)));
   return name;
 }
 
@@ -83,6 +97,26 @@ int read_order(const std::optional<JsonValue>& json, int channels) {
   return order;
 }
 
+// `size` scaled as its `side` became `new_side`, rounded.
+int scaled(int size, int new_side, int side) {
+  const int64_t result = (2 * int64_t{size} * new_side + side) / (2 * int64_t{side});
+  if (result > most_resize)
+    throw Error(fmt::format("--size: makes preprocess.resize {}, at most {} is possible", result, most_resize));
+  return static_cast<int>(std::max<int64_t>(result, 1));
+}
+
+}  // namespace
+
+std::string name_from(std::string_view text) {
+  std::string name(text.substr(0, most_name));
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !is_name_character(c); }, '_');
+  const std::string symbol = symbol_of(name);
+  if (name.empty() || !is_letter(name[0]) || is_c_keyword(symbol) || is_taken_prefix(symbol))
+    name = ("net_" + name).substr(0, most_name);
+  return name;
+}
+
 rn_preprocess read_preprocess(const JsonValue& json, const ModelFile& net) {
   json.allow_keys({"resize", "crop", "interpolation", "scale", "mean", "std", "order"});
   if (net.channels != 1 && net.channels != 3)
@@ -112,16 +146,6 @@ rn_preprocess read_preprocess(const JsonValue& json, const ModelFile& net) {
   if (const auto std = json.find("std")) read_per_channel(*std, net.channels, 1e-9, 1e9, how.std);
   return how;
 }
-
-// `size` scaled as its `side` became `new_side`, rounded.
-int scaled(int size, int new_side, int side) {
-  const int64_t result = (2 * int64_t{size} * new_side + side) / (2 * int64_t{side});
-  if (result > most_resize)
-    throw Error(fmt::format("--size: makes preprocess.resize {}, at most {} is possible", result, most_resize));
-  return static_cast<int>(std::max<int64_t>(result, 1));
-}
-
-}  // namespace
 
 ModelFile read_model_file(const JsonValue& json, const std::filesystem::path& file,
                           const std::vector<std::string_view>& input_keys) {

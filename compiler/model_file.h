@@ -30,6 +30,12 @@ struct ModelFile {
 ModelFile read_model_file(const JsonValue& json, const std::filesystem::path& file,
                           const std::vector<std::string_view>& input_keys = {"channels", "height", "width"});
 
+// "preprocess", for an input that `net` has already. Throws Error as above.
+rn_preprocess read_preprocess(const JsonValue& json, const ModelFile& net);
+
+// The name of a model, made of any text.
+std::string name_from(std::string_view text);
+
 // --size: replaces the input's size and the crop, and scales `resize`. Throws Error.
 void set_size(ModelFile& net, Hw size);
 

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <tuple>
 
+#include "compiler/half.h"
 #include "compiler/json_reader.h"
 #include "compiler/safetensors_header.h"
 
@@ -35,20 +36,6 @@ uint64_t element_bytes(std::string_view dtype) {
   for (const ElementType& type : element_types)
     if (type.name == dtype) return type.bytes;
   return 0;
-}
-
-float from_f16(uint16_t half) {
-  const uint32_t sign = uint32_t{half & 0x8000u} << 16, exponent = (half >> 10) & 0x1fu, mantissa = half & 0x3ffu;
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-  const uint32_t widened = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | widened << 23 | mantissa << 13);
-}
-
-float from_bf16(uint16_t half) {
-  return std::bit_cast<float>(uint32_t{half} << 16);
 }
 
 // Bytes that the shape takes. Throws std::string saying what is wrong.

@@ -73,6 +73,10 @@ void require_addable(const Add& add, const TensorType& x, const TensorType& y) {
          add.channels_before, to_string(x));
 }
 
+void require_maximum(const Relu& relu) {
+  if (relu.maximum < 0) fail("maximum must not be negative");
+}
+
 struct Infer {
   const Types& in;
 
@@ -104,6 +108,7 @@ struct Infer {
     TensorType out = image_type(h, w, oc);
     size_t residual = 3;
     for (const Epilogue& step : conv.epilogue) {
+      if (const auto* relu = std::get_if<Relu>(&step)) require_maximum(*relu);
       if (const auto* add = std::get_if<Add>(&step)) require_addable(*add, out, in[residual++]);
       if (const auto* pool = std::get_if<MaxPool>(&step)) out = pooled(*pool, out);
     }
@@ -126,8 +131,9 @@ struct Infer {
     return {in[0].dtype, in[0].dims, {}};
   }
 
-  TensorType operator()(const Relu&) const {
+  TensorType operator()(const Relu& relu) const {
     require_operands(in, 1, 1);
+    require_maximum(relu);
     if (!in[0].is_activation()) fail("operand must be an activation, got {}", to_string(in[0]));
     return {in[0].dtype, in[0].dims, {}};
   }

@@ -38,10 +38,11 @@ struct Weight {
   bool operator==(const Weight& other) const { return tensor == other.tensor && sha256 == other.sha256; }
 };
 
-// x -> max(x, 0)
+// x -> max(x, 0), and at most maximum unless that is 0: ReLU6 has 6.
 struct Relu {
   static constexpr std::string_view op_name = "relu";
-  static constexpr std::tuple<> fields{};
+  int maximum = 0;
+  static constexpr auto fields = std::tuple{Field{"maximum", &Relu::maximum}};
   bool operator==(const Relu&) const = default;
 };
 

@@ -130,8 +130,10 @@ Tensor convolve(const Conv2d& conv, const Tensor& x, const Tensor& weight, const
   return result;
 }
 
-void relu_in_place(Tensor& x) {
+void relu_in_place(const Relu& relu, Tensor& x) {
   for (float& v : x.values) v = std::max(v, 0.0f);
+  if (relu.maximum > 0)
+    for (float& v : x.values) v = std::min(v, static_cast<float>(relu.maximum));
 }
 
 void add_in_place(const Add& add, Tensor& x, const Tensor& y) {
@@ -223,7 +225,7 @@ struct Evaluate {
     Tensor result = convolve(conv, *in[0], *in[1], in.size() > 2 ? in[2] : nullptr, threads);
     size_t residual = 3;
     for (const Epilogue& step : conv.epilogue) {
-      if (std::holds_alternative<Relu>(step)) relu_in_place(result);
+      if (const auto* relu = std::get_if<Relu>(&step)) relu_in_place(*relu, result);
       if (const auto* add = std::get_if<Add>(&step)) add_in_place(*add, result, *in[residual++]);
       if (const auto* pool = std::get_if<MaxPool>(&step)) result = max_pool(*pool, result);
     }
@@ -242,13 +244,13 @@ struct Evaluate {
 
   Tensor operator()(const ScaleShift& op) const {
     Tensor result = scale_shift(*in[0], in[1]->values, in[2]->values);
-    if (op.relu) relu_in_place(result);
+    if (op.relu) relu_in_place(Relu{}, result);
     return result;
   }
 
-  Tensor operator()(const Relu&) const {
+  Tensor operator()(const Relu& relu) const {
     Tensor result = *in[0];
-    relu_in_place(result);
+    relu_in_place(relu, result);
     return result;
   }
 

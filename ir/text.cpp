@@ -272,7 +272,9 @@ class Parser {
     while (accept("|")) {
       const std::string step = name();
       if (step == Relu::op_name) {
-        conv.epilogue.emplace_back(Relu{});
+        Relu relu;
+        attributes(relu);
+        conv.epilogue.emplace_back(relu);
       } else if (step == Add::op_name) {
         expect("(");
         inputs.push_back(operand());

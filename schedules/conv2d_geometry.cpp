@@ -96,12 +96,17 @@ Expr add_residual(const Add& add, const TensorType& type, const Halide::ImagePar
   return value + Halide::select(inside, residual(channel, x * add.subsample, y * add.subsample, n), 0.0f);
 }
 
+Expr rectified(const Relu& relu, const Expr& value) {
+  const Expr positive = Halide::max(value, 0.0f);
+  return relu.maximum == 0 ? positive : Halide::min(positive, static_cast<float>(relu.maximum));
+}
+
 Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands, Expr sum, const Expr& c, const Expr& x,
                     const Expr& y, const Expr& n, const Expr& flat_pixel, int lanes) {
   size_t residual = 0;
   for (const Epilogue& step : std::get<Conv2d>(key.op).epilogue) {
     if (std::holds_alternative<MaxPool>(step)) break;
-    if (std::holds_alternative<Relu>(step)) sum = Halide::max(sum, 0.0f);
+    if (const auto* relu = std::get_if<Relu>(&step)) sum = rectified(*relu, sum);
     if (const auto* add = std::get_if<Add>(&step)) {
       const TensorType& type = key.operands[3 + residual];
       if (flat_pixel.defined() && *add == Add{} && is_flat(type)) {

@@ -62,6 +62,9 @@ Halide::Expr add_residual(const Add& add, const TensorType& residual_type, const
                           const Halide::Expr& value, const Halide::Expr& c, const Halide::Expr& x,
                           const Halide::Expr& y, const Halide::Expr& n, int lanes);
 
+// max(value, 0), and at most the ReLU's maximum.
+Halide::Expr rectified(const Relu& relu, const Halide::Expr& value);
+
 // Whether a [n,h,w,c] image has its pixels one after the other, so that it can be addressed as a single row.
 inline bool is_flat(const TensorType& type) {
   return type.border == Sides{};

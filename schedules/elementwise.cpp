@@ -54,7 +54,7 @@ KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Mach
     kernel.arguments.push_back(other);
     value = image ? add_residual(*add, key.operands[1], other, value, c, x, y, n, machine.lanes) : value + other(c, n);
   } else {
-    value = Halide::max(value, 0.0f);
+    value = rectified(std::get<Relu>(key.op), value);
   }
   if (image) {
     result(c, x, y, n) = value;

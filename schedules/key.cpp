@@ -141,7 +141,9 @@ class Parser {
   void epilogue(Conv2d& conv) {
     for (;;) {
       if (accept("_relu")) {
-        conv.epilogue.emplace_back(Relu{});
+        Relu relu;
+        fields(relu);
+        conv.epilogue.emplace_back(relu);
       } else if (accept("_add")) {
         Add add;
         fields(add);

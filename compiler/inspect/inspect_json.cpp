@@ -3,6 +3,7 @@
 
 #include "compiler/graph_json.h"
 #include "compiler/inspect/inspect.h"
+#include "compiler/inspect/recognise.h"
 
 namespace resnetc {
 namespace {
@@ -62,7 +63,10 @@ std::string inspect_json(const Inspection& inspection, const InspectedGraph& gra
     }
     model = std::move(with_preprocess);
   }
+  Json family = nullptr;
+  if (std::string text = recognise_resnet(written); !text.empty()) family = std::move(text);
   return print_json({{"name", inspection.model.name},
+                     {"family", std::move(family)},
                      {"after", graph.pass},
                      {"input", dims(input->type)},
                      {"output", dims(inspection.program.output)},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/inspect/inspect.h"
+#include "compiler/inspect/recognise.h"
 #include "compiler/passes.h"
 #include "ir/text.h"
 
@@ -98,6 +99,7 @@ std::string inspect_text(const Inspection& inspection, const InspectedGraph& gra
   const auto line = [&](std::string_view what, const std::string& how) {
     text += fmt::format("# {:<12}{}\n", what, how);
   };
+  if (const std::string family = recognise_resnet(written); !family.empty()) line("family", family);
   line("input", shape_text(input->type) + " (height, width, channels)");
   line("output", inspection.model.has_head ? shape_text(program.output) + " classes" : shape_text(program.output));
   line("parameters", fmt::format("{} ({}), {} as float32", parameters, short_number(parameters),

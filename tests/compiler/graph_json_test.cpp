@@ -46,7 +46,7 @@ const std::string every_op = R"x(graph every_op {
   %bn = batch_norm(%x, %s, %s, %s, %s) epsilon=0.001 : f32[n,8,8,2] border=1
   %bn.2 = batch_norm(%bn, %s, %s, %s, %s) epsilon=1.2345678901234567e-07 : f32[n,8,8,2]
   %scaled = scale_shift(%bn.2, %s, %s) relu=1 : f32[n,8,8,2]
-  %relu = relu(%scaled) : f32[n,8,8,2]
+  %relu = relu(%scaled) maximum=6 : f32[n,8,8,2]
   %conv = conv2d(%relu, %w, %s) | add(%x) | relu | add(%bn) : f32[n,8,8,2]
   %kernel = weight "a \"quoted\" name\\ é" sha256=00ff : f32[4,3,2,1]
   %wide = conv2d(%x, %kernel) stride=[2,3] dilation=[2,1] padding=[1,2,3,0] groups=2 : f32[n,4,3,4] border=[1,2,3,0]
@@ -56,7 +56,7 @@ const std::string every_op = R"x(graph every_op {
   %mean = average_pool(%conv) kernel=[3,2] stride=2 padding=[1,0,1,0] : f32[n,4,4,2]
   %sum = add(%pool, %conv) subsample=2 : f32[n,4,4,2]
   %small = add(%half, %mean) channels_before=2 : f32[n,4,4,4]
-  %stem = conv2d(%x, %w, %s) | relu | max_pool kernel=[2,1] stride=[2,1] padding=[1,0,0,0] : f32[n,4,8,2]
+  %stem = conv2d(%x, %w, %s) | relu maximum=6 | max_pool kernel=[2,1] stride=[2,1] padding=[1,0,0,0] : f32[n,4,8,2]
   %average = global_average_pool(%sum) : f32[n,2]
   %fc = weight "fc" : f32[3,2]
   %logits = dense(%average, %fc) : f32[n,3]
@@ -219,7 +219,7 @@ TEST_CASE("graph JSON: what is wrong is named by its place") {
   CHECK(with(R"({ "name": "sum", "op": "add", "inputs": ["conv", "conv"], "subsampel": 2 })") ==
         "graph[3].subsampel: is an unknown key; known here: name, op, inputs, border, subsample, channels_before");
   CHECK(with(R"({ "name": "sum", "op": "relu", "inputs": ["conv"], "epilogue": [] })") ==
-        "graph[3].epilogue: is an unknown key; known here: name, op, inputs, border");
+        "graph[3].epilogue: is an unknown key; known here: name, op, inputs, border, maximum");
   CHECK(with(R"({ "name": "sum", "op": "relu" })") == "graph[3].inputs: is required, but missing");
   CHECK(with(R"({ "name": "sum", "op": "relu", "inputs": "conv" })") ==
         "graph[3].inputs: must be an array, got \"conv\"");
@@ -240,7 +240,7 @@ TEST_CASE("graph JSON: what is wrong is named by its place") {
   CHECK(changed(R"({ "op": "relu" })", R"({ "op": "dense" })") ==
         "graph[2].epilogue[0].op: must be \"relu\", \"add\" or \"max_pool\", got \"dense\"");
   CHECK(changed(R"({ "op": "relu" })", R"({ "op": "relu", "inputs": ["x"] })") ==
-        "graph[2].epilogue[0].inputs: is an unknown key; known here: op");
+        "graph[2].epilogue[0].inputs: is an unknown key; known here: op, maximum");
   CHECK(changed(R"({ "op": "relu" })", R"({ "op": "add" })") ==
         "graph[2].epilogue[0].inputs: is required, but missing");
   CHECK(changed(R"({ "op": "relu" })", R"({ "op": "add", "inputs": ["x", "x"] })") ==

@@ -60,7 +60,7 @@ bool is_fully_fused(const Graph& graph) {
     if (node.inputs.empty() || reads(graph, node.inputs[0]) > 1) continue;
     const Op& from = graph[node.inputs[0]].op;
     const auto* conv = std::get_if<Conv2d>(&from);
-    if (std::holds_alternative<Relu>(node.op) && std::holds_alternative<ScaleShift>(from)) return false;
+    if (node.op == Op(Relu{}) && std::holds_alternative<ScaleShift>(from)) return false;
     if (std::holds_alternative<Dense>(node.op) && std::holds_alternative<GlobalAveragePool>(from)) return false;
     if (std::holds_alternative<Relu>(node.op) && conv && conv->epilogue.empty()) return false;
     if (std::holds_alternative<Add>(node.op) && conv && conv->epilogue.empty()) return false;

@@ -148,6 +148,7 @@ TEST_CASE("infer: an operand that does not fit is named") {
       {BatchNorm{-1.0}, {x, w4, w4, w4, w4}, "epsilon must not be negative"},
       {BatchNorm{std::numeric_limits<double>::infinity()}, {x, w4, w4, w4, w4}, "epsilon must be finite"},
       {ScaleShift{}, {x, w4, x}, "parameter must be [4], got f32[n,8,6,4]"},
+      {Relu{-1}, {x}, "maximum must not be negative"},
       {Relu{}, {w4}, "operand must be an activation, got f32[4]"},
       {GlobalAveragePool{}, {v}, "operand must be an image [n,h,w,c], got f32[n,4]"},
       {Dense{}, {x, weight({10, 4})}, "operand must be [n,c], got f32[n,8,6,4]"},

@@ -207,6 +207,7 @@ TEST_CASE("reference: the steps of an epilogue act in their order") {
   };
   CHECK(run({}, {}) == std::vector<float>{3, -5});
   CHECK(run({Relu{}}, {}) == std::vector<float>{3, 0});
+  CHECK(run({Relu{2}}, {}) == std::vector<float>{2, 0});
   CHECK(run({Add{}}, {&y}) == std::vector<float>{-7, -1});
   CHECK(run({Add{}, Relu{}}, {&y}) == std::vector<float>{0, 0});
   CHECK(run({Relu{}, Add{}}, {&y}) == std::vector<float>{-7, 4});
@@ -219,6 +220,7 @@ TEST_CASE("reference: small cases of the other ops") {
   const Tensor x = ints({1, 2, 2, 2}, {1, -1, 2, -2, 3, -3, 4, 8});
   SUBCASE("relu") {
     CHECK(evaluate_op(Relu{}, {&x}).values == std::vector<float>{1, 0, 2, 0, 3, 0, 4, 8});
+    CHECK(evaluate_op(Relu{6}, {&x}).values == std::vector<float>{1, 0, 2, 0, 3, 0, 4, 6});
   }
   SUBCASE("batch norm") {
     const Tensor gamma = ints({2}, {2, 6}), beta = ints({2}, {10, 20}), mean = ints({2}, {1, -1});

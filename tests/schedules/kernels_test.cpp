@@ -126,7 +126,7 @@ TEST_CASE("direct convolution equals the reference on odd shapes") {
                    6,
                    11,
                    {3, 3},
-                   {{1, 1}, {1, 1}, all_sides(1), 1, {Add{2, 3}, Relu{}}},
+                   {{1, 1}, {1, 1}, all_sides(1), 1, {Add{2, 3}, Relu{6}}},
                    all_sides(1),
                    {},
                    {},
@@ -149,6 +149,7 @@ TEST_CASE("grouped convolution equals the reference on odd shapes") {
   cases.push_back({4, 9, 36, 18, {3, 3}, grouped(9), all_sides(1)});
   cases.push_back({9, 10, 19, 19, {3, 3}, grouped(19), all_sides(1)});
   cases.push_back({8, 9, 24, 24, {1, 1}, {{1, 1}, {1, 1}, {}, 6, {}}, {}, {}, {}, {}, false});
+  cases.push_back({5, 12, 32, 32, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 8, {Relu{6}}}, all_sides(1), all_sides(1)});
   cases.push_back(
       {8, 11, 24, 24, {5, 3}, {{1, 1}, {2, 2}, {4, 2, 4, 2}, 3, add_relu}, {4, 2, 4, 2}, all_sides(1), all_sides(1)});
   for (const char* target : {"host", "x86-64-linux-sse41", "x86-64-linux-avx2-fma"})
@@ -200,6 +201,7 @@ TEST_CASE("Winograd equals the reference, exactly or within its bound") {
   cases.push_back({5, 6, 16, 24, {3, 3}, {{1, 1}, {1, 1}, {}, 1, relu}, {}, one});
   cases.push_back({8, 3, 32, 8, {3, 3}, {{1, 1}, {1, 1}, {2, 0, 1, 2}, 1, {}}, {2, 0, 1, 2}, {0, 0, 1, 1}});
   cases.push_back({8, 8, 16, 32, {3, 3}, conv({Add{2, 8}, Relu{}}), one, one, one, image_type(16, 16, 16)});
+  cases.push_back({6, 9, 16, 24, {3, 3}, conv({Add{}, Relu{6}}), one, one, one});
   for (const char* target : {"host", "x86-64-linux-sse41"}) {
     Machine machine = machine_for(target, 2);
     machine.largest_winograd = 6;
@@ -249,6 +251,7 @@ TEST_CASE("convolution with max pool equals the reference") {
   cases.push_back(
       {32, 30, 3, 16, {7, 7}, {{2, 2}, {1, 1}, all_sides(3), 1, {Relu{}, pool}}, all_sides(3), all_sides(1)});
   cases.push_back({9, 13, 5, 11, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {Add{}, pool}}, all_sides(1), {}});
+  cases.push_back({10, 9, 3, 8, {3, 3}, {{2, 2}, {1, 1}, all_sides(1), 1, {Relu{6}, pool}}, all_sides(1)});
   cases.push_back({8, 8, 4, 8, {1, 1}, {{1, 1}, {1, 1}, {}, 1, {MaxPool{{2, 3}, {2, 1}, {0, 1, 1, 0}}}}});
   for (const char* target : {"host", "x86-64-linux-sse41"})
     for (const ConvCase& c : cases)
@@ -275,6 +278,7 @@ TEST_CASE("the other kernels equal the reference") {
   for (int channels : {16, 5}) {
     const TensorType image = image_type(7, 6, channels), bordered = with_border(image, 1), w = weight_type({channels});
     keys.push_back({Relu{}, {bordered}, image});
+    keys.push_back({Relu{6}, {bordered}, image});
     keys.push_back({Relu{}, {vector_type(channels)}, vector_type(channels)});
     keys.push_back({Add{}, {image, bordered}, bordered});
     keys.push_back({Add{}, {vector_type(channels), vector_type(channels)}, vector_type(channels)});

@@ -142,7 +142,7 @@ class Generator {
       inputs.push_back(plain);
       result = sum(result, result);
     }
-    if (one_in(2)) attributes.epilogue.emplace_back(Relu{});
+    if (one_in(2)) attributes.epilogue.emplace_back(Relu{one_in(4) ? 6 : 0});
     if (one_in(3)) attributes.epilogue.emplace_back(MaxPool{{2, 2}, {1, 1}, {}});
     return add("fused", attributes, std::move(inputs), result);
   }
@@ -164,7 +164,7 @@ class Generator {
     return add("scale", ScaleShift{one_in(2)}, {x, scale, shift}, {2 * range(x).largest + 2, range(x).fraction_bits});
   }
 
-  std::optional<Value> relu(Value x) { return add("relu", Relu{}, {x}, range(x)); }
+  std::optional<Value> relu(Value x) { return add("relu", Relu{one_in(4) ? 6 : 0}, {x}, range(x)); }
 
   std::optional<Value> max_pool(Value x) {
     const Hw kernel{between(1, 3), between(1, 3)};

@@ -36,7 +36,7 @@ GRAPH = {
         {"name": "b", "op": "weight", "shape": [4]},
         {"name": "v", "op": "weight", "shape": [5, 4]},
         {"name": "conv", "op": "conv2d", "inputs": ["x", "w", "b"], "stride": 2, "padding": [1, 1, 1, 1], "border": 1,
-         "epilogue": [{"op": "relu"}, {"op": "max_pool", "kernel": 2, "stride": [2, 2]}]},
+         "epilogue": [{"op": "relu", "maximum": 6}, {"op": "max_pool", "kernel": 2, "stride": [2, 2]}]},
         {"name": "norm", "op": "batch_norm", "inputs": ["conv", "b", "b", "b", "b"], "epsilon": 0.001},
         {"name": "scale", "op": "scale_shift", "inputs": ["norm", "b", "b"], "relu": True},
         {"name": "relu", "op": "relu", "inputs": ["scale"]},

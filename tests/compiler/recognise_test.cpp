@@ -1,0 +1,53 @@
+// The nets of models/ by the names that people give them.
+#include "compiler/inspect/recognise.h"
+
+#include <doctest/doctest.h>
+
+#include "compiler/model.h"
+#include "ir/text.h"
+
+using namespace resnetc;
+
+TEST_CASE("recognise: the nets of models/") {
+  const std::pair<const char*, const char*> nets[] = {
+      {"resnet18", "ResNet-18: 2 + 2 + 2 + 2 basic blocks"},
+      {"resnet34", "ResNet-34: 3 + 4 + 6 + 3 basic blocks"},
+      {"resnet50", "ResNet-50 v1.5: 3 + 4 + 6 + 3 bottleneck blocks"},
+      {"resnet101", "ResNet-101 v1.5: 3 + 4 + 23 + 3 bottleneck blocks"},
+      {"resnet152", "ResNet-152 v1.5: 3 + 8 + 36 + 3 bottleneck blocks"},
+      {"resnet50_v1", "ResNet-50 v1: 3 + 4 + 6 + 3 bottleneck blocks"},
+      {"resnet50d", "ResNet-50-D: 3 + 4 + 6 + 3 bottleneck blocks"},
+      {"resnetv2_50", "ResNet-50 v2 (pre-activation): 3 + 4 + 6 + 3 bottleneck blocks"},
+      {"preact_resnet18", "ResNet-18 v2 (pre-activation): 2 + 2 + 2 + 2 basic blocks"},
+      {"resnext50_32x4d", "ResNeXt-50 32x4d v1.5: 3 + 4 + 6 + 3 bottleneck blocks"},
+      {"wide_resnet50_2", "Wide ResNet-50-2 v1.5: 3 + 4 + 6 + 3 bottleneck blocks"},
+      {"cifar10_resnet20", "ResNet-20: 3 + 3 + 3 basic blocks, shortcuts padded with zeros"},
+      {"cifar10_resnet1202", "ResNet-1202: 200 + 200 + 200 basic blocks, shortcuts padded with zeros"},
+      {"cifar10_preact_resnet20", "ResNet-20 v2 (pre-activation): 3 + 3 + 3 basic blocks"},
+  };
+  for (const auto& [name, family] : nets) {
+    const Model model = read_model(std::string(RESNETC_SOURCE_DIR) + "/models/" + name + ".json", {});
+    CHECK(recognise_resnet(model.graph) == family);
+  }
+}
+
+TEST_CASE("recognise: what is no ResNet") {
+  CHECK(recognise_resnet(parse(R"(graph plain {
+  %x = input : f32[n,8,8,2]
+  %w = weight "w" : f32[2,3,3,2]
+  %y = conv2d(%x, %w) padding=1 : f32[n,8,8,2]
+  return %y
+}
+)"))
+            .empty());
+  // An addition of two different inputs' worth: one convolution to a branch.
+  CHECK(recognise_resnet(parse(R"(graph short_block {
+  %x = input : f32[n,8,8,2]
+  %w = weight "w" : f32[2,3,3,2]
+  %y = conv2d(%x, %w) padding=1 : f32[n,8,8,2]
+  %z = add(%y, %x) : f32[n,8,8,2]
+  return %z
+}
+)"))
+            .empty());
+}
