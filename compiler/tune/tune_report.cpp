@@ -32,7 +32,7 @@ constexpr std::string_view head = R"(<!doctype html>
 body{font:15px/1.45 system-ui,sans-serif;color:#1b1f24;max-width:1180px;margin:24px auto;padding:0 16px}
 h1{font-size:22px}h2{font-size:17px;margin-top:32px}
 table{border-collapse:collapse;width:100%}td,th{padding:4px 8px;border-bottom:1px solid #e3e6ea;text-align:right}
-td:first-child,th:first-child{text-align:left}th{color:#57606a;font-weight:600}
+td{white-space:nowrap}td:first-child,th:first-child{text-align:left;white-space:normal}th{color:#57606a;font-weight:600}
 code{font:12px ui-monospace,monospace;overflow-wrap:anywhere}summary{cursor:pointer}
 .bar{display:inline-block;height:9px;background:#3b7dd8}.was{background:#c3cad3}.gain{color:#19703a}.loss{color:#b3261e}
 details{border-bottom:1px solid #e3e6ea;padding:4px 0}svg text{font:11px system-ui,sans-serif;fill:#57606a}
@@ -154,7 +154,13 @@ std::string key_table(const TuneReport& report) {
   std::string text =
       "<h2>Kernels</h2><table><tr><th>kernel</th><th>calls</th><th>tried</th><th>best</th><th>of peak</th>"
       "<th>against the default</th>";
-  for (const Strategy* baseline : baselines()) text += fmt::format("<th>{}</th>", baseline->name);
+  std::vector<const Strategy*> measured;
+  for (const Strategy* baseline : baselines())
+    if (std::any_of(report.keys.begin(), report.keys.end(), [&](const KeySearch& search) {
+          return trials_of(report, search).baselines.contains(std::string(baseline->name));
+        }))
+      measured.push_back(baseline);
+  for (const Strategy* baseline : measured) text += fmt::format("<th>{}</th>", baseline->name);
   text += "</tr>";
   for (const KeySearch& search : report.keys) {
     const KeyTrials trials = trials_of(report, search);
@@ -164,7 +170,7 @@ std::string key_table(const TuneReport& report) {
         escaped(search.text), escaped(to_string(search.best)), search.calls, search.tried_count(),
         search.choices.size(), search.milliseconds, 100 * of_peak(report, search, search.milliseconds),
         gain(search.milliseconds / search.fallback_ratio, search.milliseconds));
-    for (const Strategy* baseline : baselines()) {
+    for (const Strategy* baseline : measured) {
       const auto found = trials.baselines.find(std::string(baseline->name));
       if (found == trials.baselines.end())
         text += "<td></td>";

@@ -75,6 +75,9 @@ def check_programs(folder, size):
             program = folder / f"{source[:-2]}_{kind}"
             run(*c11, *include, sources / source, "-o", program, *library, *libraries)
             print(f"{program.name}:\n{run(program, *more).stdout}", end="")
+    idle = folder / "idle_costs_nothing"
+    run(*c11, *include, sources / "idle_costs_nothing.c", "-o", idle, *static, *libraries)
+    print(f"{idle.name}:\n{run(idle).stdout}", end="")
     ways = {"asan": ["-fsanitize=address,undefined"], "non_pie": ["-no-pie"], "full_static": ["-static"]}
     for kind, flags in ways.items():
         program = folder / f"use_library_{kind}"
