@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""tools/export_torch.py against PyTorch: models of torchvision with random and with fine-tuned weights, from checkpoint files
+and from Python, become programs that answer as PyTorch does, photographs included.
+
+Runs with a Python that has torch and torchvision (Debian's python3-torch and python3-torchvision); skipped without them."""
+
+import json
+import re
+import sys
+
+from support import check, check_close, compile_model, logits, models, resnetc, root, run, skip, temporary_folder
+
+try:
+    import torch
+    import torchvision
+    from torch import nn
+except ImportError as problem:
+    skip(f"{sys.executable} has no torch and torchvision ({problem}): scripts/setup --tests installs them")
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(root / "tools"))
+import export_torch
+from resnet_blocks import NoBlockForm, block_form
+
+tool = root / "tools" / "export_torch.py"
+photos = sorted((models / "demo" / "photos").glob("*.jpg"))
+names = torchvision.models
+
+
+def random_model(model, seed):
+    """Batch norms with statistics of their own, as a trained net has them."""
+    torch.manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values, low, high in ((module.weight, 0.4, 0.8), (module.bias, -0.2, 0.2), (module.running_mean, -0.2, 0.2),
+                                      (module.running_var, 0.6, 1.6)):  # fmt: skip
+                nn.init.uniform_(values, low, high)
+    return model.eval()
+
+
+def program_of(topology, folder, *more):
+    compile_model(topology, topology.with_suffix(".safetensors"), folder / "out", "--emit", "exe", *more)
+    return folder / "out" / topology.stem
+
+
+def compare(what, model, program, side, classes=None):
+    x = np.random.default_rng(3).standard_normal((2, 3, side, side)).astype(np.float32)
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(x)).numpy()
+    check(classes is None or wanted.shape[1] == classes, wanted.shape)
+    check_close(what, logits(program, x), wanted)
+
+
+def block_forms():
+    """Every ResNet of torchvision that models/ has is that file, but for the labels."""
+    for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "wide_resnet50_2"):
+        written = json.loads((models / f"{name}.json").read_text())
+        del written["name"], written["input"], written["preprocess"], written["head"]["labels"]
+        with torch.no_grad():
+            got = block_form(getattr(names, name)())
+        check(got == (written, {}), f"{name}: {got}")
+
+    class Other(names.resnet.BasicBlock):
+        def forward(self, x):
+            return super().forward(x) * 2
+
+    def changed(change):
+        model = names.resnet18()
+        change(model)
+        return model
+
+    refused = {
+        "a subclass": names.ResNet(Other, [1, 1, 1, 1]),
+        "dilation": names.resnet50(replace_stride_with_dilation=[False, False, True]),
+        "another norm": names.resnet18(norm_layer=lambda c: nn.GroupNorm(8, c)),
+        "another activation": changed(lambda m: setattr(m, "relu", nn.GELU())),
+        "another pool": changed(lambda m: setattr(m, "avgpool", nn.AdaptiveMaxPool2d(1))),
+        "two layers": changed(lambda m: setattr(m, "fc", nn.Sequential(nn.Linear(512, 9), nn.ReLU(), nn.Linear(9, 2)))),
+        "a hook": changed(lambda m: m.layer1[0].register_forward_hook(lambda *_: None)),
+        "an epsilon": changed(lambda m: setattr(m.layer2[0].bn1, "eps", 1e-3)),
+    }
+    for what, model in refused.items():
+        try:
+            check(False, f"{what}: has the block form {block_form(model)}")
+        except NoBlockForm as reason:
+            print(f"{what}: no block form, for {reason}")
+
+
+def from_checkpoint(folder):
+    """ResNet-18 by the command line: preprocessing and labels of ImageNet's weights, answers to photographs."""
+    model = random_model(names.resnet18(), 1)
+    with torch.no_grad():
+        model.fc.weight *= 100  # so that photographs have classes of their own
+    torch.save(model.state_dict(), folder / "r18.pth")
+    said = run(sys.executable, tool, "resnet18", "--checkpoint", folder / "r18.pth", "-o", folder / "a" / "b").stderr
+    topology = folder / "a" / "b" / "resnet18.json"
+    check(f"resnetc compile {topology} --weights {topology.with_suffix('.safetensors')}" in said, said)
+    weights = names.ResNet18_Weights.DEFAULT
+    check((topology.parent / "resnet18.txt").read_text().splitlines() == weights.meta["categories"], "labels")
+    program = program_of(topology, folder)
+    compare("resnet18 from a checkpoint", model, program, 224, 1000)
+    for photo, line in zip(photos, run(program, "--json", "--top", 1000, *photos).stdout.splitlines()):
+        with torch.no_grad():
+            wanted = model(weights.transforms()(Image.open(photo).convert("RGB"))[None]).softmax(1)[0].numpy()
+        top = json.loads(line)["top"]
+        difference = max(abs(each["probability"] - wanted[each["index"]]) for each in top)
+        print(f"{photo.name}: largest probability {wanted.max():.3f}, probabilities differ by {difference:.2g}")
+        check(difference <= 1e-4 and top[0]["label"] == weights.meta["categories"][int(wanted.argmax())], line[:200])
+
+
+def transfer_learning(folder):
+    """The head replaced and trained on its own for some steps; from Python, and from the checkpoint of a training script."""
+    classes = ["daisy", "rose", "tulip"]
+    model = random_model(names.resnet18(), 2)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    model.fc = nn.Sequential(nn.Dropout(0.3), nn.Linear(512, len(classes)))
+    optimiser = torch.optim.SGD(model.fc.parameters(), lr=0.05)
+    x, y = torch.randn(12, 3, 64, 64), torch.arange(12) % 3
+    model.train()
+    losses = []
+    for _ in range(8):
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    check(losses[-1] < losses[0], losses)
+    torch.save({"epoch": 8, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, folder / "flowers.pth")
+    preprocess = export_torch.preprocess_of(names.ResNet18_Weights.DEFAULT.transforms())
+    topology = export_torch.export(model, folder / "python", "flowers", preprocess, classes)
+    check(model.training, "the model is no longer in training")
+    (folder / "flowers.txt").write_text("\n".join(classes) + "\n")
+    run(sys.executable, tool, "resnet18", "--checkpoint", folder / "flowers.pth", "-o", folder / "command", "--name", "flowers",
+        "--labels", folder / "flowers.txt")  # fmt: skip
+    for file in ("flowers.json", "flowers.txt", "flowers.safetensors"):
+        check((folder / "python" / file).read_bytes() == (folder / "command" / file).read_bytes(), f"{file} differs")
+    program = program_of(topology, folder, "--size", "64x64")
+    compare("resnet18 after transfer learning", model.eval(), program, 64, 3)
+    line = json.loads(run(program, "--json", photos[0]).stdout)
+    check({each["label"] for each in line["top"]} == set(classes), line)
+
+
+def graphs(folder):
+    """What is no ResNet of the block form goes through ONNX."""
+    cases = {
+        "mobilenet_v2": names.mobilenet_v2(num_classes=10),
+        "dilated": names.resnet50(replace_stride_with_dilation=[False, False, True], num_classes=10),
+    }
+    for i, (name, model) in enumerate(cases.items()):
+        model = random_model(model, 5 + i)
+        topology = export_torch.export(model, folder, name, None, None, (3, 64, 64))
+        check("graph" in json.loads(topology.read_text()), "no graph file")
+        compare(name, model, program_of(topology, folder), 64, 10)
+
+
+def errors(folder):
+    def refused(message, *options):
+        said = run(sys.executable, tool, *options, "-o", folder / "none", status=1).stderr
+        check(re.search(message, said) and said.startswith("export_torch.py: ") and said.count("\n") == 1, said)
+        check(not (folder / "none").exists(), "files were left")
+
+    torch.save(names.resnet18(num_classes=2).state_dict(), folder / "two.pth")
+    torch.save(names.resnet18(num_classes=2), folder / "pickle.pth")
+    (folder / "cut.pth").write_bytes((folder / "two.pth").read_bytes()[:1000])
+    (folder / "cut.safetensors").write_bytes(b"\xff" * 20)
+    (folder / "one.txt").write_text("one\n")
+    refused("torchvision has no model 'resnet19'; ResNets are resnet101", "resnet19")
+    refused("--weights X: resnet18 has IMAGENET1K_V1", "resnet18", "--weights", "X")
+    refused("gone.pth: is no file", "resnet18", "--checkpoint", folder / "gone.pth")
+    refused("pickle.pth: holds more than tensors", "resnet18", "--checkpoint", folder / "pickle.pth")
+    refused("cut.pth: holds more than tensors, or is damaged", "resnet18", "--checkpoint", folder / "cut.pth")
+    refused("cut.safetensors: is no safetensors file", "resnet18", "--checkpoint", folder / "cut.safetensors")
+    refused("two.pth: does not fit the model: Missing key", "resnet50", "--checkpoint", folder / "two.pth")
+    refused("there are 1 labels, but 2 classes", "resnet18", "--checkpoint", folder / "two.pth", "--labels", folder / "one.txt")
+    refused("the name 'a b' must be", "resnet18", "--checkpoint", folder / "two.pth", "--name", "a b")
+
+
+def main():
+    print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
+    torch.set_num_threads(2)
+    with torch.no_grad():
+        block_forms()
+    for test in (from_checkpoint, transfer_learning, graphs, errors):
+        with temporary_folder() as folder:
+            test(folder)
+
+
+main()
