@@ -41,7 +41,6 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
   const auto take = [&](const Choice& choice) {
     if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
   };
-  const size_t known = search.batches == 0 ? 1 + (search.fallback == search.best ? 0 : 1) : 1;
   if (search.batches == 0) take(search.fallback);
   for (const Choice& suggestion : suggestions) {
     const size_t index = index_of(search, suggestion);
@@ -59,7 +58,7 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
     const size_t far = i + (untried.size() - i) * 2 / 3;
     take(search.choices[untried[taken % 5 == 4 ? far : i].second]);
   }
-  if (batch.size() <= known && search.batches > 0) batch.clear();
+  if (batch.size() == 1 && search.batches > 0) batch.clear();
   return batch;
 }
 

@@ -1,42 +1,20 @@
 #include "compiler/tune/measure.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "compiler/emit.h"
 #include "compiler/files.h"
 #include "compiler/process.h"
 #include "compiler/toolchain.h"
+#include "compiler/tune/machine_lock.h"
 
 namespace resnetc {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Held shared by whoever compiles and exclusively by whoever times, over all tuners of this user on this machine.
-class MachineLock {
- public:
-  explicit MachineLock(int operation) {
-    const fs::path file = fs::temp_directory_path() / fmt::format("resnetc-tune-{}.lock", getuid());
-    descriptor_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    while (descriptor_ >= 0 && flock(descriptor_, operation | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      check_interrupted();
-      usleep(20'000);
-    }
-  }
-  ~MachineLock() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  MachineLock(const MachineLock&) = delete;
-  MachineLock& operator=(const MachineLock&) = delete;
-
- private:
-  int descriptor_ = -1;
-};
 
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
@@ -88,7 +66,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
   for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0});
   std::vector<Object> objects;
   {
-    const MachineLock compiling(LOCK_SH);
+    const MachineLock compiling(MachineLock::compile);
     objects = compile_objects(key, choices, options);
   }
   for (size_t i = 0; i < choices.size(); i++) result[i].failure = objects[i].failure;
@@ -108,7 +86,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     write_file(request_file, to_json(request));
     const Command command{
         {own_path().string(), time_kernels_command, request_file.string()}, options.folder, options.time_limit_s};
-    const MachineLock timing(LOCK_EX);
+    const MachineLock timing(MachineLock::time);
     const CommandResult ended = run_commands({command}, 1).front();
     const std::vector<TimingAnswer> answers = parse_timing_answers(ended.output, index.size());
     if (ended.status == 0) {

@@ -1,7 +1,6 @@
 #include "compiler/tune/tune.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -125,7 +124,7 @@ void resume(Tuning& t) {
         r.batch != t.options.batch)
       continue;
     for (KeySearch& search : t.keys) {
-      if (search.text != r.key) continue;
+      if (search.text != r.key || search.cold != r.cold) continue;
       const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
       if (at == search.choices.end() || strategy_named(r.choice.strategy).version != r.strategy_version) continue;
       const auto i = static_cast<size_t>(at - search.choices.begin());
@@ -143,7 +142,7 @@ bool has_record(const Tuning& t, const RecordFile& file, const KeySearch& search
   bool found = false;
   for (const Record& r : file.records)
     if (identity_of(r) == identity)
-      found = !r.dropped && r.choice == search.best && r.halide == wanted.halide &&
+      found = !r.dropped && r.choice == search.best && r.cold == wanted.cold && r.halide == wanted.halide &&
               r.strategy_version == wanted.strategy_version;
   return found;
 }
@@ -211,7 +210,7 @@ std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress)
   };
   for (const Net& net : t.nets) {
     progress.say(fmt::format("{}: timing the whole net, before against after", net.model.name));
-    const double share = std::max(3.0, (t.left() - 6) / static_cast<double>(t.nets.size()));
+    const double share = std::max(3.0, (t.left() - 6) / static_cast<double>(t.nets.size() - comparisons.size()));
     const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target,         t.options.threads,
                                   t.options.batch,  t.options.jobs,  std::min(share / 2, 20.0)};
     fs::create_directories(options.folder);
@@ -308,14 +307,17 @@ void tune(const TuneOptions& options) {
   const StagingFolder working(fs::temp_directory_path() / "resnetc-tune");
   t.folder = working.path();
 
+  t.before = read_all_records(t.records, shipped_records_folder());
+  for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   for (const fs::path& topology : options.topologies) {
     Model model = load_model(topology, "random:1", options.model);
     Graph graph = run_passes(model.graph);
-    const bool cold = weight_bytes(graph) > program::last_level_cache_bytes() / 2;
+    const size_t bytes = weight_bytes(graph);
+    const bool cold = bytes > program::last_level_cache_bytes() / 2;
+    print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", model.name,
+                  1e-6 * static_cast<double>(bytes), cold ? "memory" : "the cache");
     t.nets.push_back({std::move(model), std::move(graph), cold});
   }
-  t.before = read_all_records(t.records, shipped_records_folder());
-  for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   t.keys = collect_keys(t);
   const RecordFile known = read_records(t.records);
   for (KeySearch& search : t.keys) search.has_record = has_record(t, known, search);

@@ -36,7 +36,7 @@ Sums sums_of(const std::vector<KeySearch>& keys) {
 
 std::string summary(const std::vector<KeySearch>& keys) {
   const Sums sums = sums_of(keys);
-  return fmt::format("{}/{} kernels, {} of {} candidates tried, sum of kernels {:.2f} ms (defaults {:.2f})",
+  return fmt::format("{}/{} kernels, {} of {} candidates tried, sum of kernels {:.4g} ms (defaults {:.4g})",
                      sums.measured, keys.size(), sums.tried, sums.choices, sums.now_ms, sums.before_ms);
 }
 

@@ -6,25 +6,10 @@
 #include <cmath>
 #include <map>
 
+#include "compiler/inspect/draw.h"
+
 namespace resnetc {
 namespace {
-
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (char c : text) {
-    if (c == '&')
-      result += "&amp;";
-    else if (c == '<')
-      result += "&lt;";
-    else if (c == '>')
-      result += "&gt;";
-    else if (c == '"')
-      result += "&quot;";
-    else
-      result += c;
-  }
-  return result;
-}
 
 constexpr std::string_view head = R"(<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -94,7 +79,7 @@ std::string curve_svg(const KeyTrials& trials) {
     if (ms <= 0) continue;
     dots += fmt::format(
         "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" fill=\"#8fb4e3\"><title>{} {:.4g} ms</title></circle>",
-        x(trial->second), y(ms), escaped(to_string(trial->record.choice)), ms);
+        x(trial->second), y(ms), xml_escaped(to_string(trial->record.choice)), ms);
     if (ms < so_far) {
       path += path.empty() ? fmt::format("M{:.1f} {:.1f}", x(trial->second), y(ms))
                            : fmt::format("H{:.1f}V{:.1f}", x(trial->second), y(ms));
@@ -103,31 +88,27 @@ std::string curve_svg(const KeyTrials& trials) {
   }
   path += fmt::format("H{:.1f}", x(last));
   std::string axis;
+  constexpr const char* anchors[] = {"start", "middle", "end"};
   for (int i = 0; i <= 2; i++) {
     const double ms = low + (high - low) * i / 2, second = last * i / 2;
-    axis +=
-        fmt::format("<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g} ms</text>", left - 6, y(ms) + 4, ms);
-    axis += fmt::format("<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"{}\">{:.0f} s</text>", x(second), height - 10,
-                        i == 0   ? "start"
-                        : i == 1 ? "middle"
-                                 : "end",
-                        second);
+    axis += fmt::format(
+        "<text x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g} ms</text>"
+        "<text x=\"{:.1f}\" y=\"{:.0f}\" text-anchor=\"{}\">{:.0f} s</text>",
+        left - 6, y(ms) + 4, ms, x(second), height - 10, anchors[i], second);
   }
   return fmt::format(
-      "<svg viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"100%\" role=\"img\"><path d=\"M{2:.0f} {3:.0f}H{4:.0f}\" "
-      "stroke=\"#d0d7de\"/>"
-      "{5}{6}<path d=\"{7}\" fill=\"none\" stroke=\"#1f5fbf\" stroke-width=\"1.5\"/></svg>",
+      "<svg viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"100%\" role=\"img\">"
+      "<path d=\"M{2:.0f} {3:.0f}H{4:.0f}\" stroke=\"#d0d7de\"/>{5}{6}<path d=\"{7}\" fill=\"none\" stroke=\"#1f5fbf\" "
+      "stroke-width=\"1.5\"/></svg>",
       width, height, left, height - bottom, width - 10, axis, dots, path);
 }
 
 std::string net_section(const std::string& name, const NetComparison& net) {
   std::string text = fmt::format(
       "<h2>{}: {:.3f} ms before, {:.3f} ms after ({})</h2><p class=\"note\">Each kernel's time in one inference of the "
-      "whole "
-      "net, default or earlier records before, new records "
-      "after.</p><table><tr><th>kernel</th><th>before</th><th>after</th>"
-      "<th></th><th></th></tr>",
-      escaped(name), net.before.milliseconds, net.after.milliseconds,
+      "whole net: before with the default or earlier records, after with the new ones.</p><table><tr><th>kernel</th>"
+      "<th>before</th><th>after</th><th></th><th></th></tr>",
+      xml_escaped(name), net.before.milliseconds, net.after.milliseconds,
       gain(net.before.milliseconds, net.after.milliseconds));
   std::vector<std::pair<double, std::string>> order;
   double longest = 0;
@@ -140,12 +121,10 @@ std::string net_section(const std::string& name, const NetComparison& net) {
     const auto found = net.after.kernel.find(key);
     const double before = -negative, after = found == net.after.kernel.end() ? 0 : found->second;
     text += fmt::format(
-        "<tr><td><code>{}</code></td><td>{:.3f} ms</td><td>{:.3f} ms</td><td>{}</td><td "
-        "style=\"text-align:left;width:210px\">"
-        "<span class=\"bar was\" style=\"width:{:.0f}px\"></span><br><span class=\"bar\" "
-        "style=\"width:{:.0f}px\"></span>"
-        "</td></tr>",
-        escaped(key), before, after, gain(before, after), 200 * before / longest, 200 * after / longest);
+        "<tr><td><code>{}</code></td><td>{:.3f} ms</td><td>{:.3f} ms</td><td>{}</td>"
+        "<td style=\"text-align:left;width:210px\"><span class=\"bar was\" style=\"width:{:.0f}px\"></span><br>"
+        "<span class=\"bar\" style=\"width:{:.0f}px\"></span></td></tr>",
+        xml_escaped(key), before, after, gain(before, after), 200 * before / longest, 200 * after / longest);
   }
   return text + "</table>";
 }
@@ -167,7 +146,7 @@ std::string key_table(const TuneReport& report) {
     text += fmt::format(
         "<tr><td><code>{}</code><br><code class=\"note\">{}</code></td><td>{}</td><td>{} of {}</td><td>{:.4g} ms</td>"
         "<td>{:.0f} %</td><td>{}</td>",
-        escaped(search.text), escaped(to_string(search.best)), search.calls, search.tried_count(),
+        xml_escaped(search.text), xml_escaped(to_string(search.best)), search.calls, search.tried_count(),
         search.choices.size(), search.milliseconds, 100 * of_peak(report, search, search.milliseconds),
         gain(search.milliseconds / search.fallback_ratio, search.milliseconds));
     for (const Strategy* baseline : measured) {
@@ -175,7 +154,7 @@ std::string key_table(const TuneReport& report) {
       if (found == trials.baselines.end())
         text += "<td></td>";
       else if (found->second->record.milliseconds <= 0)
-        text += fmt::format("<td title=\"{}\">failed</td>", escaped(found->second->failure));
+        text += fmt::format("<td title=\"{}\">failed</td>", xml_escaped(found->second->failure));
       else
         text += fmt::format("<td>{:.4g} ms<br>{:.1f} &times; ours</td>", found->second->record.milliseconds,
                             found->second->record.milliseconds / search.milliseconds);
@@ -188,18 +167,18 @@ std::string key_table(const TuneReport& report) {
 std::string key_details(const TuneReport& report, const KeySearch& search) {
   KeyTrials trials = trials_of(report, search);
   std::string text =
-      fmt::format("<details><summary><code>{}</code></summary>{}", escaped(search.text), curve_svg(trials));
+      fmt::format("<details><summary><code>{}</code></summary>{}", xml_escaped(search.text), curve_svg(trials));
   std::stable_sort(trials.own.begin(), trials.own.end(), [](const Trial* a, const Trial* b) {
     const auto time = [](const Trial* t) { return t->record.milliseconds > 0 ? t->record.milliseconds : 1e300; };
     return time(a) < time(b);
   });
   text += "<table><tr><th>candidate</th><th>time</th><th>of peak</th><th>at second</th></tr>";
   for (const Trial* trial : trials.own)
-    text += fmt::format(
-        "<tr><td><code>{}</code></td><td>{}</td><td>{:.0f} %</td><td>{:.0f}</td></tr>",
-        escaped(to_string(trial->record.choice)),
-        trial->record.milliseconds > 0 ? fmt::format("{:.4g} ms", trial->record.milliseconds) : escaped(trial->failure),
-        100 * of_peak(report, search, trial->record.milliseconds), trial->second);
+    text += fmt::format("<tr><td><code>{}</code></td><td>{}</td><td>{:.0f} %</td><td>{:.0f}</td></tr>",
+                        xml_escaped(to_string(trial->record.choice)),
+                        trial->record.milliseconds > 0 ? fmt::format("{:.4g} ms", trial->record.milliseconds)
+                                                       : xml_escaped(trial->failure),
+                        100 * of_peak(report, search, trial->record.milliseconds), trial->second);
   return text + "</table></details>";
 }
 
@@ -208,10 +187,10 @@ std::string key_details(const TuneReport& report, const KeySearch& search) {
 std::string tune_report_html(const TuneReport& report) {
   std::string text(head);
   std::string names;
-  for (const auto& [name, net] : report.nets) names += (names.empty() ? "" : ", ") + escaped(name);
+  for (const auto& [name, net] : report.nets) names += (names.empty() ? "" : ", ") + xml_escaped(name);
   text += fmt::format(
       "<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}; measured peak {:.0f} GFLOP/s.</p>",
-      names, escaped(report.target), report.threads, report.batch, escaped(cpu_name()), report.peak_gflops);
+      names, xml_escaped(report.target), report.threads, report.batch, xml_escaped(cpu_name()), report.peak_gflops);
   for (const auto& [name, net] : report.nets) text += net_section(name, net);
   text += key_table(report);
   text +=

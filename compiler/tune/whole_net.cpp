@@ -8,6 +8,7 @@
 
 #include "compiler/emit.h"
 #include "compiler/process.h"
+#include "compiler/tune/machine_lock.h"
 
 namespace resnetc {
 namespace {
@@ -20,6 +21,7 @@ struct Side {
   std::map<std::string, std::vector<double>> kernels;
 
   void profile(const WholeNetOptions& options, double seconds) {
+    const MachineLock timing(MachineLock::time);
     const CommandResult ran =
         run_command({{executable.string(), "--profile", fmt::format("{:.2f}", seconds), "--json", "--threads",
                       std::to_string(options.threads), "--batch", std::to_string(options.batch)},
@@ -55,6 +57,7 @@ NetComparison compare_nets(const Model& model, const Program& before, const Prog
     emit_options.target = options.target;
     emit_options.kinds = {"exe"};
     emit_options.jobs = options.jobs;
+    const MachineLock compiling(MachineLock::compile);
     emit(model, *programs[i], machine, emit_options, {});
     sides[i].executable = emit_options.output / model.name;
   }
@@ -63,10 +66,8 @@ NetComparison compare_nets(const Model& model, const Program& before, const Prog
   const double each = std::max(options.seconds / rounds / 2 - 0.8, 0.3);
   for (int round = 0; round < rounds; round++)
     for (int i = 0; i < 2; i++) sides[(round + i) % 2].profile(options, each);
-  for (int i = 0; i < 2; i++) {
-    std::error_code ignored;
-    fs::remove_all(options.folder / (i == 0 ? "before" : "after"), ignored);
-  }
+  std::error_code ignored;
+  for (const Side& side : sides) fs::remove_all(side.executable.parent_path(), ignored);
   return {sides[0].times(), sides[1].times()};
 }
 
