@@ -26,7 +26,7 @@ constexpr Kind kinds[] = {
 std::string cpu_name() {
   unsigned words[12] = {}, a = 0, b = 0, c = 0, d = 0;
   std::string name = "unknown CPU";
-  if (__get_cpuid_max(0x80000000, nullptr) >= 0x80000004) {
+  if (static_cast<unsigned>(__get_cpuid_max(0x80000000, nullptr)) >= 0x80000004u) {
     for (unsigned i = 0; i < 3; i++)
       __cpuid(0x80000002 + i, words[4 * i], words[4 * i + 1], words[4 * i + 2], words[4 * i + 3]);
     const char* text = reinterpret_cast<const char*>(words);
