@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
-"""Writes a torchvision or timm model as files that resnetc compiles: NAME.json, NAME.safetensors and, where class names are
-known, NAME.txt.
+"""Writes a torchvision or timm model as files that resnetc compiles: NAME.json, NAME.safetensors and, where class names
+are known, NAME.txt.
 
     export_torch.py resnet50 -o imported                        torchvision's default weights, downloaded where missing
     export_torch.py resnet50 --weights IMAGENET1K_V1 -o imported
     export_torch.py timm/resnet50d.ra2_in1k -o imported         a model of timm
     export_torch.py resnet18 --checkpoint flowers.pth --labels flowers.txt -o imported
 
-A checkpoint is a state_dict, alone or under "state_dict" or "model", saved by torch.save or safetensors; its last layer says
-how many classes there are. Image preprocessing and class names are those of the weights' own metadata.
+A checkpoint is a state_dict, alone or under "state_dict" or "model", saved by torch.save or safetensors; its last layer
+says how many classes there are. Image preprocessing and class names are those of the weights' own metadata.
 
 From Python, for a model that is already there:
 
     from export_torch import export
     export(model, "imported", "flowers", preprocess=preprocess_of(ResNet18_Weights.DEFAULT.transforms()), labels=names)
 
-A ResNet is written in the block form of docs/topology.md. Any other model becomes ONNX, which `resnetc import` makes a graph
-file of. Needs torch 1.13 or later, and torchvision or timm.
+A ResNet is written in the block form of docs/topology.md. Any other model becomes ONNX, which `resnetc import` makes a
+graph file of. Needs torch 1.13 or later, and torchvision or timm.
 """
 
 import argparse
@@ -55,7 +55,8 @@ def preprocess_of(transforms):
     """The preprocess object of a topology file, from torchvision's transforms of a classifier's weights."""
     names = ("crop_size", "resize_size", "mean", "std", "interpolation")
     if not all(hasattr(transforms, name) for name in names):
-        raise ExportError(f"transforms of type {type(transforms).__name__} say neither crop, mean nor std: give --preprocess FILE")
+        kind = type(transforms).__name__
+        raise ExportError(f"transforms of type {kind} say neither crop, mean nor std: give --preprocess FILE")
 
     def one(value):
         value = list(value) if isinstance(value, (list, tuple)) else value
@@ -138,8 +139,8 @@ def publish(staging, folder, names):
 
 
 def find_resnetc():
-    known = [os.environ.get("RESNETC"), shutil.which("resnetc"), root / "build/release/resnetc", root / "build/dev/resnetc"]
-    for path in known:
+    builds = [root / "build" / preset / "resnetc" for preset in ("release", "dev")]
+    for path in (os.environ.get("RESNETC"), shutil.which("resnetc"), *builds):
         if path and os.access(path, os.X_OK):
             return str(path)
     raise ExportError("resnetc is needed to make a graph file: build it with scripts/build release, or put it on PATH")
@@ -190,7 +191,7 @@ def export(model, folder, name, preprocess=None, labels=None, size=None):
     preprocessing's crop, or 3x224x224.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
-        raise ExportError(f"the name {name!r} must be a letter and then up to 63 letters, digits, '_' or '-': give --name")
+        raise ExportError(f"the name {name!r} must be a letter, then up to 63 letters, digits, '_' or '-': give --name")
     if size is None:
         crop = preprocess["crop"] if preprocess and "crop" in preprocess else 224
         size = (3, *crop) if isinstance(crop, (list, tuple)) else (3, crop, crop)
@@ -254,19 +255,19 @@ def read_checkpoint(path):
 
 
 def load_checkpoint(build, path):
-    """build(num_classes or None) -> model"""
+    """build({} or {"num_classes": n}) -> model"""
     state = read_checkpoint(path)
     # A head of Dropout and Linear has names like fc.1.weight.
     heads = {match[1] for match in (re.match(r"fc\.(\d+)\.weight$", name) for name in state) if match}
     if len(heads) == 1:
         prefix = f"fc.{heads.pop()}."
-        state = {name.replace(prefix, "fc.") if name.startswith(prefix) else name: value for name, value in state.items()}
-    model = build(None)
+        state = {re.sub(f"^{re.escape(prefix)}", "fc.", name): value for name, value in state.items()}
+    model = build({})
     own = model.state_dict()
     others = [name for name in own if name in state and own[name].shape != state[name].shape]
     rows = {state[name].shape[0] for name in others if own[name].shape[1:] == state[name].shape[1:]}
     if others and len(rows) == 1 and len(others) <= 2:
-        model = build(rows.pop())
+        model = build({"num_classes": rows.pop()})
     missing_ok = [name for name in own if name.endswith("num_batches_tracked") and name not in state]
     try:
         model.load_state_dict({**state, **{name: own[name] for name in missing_ok}})
@@ -294,12 +295,12 @@ def torchvision_model(name, weights_name, checkpoint):
         raise ExportError(f"--weights {weights_name}: {name} has {', '.join(known.__members__)}") from None
     preprocess = preprocess_of(weights.transforms())
     if checkpoint:
-        model = load_checkpoint(lambda classes: builder(**({"num_classes": classes} if classes else {})), checkpoint)
+        model = load_checkpoint(lambda more: builder(**more), checkpoint)
         return model, preprocess, weights.meta["categories"]
     try:
         return builder(weights=weights), preprocess, weights.meta["categories"]
     except OSError as problem:
-        raise ExportError(f"{weights.url}: cannot be downloaded ({problem}); fetch it on another machine and give it as "
+        raise ExportError(f"{weights.url}: cannot be downloaded ({problem}); fetch it elsewhere and give it as "
                           "--checkpoint") from None  # fmt: skip
 
 
@@ -310,7 +311,7 @@ def timm_model(name, checkpoint):
         raise ExportError("timm is not installed: pip install timm") from None
     try:
         if checkpoint:
-            model = load_checkpoint(lambda classes: timm.create_model(name, **({"num_classes": classes} if classes else {})), checkpoint)
+            model = load_checkpoint(lambda more: timm.create_model(name, **more), checkpoint)
         else:
             model = timm.create_model(name, pretrained=True)
     except (RuntimeError, OSError) as problem:
@@ -332,14 +333,16 @@ def timm_labels(model):
 
 def read_options():
     summary, examples = __doc__.split("\n\n", 1)
-    parser = argparse.ArgumentParser(description=summary, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=summary, epilog=examples,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("model", metavar="MODEL", help="a model of torchvision, or timm/NAME")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", type=pathlib.Path)
-    parser.add_argument("--weights", default="DEFAULT", help="of torchvision's weights for the model, which (%(default)s)")
+    parser.add_argument("--weights", default="DEFAULT", help="which of torchvision's for the model (%(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="take the tensors from this file")
-    parser.add_argument("--name", help="of the files and the C functions (MODEL's, with _ for what is no letter or digit)")
+    parser.add_argument("--name", help="of files and C functions (MODEL's, with _ for what is no letter or digit)")
     parser.add_argument("--labels", metavar="FILE", help="one label a line, in place of the weights' own")
-    parser.add_argument("--preprocess", metavar="FILE", help='JSON as "preprocess" in docs/topology.md, in place of the weights\' own')
+    parser.add_argument("--preprocess", metavar="FILE",
+                        help='JSON as "preprocess" in docs/topology.md, in place of the weights\' own')  # fmt: skip
     return parser.parse_args()
 
 

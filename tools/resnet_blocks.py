@@ -1,5 +1,5 @@
-"""The block form (docs/topology.md) of a torchvision or timm ResNet, read off its modules. Whatever is not known to be what the
-block form says raises NoBlockForm: shapes do not tell strides, paddings or what a subclass computes."""
+"""The block form (docs/topology.md) of a torchvision or timm ResNet, read off its modules. Whatever is not known to be
+what the block form says raises NoBlockForm: shapes do not tell strides, paddings or what a subclass computes."""
 
 import re
 
@@ -27,7 +27,8 @@ def conv_window(conv, place, groups=1):
     require(type(conv) is nn.Conv2d, place, f"is {type(conv).__name__}")
     require(conv.bias is None, place, "has a bias")
     require(conv.groups == groups, place, f"has {conv.groups} groups")
-    require(square(conv.dilation, place, "dilation") == 1 and conv.padding_mode == "zeros", place, "is dilated or padded oddly")
+    is_plain = square(conv.dilation, place, "dilation") == 1 and conv.padding_mode == "zeros"
+    require(is_plain, place, "is dilated or padded oddly")
     return (square(conv.kernel_size, place, "kernel"), square(conv.stride, place, "stride"),
             square(conv.padding, place, "padding"))  # fmt: skip
 
@@ -36,7 +37,8 @@ def epsilon_of(norm, place):
     # timm's BatchNormAct2d applies its activation too.
     is_norm = type(norm) is nn.BatchNorm2d or type(norm).__name__ == "FrozenBatchNorm2d"
     require(is_norm, place, f"is {type(norm).__name__}")
-    require(getattr(norm, "affine", True) and norm.running_mean is not None, place, "has no running statistics or no scale")
+    is_whole = getattr(norm, "affine", True) and norm.running_mean is not None
+    require(is_whole, place, "has no running statistics or no scale")
     return norm.eps
 
 
@@ -44,7 +46,8 @@ def is_nothing(module):
     """Whether a module passes on what it gets, once trained."""
     if isinstance(module, nn.Sequential):
         return all(map(is_nothing, module))
-    return module is None or isinstance(module, nn.Identity) or type(module).__name__ in ("Dropout", "DropPath", "DropBlock2d")
+    names = ("Identity", "Dropout", "DropPath", "DropBlock2d")
+    return module is None or type(module).__name__ in names
 
 
 def require_class(module, place, names):
@@ -84,7 +87,7 @@ def stem_of(model):
     if not is_nothing(model.maxpool):
         pool = model.maxpool
         require(type(pool) is nn.MaxPool2d and not pool.ceil_mode and square(pool.dilation, "maxpool", "dilation") == 1,
-                "maxpool", f"is {pool}")  # fmt: skip
+                "maxpool", f"is {str(pool).splitlines()[0]}")  # fmt: skip
         stem["max_pool"] = {key: square(getattr(pool, name), "maxpool", name) for key, name in
                             (("kernel", "kernel_size"), ("stride", "stride"), ("padding", "padding"))}  # fmt: skip
     return stem

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""tools/export_torch.py against PyTorch: models of torchvision with random and with fine-tuned weights, from checkpoint files
-and from Python, become programs that answer as PyTorch does, photographs included.
+"""tools/export_torch.py against PyTorch: models of torchvision with random and with fine-tuned weights, from checkpoint
+files and from Python, become programs that answer as PyTorch does, photographs included.
 
-Runs with a Python that has torch and torchvision (Debian's python3-torch and python3-torchvision); skipped without them."""
+Runs with a Python that has torch and torchvision (Debian's python3-torch and python3-torchvision); skipped without."""
 
 import json
 import re
@@ -33,9 +33,10 @@ def random_model(model, seed):
     torch.manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for values, low, high in ((module.weight, 0.4, 0.8), (module.bias, -0.2, 0.2), (module.running_mean, -0.2, 0.2),
-                                      (module.running_var, 0.6, 1.6)):  # fmt: skip
-                nn.init.uniform_(values, low, high)
+            nn.init.uniform_(module.weight, 0.4, 0.8)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.6, 1.6)
     return model.eval()
 
 
@@ -110,7 +111,7 @@ def from_checkpoint(folder):
 
 
 def transfer_learning(folder):
-    """The head replaced and trained on its own for some steps; from Python, and from the checkpoint of a training script."""
+    """The head replaced and trained on its own for some steps; from Python, and from a training script's checkpoint."""
     classes = ["daisy", "rose", "tulip"]
     model = random_model(names.resnet18(), 2)
     for parameter in model.parameters():
@@ -127,13 +128,14 @@ def transfer_learning(folder):
         optimiser.step()
         losses.append(loss.item())
     check(losses[-1] < losses[0], losses)
-    torch.save({"epoch": 8, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, folder / "flowers.pth")
+    wrapped = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
+    torch.save({"epoch": 8, "state_dict": wrapped}, folder / "flowers.pth")
     preprocess = export_torch.preprocess_of(names.ResNet18_Weights.DEFAULT.transforms())
     topology = export_torch.export(model, folder / "python", "flowers", preprocess, classes)
     check(model.training, "the model is no longer in training")
     (folder / "flowers.txt").write_text("\n".join(classes) + "\n")
-    run(sys.executable, tool, "resnet18", "--checkpoint", folder / "flowers.pth", "-o", folder / "command", "--name", "flowers",
-        "--labels", folder / "flowers.txt")  # fmt: skip
+    checkpoint = ["--checkpoint", folder / "flowers.pth", "--labels", folder / "flowers.txt", "--name", "flowers"]
+    run(sys.executable, tool, "resnet18", *checkpoint, "-o", folder / "command")
     for file in ("flowers.json", "flowers.txt", "flowers.safetensors"):
         check((folder / "python" / file).read_bytes() == (folder / "command" / file).read_bytes(), f"{file} differs")
     program = program_of(topology, folder, "--size", "64x64")
@@ -173,8 +175,9 @@ def errors(folder):
     refused("cut.pth: holds more than tensors, or is damaged", "resnet18", "--checkpoint", folder / "cut.pth")
     refused("cut.safetensors: is no safetensors file", "resnet18", "--checkpoint", folder / "cut.safetensors")
     refused("two.pth: does not fit the model: Missing key", "resnet50", "--checkpoint", folder / "two.pth")
-    refused("there are 1 labels, but 2 classes", "resnet18", "--checkpoint", folder / "two.pth", "--labels", folder / "one.txt")
-    refused("the name 'a b' must be", "resnet18", "--checkpoint", folder / "two.pth", "--name", "a b")
+    two = ["resnet18", "--checkpoint", folder / "two.pth"]
+    refused("there are 1 labels, but 2 classes", *two, "--labels", folder / "one.txt")
+    refused("the name 'a b' must be", *two, "--name", "a b")
 
 
 def main():
