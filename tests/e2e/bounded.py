@@ -1,5 +1,5 @@
-"""Runs commands that must end in an error: with this status and exactly these messages, within bounds of time and memory,
-leaving nothing behind."""
+"""Runs commands that must end in an error: with this status and exactly these messages, within bounds of CPU time (which a busy
+machine does not stretch) and memory, leaving nothing behind."""
 
 import json
 import os
@@ -17,15 +17,14 @@ most_megabytes = 900 if sanitized else 150
 
 # Starts a command and says how it ended, in a process of its own: the peak of a process begins with its parent's size.
 launcher = """
-import json, os, signal, sys, threading, time
+import json, os, signal, sys, threading
 answer, words = int(sys.argv[2]), sys.argv[3:]
 os.set_inheritable(answer, False)
-start = time.monotonic()
 process = os.posix_spawnp(words[0], words, os.environ)
 threading.Timer(float(sys.argv[1]), os.kill, (process, signal.SIGKILL)).start()
 _, status, usage = os.wait4(process, 0)
 with os.fdopen(answer, "w") as file:
-    json.dump([os.waitstatus_to_exitcode(status), time.monotonic() - start, usage.ru_maxrss / 1024], file)
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024], file)
 os._exit(0)
 """
 
@@ -40,7 +39,7 @@ def bounded(*command, megabytes=most_megabytes, seconds=most_seconds, **options)
         out.seek(0), err.seek(0), answer.seek(0)
         texts = [stream.read().decode(errors="replace") for stream in (out, err)]
         status, spent, peak = json.load(answer)
-    check(spent <= seconds, f"{words} took {spent:.1f} s:", *texts)
+    check(spent <= seconds, f"{words} took {spent:.1f} s of CPU time:", *texts)
     check(peak <= megabytes, f"{words} took {peak:.0f} MB:", *texts)
     return status, *texts, spent, peak
 
