@@ -51,7 +51,7 @@ fs::path resolve(const ExternalData& data, const fs::path& model) {
     refuse("is refused, for it leads out of the model's folder; keep the data beside the model");
   std::error_code error;
   const fs::path folder = fs::canonical(model.has_parent_path() ? model.parent_path() : fs::path("."), error);
-  const fs::path file = error ? fs::path() : fs::canonical(folder / location, error);
+  fs::path file = error ? fs::path() : fs::canonical(folder / location, error);
   if (error) refuse(error.message() + "; keep the data beside the model");
   if (std::mismatch(folder.begin(), folder.end(), file.begin(), file.end()).first != folder.end())
     refuse("is refused, for it is a link out of the model's folder; keep the data beside the model");

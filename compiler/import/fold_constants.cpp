@@ -188,7 +188,7 @@ Constant cast(const OnnxNode& node) {
 
 Constant constant_of_shape(const OnnxNode& node, const std::filesystem::path& model) {
   constexpr size_t most = 4096;
-  const Shape shape = node.integers(size_t{0});
+  const Shape& shape = node.integers(size_t{0});
   if (shape.size() > 8 || element_count(shape) > most)
     node.fail(fmt::format("makes {}, more than {} elements", shape_text(shape), most));
   const onnx::AttributeProto* value = node.attribute("value");
