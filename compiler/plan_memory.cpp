@@ -65,8 +65,8 @@ uint64_t place(std::vector<Slot>& slots, uint64_t lower_bound) {
   std::vector<Slot*> order;
   for (Slot& slot : slots) order.push_back(&slot);
   std::stable_sort(order.begin(), order.end(), [](const Slot* a, const Slot* b) { return a->bytes > b->bytes; });
-  std::vector<Slot*> best_order = order;
   uint64_t best = place_in_order(order);
+  std::vector<Slot> best_slots = slots;
   for (int attempt = 0; attempt < 32 && best > lower_bound; attempt++) {
     const auto end = [](const Slot* slot) { return slot->offset + slot->bytes; };
     const auto highest =
@@ -75,9 +75,10 @@ uint64_t place(std::vector<Slot>& slots, uint64_t lower_bound) {
     const uint64_t bytes = place_in_order(order);
     if (bytes >= best) continue;
     best = bytes;
-    best_order = order;
+    best_slots = slots;
   }
-  return place_in_order(best_order);
+  slots = std::move(best_slots);
+  return best;
 }
 
 uint64_t largest_live_sum(const std::vector<Slot>& slots, size_t step_count) {

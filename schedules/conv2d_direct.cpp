@@ -62,8 +62,8 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   for (const RegisterTile& tile : tiles) {
     const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes);
     const int tasks = pixel_tasks(g, tile.pixels, machine);
-    const double weight_bytes = 4.0 * g.reduction * taps * g.block * g.block_count;
     const int block_floats = g.reduction * taps * g.block;
+    const double weight_bytes = 4.0 * block_floats * g.block_count;
     const bool weights_stay = weight_bytes <= 0.5 * static_cast<double>(machine.level2_bytes);
     const bool by_channels = weights_stay
                                  ? balance(tasks, machine.threads) < 0.8 * balance(g.block_count, machine.threads)
@@ -175,8 +175,8 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const auto line = [lines, threads = machine.threads](const LoopValue& loop, const Halide::Expr& nth) {
     return (loop(".block") + threads) * lines + nth;
   };
-  prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines, line});
-  return {pipeline, operands.arguments, prefetch_text(lines, machine.threads)};
+  const std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines, line});
+  return {pipeline, operands.arguments, passes};
 }
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,

@@ -287,8 +287,9 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
     const Expr next = loop(part) + 1, next_block = loop(".block") + Halide::select(next == parts, threads, 0);
     return (next_block * 9 + nth / part_lines) * plane + next % parts * part_lines + nth % part_lines;
   };
-  prefetch_weights(pipeline, {parts == 1 ? ".block" : all.x.name(), ".to", 9 * part_lines, line});
-  return {pipeline, operands.arguments, prefetch_text(9 * part_lines, machine.threads)};
+  const std::string passes =
+      prefetch_weights(pipeline, {parts == 1 ? ".block" : all.x.name(), ".to", 9 * part_lines, line});
+  return {pipeline, operands.arguments, passes};
 }
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,

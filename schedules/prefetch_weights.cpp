@@ -1,9 +1,8 @@
 #include "schedules/prefetch_weights.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
+#include <sstream>
 #include <vector>
 
 namespace resnetc {
@@ -11,6 +10,9 @@ namespace {
 
 using namespace Halide::Internal;
 using Halide::Expr;
+
+// Raise it when the pass comes to make other code: it is no part of the serialised pipeline that names a cached kernel.
+constexpr int version = 1;
 
 // Read, into the second-level cache (the first holds the register tile's input), data.
 const std::vector<Expr> how = {0, 2, 1};
@@ -100,12 +102,13 @@ class Pass : public IRMutator {
 
 }  // namespace
 
-void prefetch_weights(Halide::Pipeline& pipeline, WeightPrefetch prefetch) {
+std::string prefetch_weights(Halide::Pipeline& pipeline, WeightPrefetch prefetch) {
+  const auto variable = [](const std::string& name) { return Variable::make(Halide::Int(32), name); };
+  std::ostringstream text;
+  text << "prefetch_weights " << version << ' ' << prefetch.scope << ' ' << prefetch.place << ' ' << prefetch.lines
+       << ' ' << prefetch.line(variable, variable("nth"));
   pipeline.add_custom_lowering_pass(new Pass(std::move(prefetch)));
-}
-
-std::string prefetch_text(int lines, int blocks_ahead) {
-  return fmt::format("prefetch_weights {} {}", lines, blocks_ahead);
+  return text.str();
 }
 
 }  // namespace resnetc

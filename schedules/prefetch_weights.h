@@ -26,10 +26,7 @@ struct WeightPrefetch {
 
 inline constexpr int floats_of_line = 16;
 
-// Adds a lowering pass to the pipeline.
-void prefetch_weights(Halide::Pipeline& pipeline, WeightPrefetch prefetch);
-
-// For KernelPipeline::passes.
-std::string prefetch_text(int lines, int blocks_ahead);
+// Adds a lowering pass to the pipeline. Returns what KernelPipeline::passes must say of it.
+std::string prefetch_weights(Halide::Pipeline& pipeline, WeightPrefetch prefetch);
 
 }  // namespace resnetc
