@@ -240,7 +240,7 @@ def check_weights(folder):
         'missing too; the file has 1600000 that the topology does not use ("0", "1", "10", "100", "1000", …): check that '
         "they belong together, and weights.names"
     )
-    worst.refused(folder, "many tensors", command, many, megabytes=1000, seconds=4 * most_seconds)
+    worst.refused(folder, "many tensors", command, many, megabytes=max(1000, 2 * most_megabytes), seconds=4 * most_seconds)
     print(f"a header of 100 MB: {worst}")
 
 
