@@ -292,18 +292,8 @@ const char* {p}_label(int index) {{
   return text;
 }
 
-std::string emit_weights_assembly(const std::string& prefix, const std::string& blob_file) {
-  return fmt::format(R"(    .section .rodata.{p}_weights,"a",@progbits
-    .balign 4096
-    .globl {p}_weights
-    .hidden {p}_weights
-    .type {p}_weights, @object
-{p}_weights:
-    .incbin "{file}"
-    .size {p}_weights, . - {p}_weights
-    .section .note.GNU-stack,"",@progbits
-)",
-                     fmt::arg("p", prefix), fmt::arg("file", blob_file));
+std::string weights_symbol(const std::string& prefix) {
+  return prefix + "_weights";
 }
 
 }  // namespace resnetc

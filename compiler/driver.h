@@ -27,7 +27,7 @@ std::string version_text();  // "resnetc 0.1.0, Halide 21.0.0"
 std::string emit_header(const DriverInputs& inputs);
 std::string emit_driver(const DriverInputs& inputs);
 
-// Assembler text that embeds the weight blob (in the working folder) as PREFIX_weights.
-std::string emit_weights_assembly(const std::string& prefix, const std::string& blob_file);
+// By which the driver knows the weight blob.
+std::string weights_symbol(const std::string& prefix);
 
 }  // namespace resnetc

@@ -121,23 +121,23 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
 
   std::future<std::vector<float>> expected =
       std::async(std::launch::async, self_test_outputs, std::cref(model), options.jobs);
+  // The weights are packed while the kernels compile: what one of them leaves idle the other one uses.
+  std::future<WeightBlob> written =
+      std::async(std::launch::async, write_weight_blob, std::cref(program), std::cref(machine), std::move(expected),
+                 options.jobs, folder / "weights.o", weights_symbol(c_prefix(model.name)));
   const std::vector<KernelObject> objects = compile_kernels(program, machine, options, folder);
   uint64_t scratch_bytes = 0;
   for (const KernelObject& object : objects) scratch_bytes = std::max(scratch_bytes, object.scratch_bytes);
   seconds["kernels"] = seconds_since(start);
 
   Clock::time_point stage = Clock::now();
-  const std::vector<float> self_test = expected.get();
-  seconds["self_test"] = seconds_since(stage);
-  stage = Clock::now();
+  const WeightBlob blob = written.get();
   const MemoryPlan plan = plan_memory(program);
-  const WeightBlob blob = write_weight_blob(program, machine, self_test, folder / "weights.bin");
   const DriverInputs inputs{model, program, plan, blob, machine, scratch_bytes, self_test_seed};
   Toolchain tools{folder, model.name, c_prefix(model.name), {}};
   for (const KernelObject& object : objects) tools.kernels.push_back(object.file);
   write_file(folder / (model.name + ".h"), emit_header(inputs));
   write_file(folder / "driver.c", emit_driver(inputs));
-  write_file(folder / "weights.S", emit_weights_assembly(tools.prefix, "weights.bin"));
   write_file(folder / "exports.map", fmt::format("{{ global: {}_*; local: *; }};\n", tools.prefix));
   seconds["weights"] = seconds_since(stage);
 
@@ -151,7 +151,7 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   // Each row may run at once.
   const std::vector<std::vector<Command>> rows = [&] {
     std::vector<std::vector<Command>> result(4);
-    if (wanted("exe") || library) result[0] = {tools.compile_driver(), tools.assemble_weights()};
+    if (wanted("exe") || library) result[0] = {tools.compile_driver()};
     if (library) {
       result[1].push_back(tools.join_code());
       result[2].push_back(tools.localise_symbols());

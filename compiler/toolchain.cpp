@@ -45,10 +45,6 @@ Command Toolchain::compile_driver() const {
                           "-c", "driver.c", "-o", "driver.o"});
 }
 
-Command Toolchain::assemble_weights() const {
-  return command(folder, {"cc", "-c", "weights.S", "-o", "weights.o"});
-}
-
 Command Toolchain::link_executable() const {
   Command result = command(folder, {"c++", "-static", "-o", model, "driver.o", "weights.o"}, kernels);
   for (const char* argument : {"-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,noexecstack"})

@@ -27,7 +27,6 @@ struct Toolchain {
   std::vector<std::string> kernels;
 
   Command compile_driver() const;    // driver.c -> driver.o
-  Command assemble_weights() const;  // weights.S -> weights.o
   Command link_executable() const;   // -> NAME, static
   Command join_code() const;         // driver, kernels, runtime -> code.o
   Command localise_symbols() const;  // code.o: only PREFIX_* stay global

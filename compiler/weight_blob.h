@@ -1,7 +1,8 @@
-// The packed weights of a program in one file, as the emitted binary maps them.
+// The packed weights of a program in one object, as the emitted binary maps them.
 #pragma once
 
 #include <filesystem>
+#include <future>
 #include <vector>
 
 #include "compiler/program.h"
@@ -20,9 +21,11 @@ struct WeightBlob {
   uint64_t bytes = 0;
 };
 
-// Packs every weight for its kernel's choice, 64-byte aligned, in the order in which a pass reads them.
+// Packs every weight for its kernel's choice, 64-byte aligned, in the order in which a pass reads them, `jobs` at once;
+// behind them what the self test expects. `file` is an object whose `symbol` they are.
 WeightBlob write_weight_blob(const Program& program, const Machine& machine,
-                             const std::vector<float>& self_test_outputs, const std::filesystem::path& file);
+                             std::future<std::vector<float>> self_test_outputs, int jobs,
+                             const std::filesystem::path& file, const std::string& symbol);
 
 // Puts the SHA-256 of its values into every weight of the graph.
 void digest_weights(Graph& graph);

@@ -299,19 +299,28 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
   if (operand == 2 || !s.stored) return plain;
   const int size = s.size();
   PackedWeight packed{s.stored_extent(), std::vector<float>(plain.values.size() / 9 * size * size)};
-  const size_t plane = static_cast<size_t>(s.g.block) * static_cast<size_t>(s.g.ic);
-  std::vector<std::vector<double>> half(3);
+  const size_t plane = static_cast<size_t>(s.g.block) * static_cast<size_t>(s.g.ic),
+               values_of_tile = static_cast<size_t>(size * size);
+  // The transform of a row of three, by its columns: ResNet-1202 has two million 3x3 weights to transform.
+  std::vector<std::vector<double>> column;
+  for (size_t k = 0; k < 3; k++) {
+    std::vector<double> unit(3, 0.0);
+    unit[k] = 1;
+    column.push_back(winograd_weight(s.m, unit));
+  }
+  const auto transformed = [&](const double* row, size_t i) {
+    return row[0] * column[0][i] + row[1] * column[1][i] + row[2] * column[2][i];
+  };
   for (size_t b = 0; b < static_cast<size_t>(s.g.block_count); b++)
     for (size_t at = 0; at < plane; at++) {
-      for (size_t kx = 0; kx < 3; kx++) {
-        std::vector<double> column;
-        for (size_t ky = 0; ky < 3; ky++) column.push_back(plain.values[((b * 3 + ky) * 3 + kx) * plane + at]);
-        half[kx] = winograd_weight(s.m, column);
-      }
+      double weight[3][3];  // [kx][ky]
+      for (size_t kx = 0; kx < 3; kx++)
+        for (size_t ky = 0; ky < 3; ky++) weight[kx][ky] = plain.values[((b * 3 + ky) * 3 + kx) * plane + at];
       for (size_t i = 0; i < static_cast<size_t>(size); i++) {
-        const std::vector<double> row = winograd_weight(s.m, std::vector<double>{half[0][i], half[1][i], half[2][i]});
-        for (size_t j = 0; j < row.size(); j++)
-          packed.values[((b * row.size() + i) * row.size() + j) * plane + at] = static_cast<float>(row[j]);
+        const double half[3] = {transformed(weight[0], i), transformed(weight[1], i), transformed(weight[2], i)};
+        for (size_t j = 0; j < static_cast<size_t>(size); j++)
+          packed.values[(b * values_of_tile + i * static_cast<size_t>(size) + j) * plane + at] =
+              static_cast<float>(transformed(half, j));
       }
     }
   return packed;
