@@ -156,13 +156,13 @@ extern "C" {{
 #define {p}_HEIGHT {h}
 #define {p}_WIDTH {w}
 #define {p}_CLASSES {classes} /* floats of output for each image */
-#define {p}_ARENA_BYTES(max_batch) ((size_t)(max_batch) * (size_t){arena}u)
+#define {p}_ARENA_BYTES(max_batch) ((size_t)((max_batch) < {at_once} ? (max_batch) : {at_once}) * (size_t){arena}u)
 
 typedef struct {p}_model {p}_model;
 
 typedef struct {p}_options {{
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
-  int max_batch;      /* images that run at once; 0: 1 */
+  int max_batch;      /* images that may run at once; 0: 1 */
   void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least {p}_ARENA_BYTES(max_batch) when arena is given */
 }} {p}_options;
@@ -174,7 +174,7 @@ typedef struct {p}_options {{
 int {p}_create({p}_model** out, const {p}_options* options);
 
 /* input: n x {c} x {h} x {w} float32, normalised. output: {output_text}.
-   Any n; more than max_batch run in chunks. Allocates nothing. */
+   Any n; runs in chunks of max_batch or fewer. Allocates nothing. */
 int {p}_run({p}_model* model, const float* input_nchw, int n, float* output);
 
 /* rgb: height rows of width 8-bit RGB pixels, row_bytes apart; resized, cropped and normalised as the model needs it. */
@@ -196,7 +196,8 @@ const char* {p}_label(int index);
                      fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p),
                      fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),
                      fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
-                     fmt::arg("arena", in.plan.arena_bytes), fmt::arg("output_text", output_text));
+                     fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
+                     fmt::arg("output_text", output_text));
 }
 
 std::string emit_driver(const DriverInputs& in) {
@@ -246,6 +247,7 @@ const rn_description resnetc_description = {{
     .kernel_flops = kernel_flops,
     .kernel_count = {kernels}u,
     .arena_bytes_per_image = {arena}u,
+    .images_at_once = {at_once},
     .scratch_bytes = {scratch}u,
     .parameters = {parameters}u,
     .macs = {macs}u,
@@ -286,9 +288,9 @@ const char* {p}_label(int index) {{
       fmt::arg("weight_bytes", in.blob.self_test_offset), fmt::arg("tensors", in.plan.slots.size()),
       fmt::arg("weights", in.blob.entries.size()), fmt::arg("steps", in.program.steps.size()),
       fmt::arg("kernels", in.program.kernels.size()), fmt::arg("arena", in.plan.arena_bytes),
-      fmt::arg("scratch", in.scratch_bytes), fmt::arg("parameters", parameter_count(in.model.graph)),
-      fmt::arg("macs", mac_count(in.model.graph)), fmt::arg("seed", in.self_test_seed),
-      fmt::arg("self_test_offset", in.blob.self_test_offset));
+      fmt::arg("at_once", images_at_once(in.plan, in.machine)), fmt::arg("scratch", in.scratch_bytes),
+      fmt::arg("parameters", parameter_count(in.model.graph)), fmt::arg("macs", mac_count(in.model.graph)),
+      fmt::arg("seed", in.self_test_seed), fmt::arg("self_test_offset", in.blob.self_test_offset));
   return text;
 }
 

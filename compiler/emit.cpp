@@ -198,6 +198,7 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
                        {"records", kernels_by_record(program)},
                        {"kernels", kernel_report(program, objects, blob)},
                        {"arena_bytes", plan.arena_bytes},
+                       {"images_at_once", images_at_once(plan, machine)},
                        {"largest_live_bytes", plan.largest_live_bytes},
                        {"scratch_bytes_per_thread", scratch_bytes},
                        {"weight_bytes", blob.self_test_offset},

@@ -107,6 +107,11 @@ MemoryPlan plan_memory(const Program& program) {
   return plan;
 }
 
+int images_at_once(const MemoryPlan& plan, const Machine& machine) {
+  const uint64_t cache = static_cast<uint64_t>(machine.level2_bytes) * static_cast<uint64_t>(machine.threads);
+  return static_cast<int>(std::clamp<uint64_t>(cache / std::max<uint64_t>(plan.arena_bytes, 1), 1, 1 << 16));
+}
+
 std::string print_memory_plan(const Program& program, const MemoryPlan& plan) {
   std::string text = fmt::format("# memory plan: {} bytes for a batch of one; the largest sum of live tensors is {}\n",
                                  plan.arena_bytes, plan.largest_live_bytes);

@@ -12,7 +12,7 @@ extern "C" {
 
 /* One activation in the arena: float32, NHWC, with a border of zeros around each image. */
 typedef struct rn_tensor {
-  uint64_t offset; /* bytes for a batch of one; the tensor starts at arena + offset * max_batch */
+  uint64_t offset; /* bytes for one image; the tensor starts at arena + offset * rn_images_at_once */
   int32_t height, width, channels;
   int32_t border_top, border_left, border_bottom, border_right;
   int32_t is_vector;     /* 1: [n, c], stored as an image of one pixel */
@@ -104,6 +104,7 @@ typedef struct rn_description {
   uint32_t kernel_count;
 
   uint64_t arena_bytes_per_image;
+  int images_at_once;     /* at least 1: no more go through the net together, however large max_batch is */
   uint64_t scratch_bytes; /* per thread: the most that any kernel asks of halide_malloc at once */
 
   uint64_t parameters; /* of the net */

@@ -37,6 +37,7 @@ struct rn_model {
   void* workers_memory;
   void* scratch_memory;
   int max_batch;
+  int at_once;      // rn_images_at_once
   int batch;        // that the buffers are set for
   double* seconds;  // of rn_profile, or NULL
   char message[256];
@@ -64,7 +65,7 @@ size_t image_floats(const rn_tensor& t) {
 }
 
 float* tensor_start(const rn_model* model, const rn_tensor& t) {
-  return reinterpret_cast<float*>(model->arena + t.offset * static_cast<size_t>(model->max_batch));
+  return reinterpret_cast<float*>(model->arena + t.offset * static_cast<size_t>(model->at_once));
 }
 
 // Images are (c, x, y, n); a result is written inside the border only, an operand is read with it.
@@ -235,13 +236,13 @@ int make_threads(rn_model* model, int threads) {
 int make_memory(rn_model* model, const rn_options& options) {
   const rn_description& d = *model->description;
   size_t bytes = 0;
-  if (__builtin_mul_overflow(d.arena_bytes_per_image, static_cast<size_t>(model->max_batch), &bytes))
+  if (__builtin_mul_overflow(d.arena_bytes_per_image, static_cast<size_t>(model->at_once), &bytes))
     return fail(model, rn_error_argument, "max_batch %d is too large", model->max_batch);
   // Kernels count the floats of a tensor in 32 bits.
   size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
   for (uint32_t i = 0; i < d.tensor_count; i++)
     if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
-  if (static_cast<size_t>(model->max_batch) > INT32_MAX / largest)
+  if (static_cast<size_t>(model->at_once) > INT32_MAX / largest)
     return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
                 INT32_MAX / largest);
   if (options.arena) {
@@ -275,6 +276,7 @@ int initialise(rn_model* model, const rn_options& options) {
   if (options.max_batch < 0)
     return fail(model, rn_error_argument, "max_batch must not be negative, got %d", options.max_batch);
   model->max_batch = options.max_batch > 0 ? options.max_batch : 1;
+  model->at_once = rn_images_at_once(&d, model->max_batch);
   int status = make_memory(model, options);
   if (status != rn_ok) return status;
   status = make_threads(model, options.threads > 0 ? options.threads : default_thread_count());
@@ -306,7 +308,7 @@ int rn_run(rn_model* model, const float* input, int n, float* output) {
   if (n < 0 || (n > 0 && (!input || !output)))
     return fail(model, rn_error_argument, "n must not be negative, and input and output not NULL");
   while (n > 0) {
-    const int batch = n < model->max_batch ? n : model->max_batch;
+    const int batch = n < model->at_once ? n : model->at_once;
     const int status = run_chunk(model, input, batch, output);
     if (status != rn_ok) return status;
     input += input_floats(*model->description) * static_cast<size_t>(batch);
@@ -359,5 +361,8 @@ int rn_thread_count(const rn_model* model) {
 }
 int rn_max_batch(const rn_model* model) {
   return model->max_batch;
+}
+int rn_images_at_once(const rn_description* description, int max_batch) {
+  return max_batch < description->images_at_once ? max_batch : description->images_at_once;
 }
 }

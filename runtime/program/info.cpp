@@ -58,8 +58,9 @@ void print_info(const rn_description& net, const Options& options) {
   line("MACs", count_text(net.macs) + " an image");
   line("weights", byte_text(net.weight_bytes) + " in this file");
   line("kernels", format("%u, called %u times", net.kernel_count, net.step_count));
-  line("arena", byte_text(net.arena_bytes_per_image * static_cast<std::uint64_t>(options.batch)) +
-                    format(" for a batch of %d", options.batch));
+  const int at_once = rn_images_at_once(&net, options.batch);
+  line("arena", byte_text(net.arena_bytes_per_image * static_cast<std::uint64_t>(at_once)) +
+                    format(" for a batch of %d, %d at once", options.batch, at_once));
   flush_output();
   const Model model(net, options.threads, options.batch);
   line("threads", std::to_string(model.threads()));

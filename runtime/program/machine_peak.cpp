@@ -123,6 +123,7 @@ rn_description one_step_net() {
   net.step_count = net.kernel_count = 1;
   net.kernel_keys = &name;
   net.arena_bytes_per_image = 64;
+  net.images_at_once = 1;
   return net;
 }
 

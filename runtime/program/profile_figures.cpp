@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "../runtime.h"
 #include "kernel_label.h"
 
 namespace resnetc::program {
@@ -101,13 +102,14 @@ std::vector<double> time_line_of(const Samples& samples, std::size_t steps) {
 
 Work work_of(const rn_description& net, const rn_step& step, int batch) {
   Work work;
+  const int at_once = rn_images_at_once(&net, batch), chunks = (batch + at_once - 1) / at_once;
   work.flop = static_cast<double>(net.kernel_flops[step.kernel_index]) * batch;
   for (std::uint32_t i = 0; i < step.operand_count; i++) {
     const rn_operand& operand = step.operands[i];
     double image = 0;
     switch (operand.kind) {
       case rn_operand_weight:
-        work.weight_bytes += elements(net.weights[operand.index]) * sizeof(float);
+        work.weight_bytes += elements(net.weights[operand.index]) * sizeof(float) * chunks;
         break;
       case rn_operand_tensor:
         image = elements(net.tensors[operand.index]);
@@ -173,7 +175,7 @@ Profile profile_of(const rn_description& net, int threads, int batch, const Samp
     finish(&kernel, profile.sum(), machine);
   }
   sort_kernels(&profile);
-  profile.tensors = tensors_of(net, batch);
+  profile.tensors = tensors_of(net, rn_images_at_once(&net, batch));
   profile.time_line = time_line_of(steps, net.step_count);
   if (!profile.time_line.empty()) profile.clocked_seconds = profile.time_line.back();
   return profile;

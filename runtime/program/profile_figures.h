@@ -11,8 +11,8 @@
 
 namespace resnetc::program {
 
-// What one call of a step computes and moves, for a whole batch. Two operations for each multiply-accumulate; every
-// weight and activation is read or written once, without borders.
+// What a step computes and moves for a whole batch, in as many calls as rn_run makes. Two operations for each
+// multiply-accumulate; every weight and activation is read or written once, without borders.
 struct Work {
   double flop = 0, weight_bytes = 0, activation_bytes = 0;
   double bytes() const { return weight_bytes + activation_bytes; }
@@ -52,7 +52,7 @@ struct KernelProfile {
   Figures figures;
 };
 
-// A tensor in the arena, for a whole batch.
+// A tensor in the arena, for the images that go through the net together.
 struct TensorProfile {
   std::uint32_t written_by, last_read_by;  // steps
   std::uint64_t offset = 0, bytes = 0;

@@ -1,3 +1,4 @@
+#include "../runtime.h"
 #include "print.h"
 #include "profile_report.h"
 #include "results.h"
@@ -53,7 +54,8 @@ std::string profile_json(const Profile& p) {
           field("of_peak", p.flop() / p.seconds / p.machine.flops);
   text +=
       format(", \"weight_bytes\": %llu, \"arena_bytes\": %llu", static_cast<unsigned long long>(p.net->weight_bytes),
-             static_cast<unsigned long long>(p.net->arena_bytes_per_image) * static_cast<unsigned>(p.batch));
+             static_cast<unsigned long long>(p.net->arena_bytes_per_image) *
+                 static_cast<unsigned>(rn_images_at_once(p.net, p.batch)));
   text += ", \"kernels\": " + list(p.kernels, [](const KernelProfile& kernel) {
             return "{\"key\": " + json_string(kernel.key) + field("strategy", std::string_view(kernel.choice)) +
                    field("kind", kernel.kind) + field("label", kernel.label) +

@@ -63,14 +63,15 @@ def check_sums(result, report, batch):
 
 
 def check_time_line_and_memory(result, report, batch):
+    at_once = min(batch, report["images_at_once"])
     line, steps, tensors = result["time_line_us"], result["steps"], result["tensors"]
     check(len(line) == 2 * len(steps) and line == sorted(line), "the time line does not run forward")
     check(close(line[-1], result["clocked_ms"] * 1e3, 1e-3), "end of the time line", line[-1])
-    check(result["arena_bytes"] == report["arena_bytes"] * batch, "arena")
+    check(result["arena_bytes"] == report["arena_bytes"] * at_once, "arena")
     for tensor in tensors:
         check(0 <= tensor["written_by"] <= tensor["last_read_by"] < len(steps), tensor)
         check(tensor["offset"] + tensor["bytes"] <= result["arena_bytes"], tensor)
-        check(tensor["bytes"] >= 4 * tensor["height"] * tensor["width"] * tensor["channels"] * batch, tensor)
+        check(tensor["bytes"] >= 4 * tensor["height"] * tensor["width"] * tensor["channels"] * at_once, tensor)
     for i, a in enumerate(tensors):
         for b in tensors[:i]:
             alive = a["written_by"] <= b["last_read_by"] and b["written_by"] <= a["last_read_by"]

@@ -46,6 +46,7 @@ inline rn_description profile_net() {
   net.kernel_flops = profile_flops;
   net.kernel_count = 3;
   net.arena_bytes_per_image = 576;
+  net.images_at_once = 1 << 20;
   return net;
 }
 

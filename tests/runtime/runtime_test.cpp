@@ -33,6 +33,7 @@ rn_description two_steps() {
   net.kernel_keys = &key;
   net.kernel_count = 1;
   net.arena_bytes_per_image = 66 * 66 * 4 * 4;
+  net.images_at_once = 1 << 20;
   return net;
 }
 

@@ -230,6 +230,7 @@ const rn_description resnetc_description = {
     .kernel_flops = kernel_flops,
     .kernel_count = 14u,
     .arena_bytes_per_image = 221952u,
+    .images_at_once = 4,
     .scratch_bytes = 97152u,
     .parameters = 269722u,
     .macs = 40551040u,

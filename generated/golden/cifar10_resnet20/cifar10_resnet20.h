@@ -13,13 +13,13 @@ extern "C" {
 #define cifar10_resnet20_HEIGHT 32
 #define cifar10_resnet20_WIDTH 32
 #define cifar10_resnet20_CLASSES 10 /* floats of output for each image */
-#define cifar10_resnet20_ARENA_BYTES(max_batch) ((size_t)(max_batch) * (size_t)221952u)
+#define cifar10_resnet20_ARENA_BYTES(max_batch) ((size_t)((max_batch) < 4 ? (max_batch) : 4) * (size_t)221952u)
 
 typedef struct cifar10_resnet20_model cifar10_resnet20_model;
 
 typedef struct cifar10_resnet20_options {
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
-  int max_batch;      /* images that run at once; 0: 1 */
+  int max_batch;      /* images that may run at once; 0: 1 */
   void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least cifar10_resnet20_ARENA_BYTES(max_batch) when arena is given */
 } cifar10_resnet20_options;
@@ -31,7 +31,7 @@ typedef struct cifar10_resnet20_options {
 int cifar10_resnet20_create(cifar10_resnet20_model** out, const cifar10_resnet20_options* options);
 
 /* input: n x 3 x 32 x 32 float32, normalised. output: n x 10 logits, before any softmax.
-   Any n; more than max_batch run in chunks. Allocates nothing. */
+   Any n; runs in chunks of max_batch or fewer. Allocates nothing. */
 int cifar10_resnet20_run(cifar10_resnet20_model* model, const float* input_nchw, int n, float* output);
 
 /* rgb: height rows of width 8-bit RGB pixels, row_bytes apart; resized, cropped and normalised as the model needs it. */

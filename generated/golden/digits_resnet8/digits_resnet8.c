@@ -168,6 +168,7 @@ const rn_description resnetc_description = {
     .kernel_flops = kernel_flops,
     .kernel_count = 11u,
     .arena_bytes_per_image = 62208u,
+    .images_at_once = 16,
     .scratch_bytes = 114240u,
     .parameters = 77754u,
     .macs = 3052160u,

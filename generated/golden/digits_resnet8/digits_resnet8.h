@@ -13,13 +13,13 @@ extern "C" {
 #define digits_resnet8_HEIGHT 16
 #define digits_resnet8_WIDTH 16
 #define digits_resnet8_CLASSES 10 /* floats of output for each image */
-#define digits_resnet8_ARENA_BYTES(max_batch) ((size_t)(max_batch) * (size_t)62208u)
+#define digits_resnet8_ARENA_BYTES(max_batch) ((size_t)((max_batch) < 16 ? (max_batch) : 16) * (size_t)62208u)
 
 typedef struct digits_resnet8_model digits_resnet8_model;
 
 typedef struct digits_resnet8_options {
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
-  int max_batch;      /* images that run at once; 0: 1 */
+  int max_batch;      /* images that may run at once; 0: 1 */
   void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least digits_resnet8_ARENA_BYTES(max_batch) when arena is given */
 } digits_resnet8_options;
@@ -31,7 +31,7 @@ typedef struct digits_resnet8_options {
 int digits_resnet8_create(digits_resnet8_model** out, const digits_resnet8_options* options);
 
 /* input: n x 1 x 16 x 16 float32, normalised. output: n x 10 logits, before any softmax.
-   Any n; more than max_batch run in chunks. Allocates nothing. */
+   Any n; runs in chunks of max_batch or fewer. Allocates nothing. */
 int digits_resnet8_run(digits_resnet8_model* model, const float* input_nchw, int n, float* output);
 
 /* rgb: height rows of width 8-bit RGB pixels, row_bytes apart; resized, cropped and normalised as the model needs it. */
