@@ -63,10 +63,10 @@ Constant reshape(const OnnxNode& node) {
   const Constant& from = node.constant(0);
   Shape shape = node.integers(size_t{1});
   if (shape.size() > 8) node.fail("makes more than 8 dimensions");
-  node.require("allowzero", 0, 0);
+  const bool copies_zeros = node.integer("allowzero", 0) == 0;
   size_t known = 1;
   for (size_t i = 0; i < shape.size(); i++) {
-    if (shape[i] == 0 && i < from.shape.size()) shape[i] = from.shape[i];
+    if (shape[i] == 0 && copies_zeros && i < from.shape.size()) shape[i] = from.shape[i];
     if (shape[i] != -1 && (shape[i] < 0 || __builtin_mul_overflow(known, static_cast<size_t>(shape[i]), &known)))
       node.fail(fmt::format("cannot make {}", shape_text(shape)));
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <onnx/onnx.pb.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "compiler/json_reader.h"
@@ -27,6 +28,11 @@ void OnnxNode::fail(std::string_view what) const {
 
 const std::string& OnnxNode::input_name(size_t i) const {
   return proto_.input(static_cast<int>(i));
+}
+
+int OnnxNode::output_count() const {
+  return static_cast<int>(std::count_if(proto_.output().begin(), proto_.output().end(),
+                                        [](const std::string& name) { return !name.empty(); }));
 }
 
 const OnnxValue& OnnxNode::at(size_t i) const {

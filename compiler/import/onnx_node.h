@@ -32,6 +32,8 @@ class OnnxNode {
 
   size_t input_count() const { return inputs_.size(); }
   const std::string& input_name(size_t i) const;
+  // Results that have a name, so that something may read them.
+  int output_count() const;
   // Null if it is left out.
   const OnnxValue* find(size_t i) const { return i < inputs_.size() ? inputs_[i] : nullptr; }
   const OnnxValue& at(size_t i) const;

@@ -109,6 +109,8 @@ Activation translate_add(Translation& to, const OnnxNode& node) {
 Activation translate_batch_normalization(Translation& to, const OnnxNode& node) {
   node.ignore("momentum");
   node.require("training_mode", 0, 0);
+  // Before opset 14 the outputs say whether it trains.
+  if (node.output_count() > 1) node.fail("has the outputs of training; export the model for inference");
   node.require("spatial", 1, 1);
   node.require("is_test", 1, 1);
   const double epsilon = node.number("epsilon", 1e-5);

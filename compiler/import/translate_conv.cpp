@@ -172,14 +172,22 @@ Activation translate_max_pool(Translation& to, const OnnxNode& node) {
 Activation translate_average_pool(Translation& to, const OnnxNode& node) {
   const bool counts_padding = node.integer("count_include_pad", 0) != 0;
   const bool ceils = node.integer("ceil_mode", 0) != 0;
-  Activation x = to.settled(node, require_image(to, node, node.activation(0)));
+  Activation x = to.settled_but_zeros(node, require_image(to, node, node.activation(0)));
   const Shape image = to.shape_of(x);
-  const Windows w = windows_of(node, image, kernel_of(node));
+  Windows w = windows_of(node, image, kernel_of(node));
   if (w.dilation != Hw{1, 1}) node.fail("dilations other than 1 are not taken");
-  if (w.padding == Sides{} && w.kernel.h == image[2] && w.kernel.w == image[3]) return global_average(to, node, x);
   const std::vector<int64_t> none = {0, 0, 0, 0};
   const bool is_padded =
       node.text("auto_pad", "NOTSET") == "NOTSET" ? node.integers("pads", none) != none : w.padding != Sides{};
+  if (x.zeros != Sides{}) {
+    // PyTorch writes padding that counts as a Pad of its own.
+    if (w.padding != Sides{} && (ceils || !counts_padding))
+      node.fail(fmt::format("input 0, {}, is padded, whose zeros count, while the pool's own padding does not",
+                            quote(node.input_name(0))));
+    w.padding = sum(w.padding, std::exchange(x.zeros, Sides{}));
+    return average_with_zeros(to, node, x, w);
+  }
+  if (w.padding == Sides{} && w.kernel.h == image[2] && w.kernel.w == image[3]) return global_average(to, node, x);
   if (counts_padding && is_padded) {
     if (ceils) node.fail("count_include_pad with both pads and ceil_mode is not taken");
     return average_with_zeros(to, node, x, w);

@@ -95,9 +95,10 @@ Activation reshaped(Translation& to, const OnnxNode& node, Activation x, const S
 }
 
 Shape reshape_target(const Translation& to, const OnnxNode& node, const Activation& x) {
-  node.require("allowzero", 0, 0);
   Shape target = node.integers(size_t{1});
   const Shape from = to.shape_of(x);
+  // A 0 then is a dimension without elements, of which no image has one.
+  if (node.integer("allowzero", 0) != 0) return target;
   for (size_t i = 0; i < target.size() && i < from.size(); i++)
     if (target[i] == 0) target[i] = from[i];
   return target;

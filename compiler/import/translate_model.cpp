@@ -70,8 +70,8 @@ class ModelTranslator {
     for (onnx::TensorProto& tensor : *graph_.mutable_initializer())
       if (!initializers_.emplace(tensor.name(), &tensor).second)
         fail(fmt::format("initializer {} is there twice", quote(tensor.name())));
-    for (const onnx::NodeProto& node : graph_.node())
-      for (const std::string& output : node.output()) computed_.insert(output);
+    for (int i = 0; i < graph_.node_size(); i++)
+      for (const std::string& output : graph_.node(i).output()) computed_.emplace(output, i);
     input();
     for (int i = 0; i < graph_.node_size(); i++) node(i);
     return finish();
@@ -85,7 +85,7 @@ class ModelTranslator {
   int opset_ = 0;
   bool was_nhwc_ = false;
   std::unordered_map<std::string, onnx::TensorProto*> initializers_;
-  std::unordered_set<std::string> computed_;  // the names of all results
+  std::unordered_map<std::string, int> computed_;  // the names of all results, and which node's they are
   std::unordered_map<std::string, OnnxValue> values_;
 
   [[noreturn]] void fail(std::string_view what) const { throw Error(fmt::format("{}: {}", file_.string(), what)); }
@@ -116,7 +116,8 @@ class ModelTranslator {
   // Whether what reads the input, and what reads that, turns N x H x W x C around before anything depends on it.
   bool is_turned(std::string value) const {
     for (const onnx::NodeProto& node : graph_.node()) {
-      if (std::find(node.input().begin(), node.input().end(), value) == node.input().end()) continue;
+      if (node.op_type() == "Shape" || std::find(node.input().begin(), node.input().end(), value) == node.input().end())
+        continue;
       if (node.op_type() == "Transpose") {
         for (const onnx::AttributeProto& attribute : node.attribute())
           if (attribute.name() == "perm" && attribute.ints_size() == 4)
@@ -194,6 +195,13 @@ class ModelTranslator {
     return &values_.emplace(name, std::move(constant)).first->second;
   }
 
+  std::string_view why_unknown(const std::string& name, int reader) const {
+    const auto computed = computed_.find(name);
+    if (computed == computed_.end()) return "is computed by no node";
+    if (computed->second < reader) return "is not its node's first result; only those are taken";
+    return "is computed by a later node, or the nodes make a cycle; sort them";
+  }
+
   void node(int index) {
     const onnx::NodeProto& proto = graph_.node(index);
     const std::string where = place(index);
@@ -201,10 +209,7 @@ class ModelTranslator {
     for (const std::string& name : proto.input()) {
       inputs.push_back(name.empty() ? nullptr : find(name));
       if (!name.empty() && !inputs.back())
-        throw Error(fmt::format("{}: input {} {}", where, quote(name),
-                                computed_.contains(name)
-                                    ? "is computed by a later node, or the nodes make a cycle; sort them"
-                                    : "is computed by no node"));
+        throw Error(fmt::format("{}: input {} {}", where, quote(name), why_unknown(name, index)));
     }
     if (!is_standard(proto.domain()))
       throw Error(

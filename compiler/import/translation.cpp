@@ -155,8 +155,10 @@ Activation Translation::settled_but_zeros(const OnnxNode& node, Activation x) {
 
 Activation Translation::settled(const OnnxNode& node, Activation x) {
   if (x.zeros != Sides{})
-    node.fail(fmt::format("input 0, {}, is padded, which only a Conv may read, and a MaxPool after a Relu",
-                          quote(node.input_name(0))));
+    node.fail(
+        fmt::format("input 0, {}, is padded, which only a Conv or an AveragePool may read, and a MaxPool after "
+                    "a Relu",
+                    quote(node.input_name(0))));
   return settled_but_zeros(node, std::move(x));
 }
 

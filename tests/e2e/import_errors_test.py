@@ -65,6 +65,18 @@ def twice(m):
     m.graph.node.append(m.graph.node[1])
 
 
+def norm_outputs(m):
+    m.graph.node[1].CopyFrom(node("BatchNormalization", "c b b b b", "y"))
+    m.graph.node[1].output.extend(["mean", "variance"])
+    m.graph.initializer.append(numpy_helper.from_array(ones, "b"))
+
+
+def mask(m):
+    m.graph.node.insert(1, node("Dropout", "c", "d"))
+    m.graph.node[1].output.append("m")
+    m.graph.node[2].input[0] = "m"
+
+
 ones = np.ones(2, np.float32)
 beside = "keep the data beside the model"
 weight = 'initializer "w": '
@@ -120,6 +132,14 @@ cases = {
                    'node "y" (Sub): constant "m" of shape [1,2,4,4] is no number for each channel of [n,2,4,4]'),
     "training": (model([node("BatchNormalization", "c b b b b", "y", training_mode=1)], opset=14, b=ones),
                  'node "y" (BatchNormalization): training_mode=1 is not taken, only 0'),
+    "trained": (changed(norm_outputs),
+                'node "y" (BatchNormalization): has the outputs of training; export the model for inference'),
+    "mask": (changed(mask), 'node "y" (Relu): input "m" is not its node\'s first result; only those are taken'),
+    "pads": (model([node("Pad", "c p", "d"), node("AveragePool", "d", "y", kernel_shape=[2, 2], pads=[1] * 4)],
+                   p=np.array([0, 0, 1, 1] * 2)),
+             'node "y" (AveragePool): input 0, "d", is padded, whose zeros count, while the pool\'s own padding does not'),
+    "no_elements": (model([node("Reshape", "c s", "y", allowzero=1)], opset=14, s=np.array([0, 2, 4, 4])),
+                    'node "y" (Reshape): cannot make [0,2,4,4] of [n,2,4,4]'),
     "infinite": (model([node("BatchNormalization", "c i b b b", "y")], b=ones, i=np.array([1, np.inf], np.float32)),
                  'node "y" (BatchNormalization): element 1 of "i" is inf, which is not finite; repair or train the weights '
                  "again"),

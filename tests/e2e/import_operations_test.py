@@ -52,7 +52,7 @@ class Net:
 
 
 def windows():
-    """auto_pad, asymmetric pads, dilations, groups, ceil_mode, counted padding, Gemm with alpha and beta."""
+    """auto_pad, asymmetric pads, dilations, groups, ceil_mode, counted padding also as a Pad, Gemm with alpha and beta."""
     net = Net(13, (3, 31, 26))
     x = net.conv("x", 3, 8, 3, auto_pad="SAME_UPPER", strides=[2, 2])
     x = net.node("Relu", net.conv(x, 8, 8, 4, auto_pad="SAME_LOWER", strides=[1, 2]))
@@ -60,6 +60,8 @@ def windows():
     x = net.node("MaxPool", x, kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1)
     x = net.conv(x, 12, 12, 3, group=4, pads=[1, 1, 1, 1])
     x = net.node("AveragePool", x, kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1], count_include_pad=1)
+    x = net.node("Pad", x, np.array([0, 0, 1, 0, 0, 0, 2, 1]))
+    x = net.node("AveragePool", x, kernel_shape=[3, 2], pads=[0, 1, 1, 0], count_include_pad=1)
     x = net.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
     x = net.node("MaxPool", x, kernel_shape=[2, 2], auto_pad="SAME_UPPER")
     x = net.conv(x, 12, 10, 1, auto_pad="VALID")
@@ -83,6 +85,7 @@ def channels_last(normalised=False):
     """As tf2onnx and Keras write it: N x H x W x C, transposes around each convolution, paddings of their own."""
     net = Net(13, (22, 18, 3))
     x = "x"
+    batch = net.node("Slice", net.node("Shape", x), np.array([0]), np.array([1]))
     if normalised:
         x = net.node("Div", net.node("Sub", net.node("Mul", x, np.float32(0.5)), [3.0, 4.0, 5.0]), [[[2.0, 3.0, 4.0]]])
     x = net.node("Pad", x, np.array([0, 1, 1, 0, 0, 1, 1, 0]), mode="constant")
@@ -96,7 +99,7 @@ def channels_last(normalised=False):
     y = net.node("Transpose", y, perm=[0, 3, 1, 2])
     y = net.node("Add", net.conv(net.node("Relu", y), 8, 8, 3, pads=[1] * 4), x)
     y = net.node("ReduceMean", net.node("Transpose", y, perm=[0, 2, 3, 1]), axes=[1, 2])
-    y = net.node("Squeeze", y, np.array([1, 2]))
+    y = net.node("Reshape", y, net.node("Concat", batch, np.array([8]), axis=0))
     y = net.node("Add", net.node("MatMul", y, net.weight(8, 4)), net.weight(4))
     return net.model(net.node("Softmax", y))
 
@@ -137,6 +140,7 @@ def new_opset():
     x = net.node("Pad", x, np.array([0, 0, 1, 0]), "", np.array([2, 3]))
     x = net.node("ReduceMean", net.conv(x, 6, 4, 1), np.array([-1, -2]))
     y = net.node("ReduceMean", net.conv(y, 6, 4, 1), np.array([2, 3]))
+    x = net.node("Reshape", x, np.array([-1, 4]), allowzero=1)
     x = net.node("Add", net.node("Flatten", x), net.node("Squeeze", y, np.array([3, 2])))
     x = net.node("Unsqueeze", net.node("Unsqueeze", x, np.array([2])), np.array([3]))
     return net.model(net.node("Flatten", net.conv(x, 4, 9, 1)))
