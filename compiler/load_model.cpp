@@ -15,25 +15,6 @@
 namespace resnetc {
 namespace {
 
-// One a line, without the line's end.
-std::vector<std::string> read_labels(const std::filesystem::path& file) {
-  const std::string text = read_text_file(file, 16);
-  std::vector<std::string> labels;
-  for (size_t start = 0; start < text.size();) {
-    const size_t end = std::min(text.find('\n', start), text.size());
-    std::string label = text.substr(start, end - start);
-    start = end + 1;
-    if (label.ends_with('\r')) label.pop_back();
-    const auto fail = [&](std::string_view what) {
-      throw Error(fmt::format("{}: line {}: {}", file.string(), labels.size() + 1, what));
-    };
-    if (label.empty()) fail("is empty; give every class a label");
-    if (!is_plain_text(label)) fail("is not UTF-8 text, or holds control characters");
-    labels.push_back(std::move(label));
-  }
-  return labels;
-}
-
 // key: where the model file says `file`.
 std::vector<std::string> load_labels(const ModelFile& net, const std::filesystem::path& file, std::string_view key,
                                      size_t classes, const ModelOptions& options) {

@@ -42,4 +42,7 @@ void set_size(ModelFile& net, Hw size);
 // A path relative to the model file, as seen from the working directory.
 std::filesystem::path read_labels_path(const JsonValue& json, const std::filesystem::path& file);
 
+// One a line, without the line's end. Throws Error naming the file and the line.
+std::vector<std::string> read_labels(const std::filesystem::path& file);
+
 }  // namespace resnetc

@@ -59,6 +59,19 @@ const TensorType& input_type(const Graph& graph) {
       ->type;
 }
 
+// The text of a file that has a label for each class of the graph.
+std::string checked_labels(const fs::path& file, const Graph& graph) {
+  const TensorType& output = graph[graph.outputs[0]].type;
+  if (output.is_image())
+    throw Error(fmt::format("--labels {}: the output is an image, {}, which has no classes; leave it out",
+                            file.string(), to_string(output)));
+  const std::vector<std::string> labels = read_labels(file);
+  if (labels.size() != static_cast<size_t>(output.channels()))
+    throw Error(fmt::format("--labels: {} has {} labels for {} classes; give one a line for every class", file.string(),
+                            labels.size(), output.channels()));
+  return fmt::format("{}\n", fmt::join(labels, "\n"));
+}
+
 nlohmann::ordered_json model_json(const TranslatedModel& model, const std::optional<rn_preprocess>& preprocess,
                                   const std::string& labels) {
   const nlohmann::ordered_json graph = graph_to_json(model.graph);
@@ -76,10 +89,10 @@ nlohmann::ordered_json model_json(const TranslatedModel& model, const std::optio
 
 void import_onnx(const ImportOptions& options) {
   const std::string name = name_from(options.model.stem().string());
-  const std::string labels_text = options.labels.empty() ? "" : read_text_file(options.labels, 16);
   onnx::ModelProto proto;
   read_onnx(options.model, proto);
   const TranslatedModel model = translate_model(proto, options.model, name, !options.preprocess.empty());
+  const std::string labels_text = options.labels.empty() ? "" : checked_labels(options.labels, model.graph);
   ModelFile net;
   net.file = options.model;
   net.name = name;

@@ -177,6 +177,13 @@ def main():
             (inside / "cut.onnx").write_bytes(whole[:size])
             refused("cut", "{file}: is no ONNX model, or is cut short")
         refused("good", "--preprocess imagenet: needs 3 channels, but the input has 2", "--preprocess", "imagenet")
+        (folder / "three.txt").write_text("a\nb\nc\n")
+        labels = ["--labels", folder / "three.txt"]
+        refused("good", f"--labels {labels[1]}: the output is an image, f32[n,4,4,2], which has no classes; leave it out",
+                *labels)  # fmt: skip
+        classes = model([node("ReduceMean", "c", "y", axes=[2, 3], keepdims=0)])
+        (inside / "classes.onnx").write_bytes(classes.SerializeToString())
+        refused("classes", f"--labels: {labels[1]} has 3 labels for 2 classes; give one a line for every class", *labels)
     print(worst)
 
 
