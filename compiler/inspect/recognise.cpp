@@ -78,6 +78,10 @@ bool has_kernels(const Block& block, const std::vector<int>& kernels) {
                     [](const Conv& conv, int kernel) { return conv.kernel == kernel; });
 }
 
+bool is_depthwise(const Conv& conv) {
+  return conv.groups > 1 && conv.groups == conv.channels;
+}
+
 struct Net {
   std::vector<Block> blocks;
   bool is_bottleneck = false;
@@ -101,6 +105,9 @@ std::optional<Net> net_of(const Graph& graph) {
   net.is_bottleneck = has_kernels(net.blocks[0], {1, 3, 1});
   const std::vector<int> kernels = net.is_bottleneck ? std::vector{1, 3, 1} : std::vector{3, 3};
   if (net.any([&](const Block& block) { return !has_kernels(block, kernels); })) return std::nullopt;
+  // MobileNet's blocks have these kernels too; ResNeXt's groups are several channels wide.
+  if (net.any([](const Block& block) { return std::any_of(block.convs.begin(), block.convs.end(), is_depthwise); }))
+    return std::nullopt;
   // The stem: back to the input, through a max pool.
   Value value = net.blocks[0].input;
   for (;; value = graph[value].inputs[0]) {

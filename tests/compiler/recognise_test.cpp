@@ -2,6 +2,7 @@
 #include "compiler/inspect/recognise.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "compiler/model.h"
 #include "ir/text.h"
@@ -50,4 +51,26 @@ TEST_CASE("recognise: what is no ResNet") {
 }
 )"))
             .empty());
+}
+
+TEST_CASE("recognise: groups of one channel are a MobileNet's, wider ones a ResNeXt's") {
+  const auto recognised = [](int groups) {
+    return recognise_resnet(parse(fmt::format(R"(graph grouped {{
+  %x = input : f32[n,8,8,2]
+  %w0 = weight "w0" : f32[8,3,3,2]
+  %w1 = weight "w1" : f32[4,1,1,8]
+  %w2 = weight "w2" : f32[4,3,3,{}]
+  %w3 = weight "w3" : f32[8,1,1,4]
+  %s = conv2d(%x, %w0) padding=1 : f32[n,8,8,8]
+  %a = conv2d(%s, %w1) : f32[n,8,8,4]
+  %b = conv2d(%a, %w2) padding=1 groups={} : f32[n,8,8,4]
+  %c = conv2d(%b, %w3) : f32[n,8,8,8]
+  %y = add(%c, %s) : f32[n,8,8,8]
+  return %y
+}}
+)",
+                                              4 / groups, groups)));
+  };
+  CHECK(recognised(2).starts_with("ResNeXt-"));
+  CHECK(recognised(4).empty());
 }
