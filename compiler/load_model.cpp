@@ -18,10 +18,10 @@ namespace {
 // key: where the model file says `file`.
 std::vector<std::string> load_labels(const ModelFile& net, const std::filesystem::path& file, std::string_view key,
                                      size_t classes, const ModelOptions& options) {
+  if (!options.labels.empty()) return read_labels_option(file, classes);
   std::vector<std::string> labels = read_labels(file);
   if (labels.size() == classes) return labels;
   const std::string what = fmt::format("{} has {} labels for {} classes", file.string(), labels.size(), classes);
-  if (!options.labels.empty()) throw Error(fmt::format("--labels: {}; give one a line for every class", what));
   if (!options.classes) throw Error(fmt::format("{}: {}: {}", net.file.string(), key, what));
   print_message("warning: {}: no labels, for {}; give fitting ones with --labels FILE\n", net.file.string(), what);
   return {};

@@ -204,4 +204,12 @@ std::vector<std::string> read_labels(const std::filesystem::path& file) {
   return labels;
 }
 
+std::vector<std::string> read_labels_option(const std::filesystem::path& file, size_t classes) {
+  std::vector<std::string> labels = read_labels(file);
+  if (labels.size() != classes)
+    throw Error(fmt::format("--labels: {} has {} labels for {} classes; give one a line for every class", file.string(),
+                            labels.size(), classes));
+  return labels;
+}
+
 }  // namespace resnetc

@@ -45,4 +45,7 @@ std::filesystem::path read_labels_path(const JsonValue& json, const std::filesys
 // One a line, without the line's end. Throws Error naming the file and the line.
 std::vector<std::string> read_labels(const std::filesystem::path& file);
 
+// The same for --labels, which must have one for every class.
+std::vector<std::string> read_labels_option(const std::filesystem::path& file, size_t classes);
+
 }  // namespace resnetc

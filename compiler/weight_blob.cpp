@@ -44,7 +44,7 @@ WeightBlob write_weight_blob(const Program& program, const Machine& machine,
   }
   while (!packing.empty()) write_first();
   blob.self_test_offset = object.append(self_test_outputs.get());
-  blob.bytes = object.finish();
+  object.finish();
   return blob;
 }
 

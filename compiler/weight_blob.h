@@ -18,7 +18,6 @@ struct WeightBlob {
   };
   std::vector<Entry> entries;     // in order of step and operand
   uint64_t self_test_offset = 0;  // of the expected outputs behind the weights
-  uint64_t bytes = 0;
 };
 
 // Packs every weight for its kernel's choice, 64-byte aligned, in the order in which a pass reads them, `jobs` at once;

@@ -53,7 +53,7 @@ uint64_t WeightObject::append(const std::vector<float>& values) {
   return offset;
 }
 
-uint64_t WeightObject::finish() {
+void WeightObject::finish() {
   append({});
 
   StringTable symbols, sections;
@@ -106,7 +106,6 @@ uint64_t WeightObject::finish() {
   write(&header, sizeof header);
   out_.close();
   if (!out_) throw Error(fmt::format("{}: cannot write; is the disk full?", path_.string()));
-  return bytes_;
 }
 
 }  // namespace resnetc

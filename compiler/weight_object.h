@@ -20,8 +20,8 @@ class WeightObject {
   // Returns the offset of the values from the symbol: 64-byte aligned. The symbol itself lies on a page.
   uint64_t append(const std::vector<float>& values);
 
-  // Writes the tables of sections and symbols. Returns the symbol's size, a multiple of 64.
-  uint64_t finish();
+  // Writes the tables of sections and symbols. The symbol's size becomes a multiple of 64.
+  void finish();
 
  private:
   void write(const void* bytes, uint64_t count);

@@ -65,11 +65,7 @@ std::string checked_labels(const fs::path& file, const Graph& graph) {
   if (output.is_image())
     throw Error(fmt::format("--labels {}: the output is an image, {}, which has no classes; leave it out",
                             file.string(), to_string(output)));
-  const std::vector<std::string> labels = read_labels(file);
-  if (labels.size() != static_cast<size_t>(output.channels()))
-    throw Error(fmt::format("--labels: {} has {} labels for {} classes; give one a line for every class", file.string(),
-                            labels.size(), output.channels()));
-  return fmt::format("{}\n", fmt::join(labels, "\n"));
+  return fmt::format("{}\n", fmt::join(read_labels_option(file, static_cast<size_t>(output.channels())), "\n"));
 }
 
 nlohmann::ordered_json model_json(const TranslatedModel& model, const std::optional<rn_preprocess>& preprocess,

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <string>
 #include <vector>
 
 namespace {
@@ -62,5 +63,14 @@ TEST_CASE("runtime: rn_profile adds up the time of each step while it is on") {
   rn_profile(model, nullptr);
   REQUIRE(rn_run(model, values, 1, values) == rn_ok);
   CHECK(seconds == before);
+  rn_destroy(model);
+}
+
+TEST_CASE("runtime: more images at once than kernels can count the floats of are refused") {
+  const rn_description net = two_steps();
+  rn_model* model = nullptr;
+  const rn_options options = {1, 1 << 18, nullptr, 0};
+  CHECK(rn_create(&model, &net, &options) == rn_error_argument);
+  CHECK(std::string(rn_message(model)) == "max_batch 262144 is too large: 123248 is the most");
   rn_destroy(model);
 }
