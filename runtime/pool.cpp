@@ -22,13 +22,30 @@ void futex_wake(std::atomic<uint32_t>* word, int count) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
-void run_tasks(Pool* pool, Worker* worker) {
-  worker->in_task = true;
+// Takes the next task of a share, counted from the share's own start; -1 if none is left. Shares are not reset before a
+// loop, which would cost a cache miss each: a count belongs to the epoch above it.
+int take(Worker* owner, uint32_t epoch, int size) {
+  const uint64_t fresh = static_cast<uint64_t>(epoch) << 32;
+  uint64_t seen = owner->share.load(std::memory_order_relaxed);
   for (;;) {
-    const int index = pool->next.fetch_add(1, std::memory_order_relaxed);
-    if (index >= pool->end) break;
-    const int status = pool->task(worker, index, pool->closure);
-    if (status != 0) pool->status.store(status, std::memory_order_relaxed);
+    const uint64_t next = seen >> 32 == epoch ? seen : fresh;
+    const int count = static_cast<int>(next - fresh);
+    if (count >= size) return -1;
+    if (owner->share.compare_exchange_weak(seen, next + 1, std::memory_order_relaxed)) return count;
+  }
+}
+
+void run_tasks(Pool* pool, Worker* worker, uint32_t epoch) {
+  worker->in_task = true;
+  const int64_t size = pool->size, threads = pool->threads;
+  for (int i = 0; i < pool->threads; i++) {
+    const int index = (worker->index + i) % pool->threads;
+    const int begin = static_cast<int>(size * index / threads), end = static_cast<int>(size * (index + 1) / threads);
+    for (int task = take(&pool->workers[index], epoch, end - begin); task >= 0;
+         task = take(&pool->workers[index], epoch, end - begin)) {
+      const int status = pool->task(worker, pool->first + begin + task, pool->closure);
+      if (status != 0) pool->status.store(status, std::memory_order_relaxed);
+    }
   }
   worker->in_task = false;
 }
@@ -56,7 +73,7 @@ void* thread_main(void* argument) {
   for (;;) {
     seen = wait_for_next(pool, seen);
     if (pool->stop.load()) return nullptr;
-    run_tasks(pool, worker);
+    run_tasks(pool, worker, seen);
     if (pool->remaining.fetch_sub(1) == 1 && pool->waiting.load()) futex_wake(&pool->remaining, 1);
   }
 }
@@ -72,9 +89,10 @@ void wait_for_all(Pool* pool) {
   pool->waiting.store(0);
 }
 
-void publish(Pool* pool) {
-  pool->epoch.fetch_add(1);
+uint32_t publish(Pool* pool) {
+  const uint32_t epoch = pool->epoch.fetch_add(1) + 1;
   if (pool->sleepers.load() > 0) futex_wake(&pool->epoch, pool->threads);
+  return epoch;
 }
 
 }  // namespace
@@ -119,12 +137,12 @@ int halide_do_par_for(void* user_context, Task task, int min, int size, uint8_t*
   }
   pool->task = task;
   pool->closure = closure;
-  pool->end = min + size;
-  pool->next.store(min, std::memory_order_relaxed);
+  pool->first = min;
+  pool->size = size;
   pool->status.store(0, std::memory_order_relaxed);
   pool->remaining.store(static_cast<uint32_t>(pool->threads - 1), std::memory_order_relaxed);
-  resnetc::runtime::publish(pool);
-  resnetc::runtime::run_tasks(pool, worker);
+  const uint32_t epoch = resnetc::runtime::publish(pool);
+  resnetc::runtime::run_tasks(pool, worker, epoch);
   resnetc::runtime::wait_for_all(pool);
   return pool->status.load(std::memory_order_relaxed);
 }

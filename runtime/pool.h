@@ -20,6 +20,9 @@ struct alignas(64) Worker {
   size_t used;    // bytes of scratch that are handed out
   size_t last;    // where in scratch the last block begins that is handed out
   pthread_t thread;
+
+  // The next task of this worker's share of a loop, below the loop's epoch: 0 tasks are taken while it names another.
+  alignas(64) std::atomic<uint64_t> share;
 };
 
 using Task = int (*)(void* user_context, int index, uint8_t* closure);
@@ -32,12 +35,13 @@ struct Pool {
   size_t scratch_bytes;
   const char* error;  // the first error of a kernel, static text
 
-  // The parallel loop at hand. A loop is published by raising `epoch`; each worker takes part in every loop once.
+  // The parallel loop at hand. A loop is published by raising `epoch`; each worker takes part in every loop once. Each
+  // starts with its share, the index-th of `threads` runs of tasks: the next kernel's rows are then mostly those that
+  // the same core has written. A worker that is done takes from the others' shares.
   Task task;
   uint8_t* closure;
-  int end;
-  alignas(64) std::atomic<int> next;
-  std::atomic<int> status;
+  int first, size;
+  alignas(64) std::atomic<int> status;
   alignas(64) std::atomic<uint32_t> epoch;
   std::atomic<int> sleepers;
   alignas(64) std::atomic<uint32_t> remaining;

@@ -170,10 +170,10 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   if (choice["unroll"] > 1) sum.update().unroll(r.x, choice["unroll"]);
   Halide::Pipeline pipeline(result);
   if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
-  // Of the block that the thread takes next if all keep pace.
+  // A thread's tasks follow each other.
   const int lines = g.reduction * g.kh * g.kw * g.block / floats_of_line;
-  const auto line = [lines, threads = machine.threads](const LoopValue& loop, const Halide::Expr& nth) {
-    return (loop(".block") + threads) * lines + nth;
+  const auto line = [lines](const LoopValue& loop, const Halide::Expr& nth) {
+    return (loop(".block") + 1) * lines + nth;
   };
   const std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines, line});
   return {pipeline, operands.arguments, passes};

@@ -3,8 +3,11 @@
 // 2.25 times fewer for m = 2, 4 for m = 4, 5.06 for m = 6. Summed over input channels that is t small matrix products.
 // winograd_transforms.h has the transforms and the bound on the error.
 //
-// Two orders. By channels: inputs are transformed once, for all channel blocks; then each task takes a block of output
-// channels. By rows: each task takes a strip of tile rows, from transforming its input to its outputs.
+// Two orders. Shared: inputs are transformed once, for all channel blocks; then each task takes a block of output
+// channels. Apart: each task takes a strip of tile rows and a group of channel blocks, from transforming its input to
+// its outputs. Transforming a strip once for each group costs less than to read what another core has transformed: on
+// Zen 5, whose cores hand over 40 GB/s if they do not share a third-level cache, 28x28x128 on two threads 0.34 ms
+// shared.
 //
 // Weights are stored transformed where that is small. Otherwise they stay 3x3 in the file and in memory, for in a net
 // they come from memory: each task transforms those of its channel block, a part of the input channels at a time, into
@@ -12,6 +15,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "schedules/conv2d_geometry.h"
 #include "schedules/cost.h"
@@ -33,16 +37,17 @@ struct Shape {
         down(blocks(g.oh, m)),
         part(choice["channel_part"]),
         tile_rows(choice["tile_rows"]),
-        by_rows(choice["by_rows"] != 0),
+        groups(choice["channel_groups"]),
         stored(choice["stored"] != 0) {}
   int size() const { return m + 2; }
+  int strips() const { return blocks(down, tile_rows); }
   std::vector<int> stored_extent() const { return {g.block, g.ic, size() * size(), g.block_count}; }
   Conv2dGeometry g;
   int m;             // a tile is m x m pixels
   int across, down;  // tiles
   int part;          // input channels whose products are summed in registers
   int tile_rows;     // that go from products to outputs together
-  bool by_rows;      // parallel over strips of tile_rows, else over blocks of output channels
+  int groups;        // of channel blocks, for each of which a task transforms its strip; 0: shared
   bool stored;       // weights are stored transformed
 };
 
@@ -66,39 +71,63 @@ double output_transform_cycles(int m) {
   return m == 2 ? 20 : m == 4 ? 90 : 190;
 }
 
+// Whether the weights that a task has transformed reach its products without leaving the first-level cache.
+bool weights_in_level1(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Shape s(key, choice, machine);
+  return !s.stored && 4.0 * s.size() * s.size() * s.part * s.g.block <= static_cast<double>(machine.level1_bytes);
+}
+
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Shape s(key, choice, machine);
   const Conv2dGeometry& g = s.g;
   const int values = s.size() * s.size(), oc_vectors = choice["oc_vectors"] * g.block_count;
-  const int tiles = s.across * s.down, strips = blocks(s.down, s.tile_rows);
+  const int strips = s.strips(), tiles = s.across * s.tile_rows * strips;
   const double input = input_transform_cycles(s.m) * tiles * g.ic / machine.lanes;
   const double output = output_transform_cycles(s.m) * tiles * oc_vectors;
-  const double weights = s.stored ? 0 : weight_transform_cycles(s.m) * g.ic * oc_vectors * (s.by_rows ? strips : 1);
+  const double weights = s.stored ? 0 : weight_transform_cycles(s.m) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1);
   // A register tile of one pixel column, 1 x 1, for each transformed value.
-  const double once = 16.0 + 5.0 * choice["oc_vectors"] * choice["pixels"];
+  const double once = 16.0 + 1.5 * choice["oc_vectors"] * choice["pixels"];
   const double step =
       std::max({0.5 * choice["oc_vectors"] * choice["pixels"], 0.6 * (choice["oc_vectors"] + choice["pixels"]), 4.5});
   const double products = values * g.block_count * strips * blocks(s.tile_rows * s.across, choice["pixels"]) *
                           (step * g.ic + once * blocks(g.ic, s.part));
   // Transformed inputs, and weights for each strip, that pass through the caches once more.
-  const double input_bytes = 4.0 * values * tiles * g.ic;
-  const double weight_bytes = 4.0 * g.ic * g.block * g.block_count * (s.stored ? values : 9);
-  const double traffic = s.by_rows ? cache_cycles(4.0 * g.ic * g.block * g.block_count * values * strips)
-                                   : cache_cycles(input_bytes * g.block_count);
-  const double work = weights + products + output + 0.5 * traffic;
-  const double arithmetic =
-      s.by_rows ? parallel_cycles(input + work, strips, machine)
-                : parallel_cycles(input, tiles, machine) + parallel_cycles(work, g.block_count, machine);
-  const int tasks = std::min(s.by_rows ? strips : g.block_count, machine.threads);
-  return overlapped_cycles(arithmetic, memory_cycles(weight_bytes, tasks));
+  const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
+  // Nets whose transformed weights are small have all their weights in the caches.
+  const double weight_bytes = s.stored ? 0 : all_weights * 9;
+  const double weight_traffic =
+      weights_in_level1(key, choice, machine) ? 0 : cache_cycles(all_weights * values * (s.groups > 0 ? strips : 1));
+  const double traffic = 0.5 * cache_cycles(input_bytes * g.block_count) + 0.7 * weight_traffic;
+  const double work = weights + products + output + traffic;
+  const int tasks = s.groups > 0 ? strips * s.groups : g.block_count;
+  const double arithmetic = s.groups > 0
+                                ? parallel_cycles(input * s.groups + work, tasks, machine)
+                                : parallel_cycles(input, tiles, machine) + parallel_cycles(work, tasks, machine) +
+                                      handed_over_cycles(input_bytes, machine);
+  return overlapped_cycles(arithmetic, memory_cycles(weight_bytes, std::min(tasks, machine.threads)));
 }
 
-// Input channels whose transformed weights, for one block, stay in half of the second-level cache.
-int channel_part(int ic, int block, int m, const Machine& machine) {
+// Input channels whose transformed weights, for one block, stay in so many bytes.
+int channel_part(int ic, int block, int m, double bytes) {
   int part = ic;
-  while (part % 2 == 0 && 4.0 * part * block * (m + 2) * (m + 2) > 0.4 * static_cast<double>(machine.level2_bytes))
-    part /= 2;
+  while (part % 2 == 0 && 4.0 * part * block * (m + 2) * (m + 2) > bytes) part /= 2;
   return part;
+}
+
+// Parts that stay in the second-level cache beside the input, or in the first, at the price of adding up more sums:
+// where tiles are few, so that each transformed weight is used only once or twice, its way through the second-level
+// cache takes longer than the products. 7x7x512 on Zen 5, two threads, weights cold: 0.48 ms and 0.41 ms.
+std::set<int> channel_parts(int ic, int block, int m, const Machine& machine) {
+  return {channel_part(ic, block, m, 0.4 * static_cast<double>(machine.level2_bytes)),
+          channel_part(ic, block, m, static_cast<double>(machine.level1_bytes))};
+}
+
+// Shared, and groups that make a task or two for each thread.
+std::set<int> channel_groups(int block_count, const Machine& machine) {
+  std::set<int> result = {0, 1};
+  for (int wanted : {machine.threads, 2 * machine.threads})
+    if (block_count % wanted == 0) result.insert(wanted);
+  return result;
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
@@ -109,44 +138,49 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     if (m > machine.largest_winograd) continue;
     const int across = blocks(whole.ow, m), down = blocks(whole.oh, m);
     for (int vectors = 1; vectors <= 4; vectors++) {
-      const int block = vectors * machine.lanes, part = channel_part(whole.ic, block, m, machine);
+      const int block = vectors * machine.lanes;
       const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, block);
       for (int pixels = 1; pixels <= std::min(across * down, 28); pixels++) {
         if (vectors * (pixels + 1) + 2 + (machine.fused_multiply_add ? 0 : 1) > machine.registers) break;
-        for (int rows = 1; rows <= down; rows++) {
-          // Whole strips, so that the sizes of all buffers are known when compiling.
-          if (down % rows != 0 || (part != whole.ic && rows != down)) continue;
-          for (bool by_rows : {false, true})
-            for (bool stored : {false, true}) {
-              if (by_rows && part != whole.ic) continue;
-              if (stored && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
-              for (bool prefetch : {true, false}) {
-                // Weights that stay in the caches need none.
-                if (prefetch && (by_rows || stored || weights_stay || block >= whole.oc)) continue;
-                if (prefetch && part * block % floats_of_line != 0) continue;
-                Choice choice{"conv2d_winograd",
-                              {{"tile", m},
-                               {"oc_vectors", vectors},
-                               {"pixels", pixels},
-                               {"channel_part", part},
-                               {"tile_rows", rows},
-                               {"by_rows", by_rows},
-                               {"stored", stored},
-                               {"prefetch", prefetch}}};
-                const double estimate = cycles(key, choice, machine);
-                all.emplace_back(estimate, std::move(choice));
+        for (int part : channel_parts(whole.ic, block, m, machine)) {
+          for (int rows = 1; rows <= down; rows++) {
+            // The last strip may be no more than a quarter too long.
+            if (4 * (blocks(down, rows) * rows - down) > rows || (part != whole.ic && rows != down)) continue;
+            for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
+              if (groups == 0 && down % rows != 0) continue;
+              for (bool stored : {false, true}) {
+                if (stored && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
+                for (bool prefetch : {true, false}) {
+                  // Weights that stay in the caches need none.
+                  if (prefetch && ((groups > 0 && rows < down) || stored || weights_stay || block >= whole.oc))
+                    continue;
+                  if (prefetch && part * block % floats_of_line != 0) continue;
+                  Choice choice{"conv2d_winograd",
+                                {{"tile", m},
+                                 {"oc_vectors", vectors},
+                                 {"pixels", pixels},
+                                 {"channel_part", part},
+                                 {"tile_rows", rows},
+                                 {"channel_groups", groups},
+                                 {"stored", stored},
+                                 {"prefetch", prefetch}}};
+                  const double estimate = cycles(key, choice, machine);
+                  all.emplace_back(estimate, std::move(choice));
+                }
               }
             }
+          }
         }
       }
     }
   }
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  // The best few of each tile size, order, kind of storage, with and without prefetching.
+  // The best few of each tile size, order, kind of storage, place of the weights, with and without prefetching.
   std::map<std::vector<int>, int> kinds;
   std::vector<Choice> result;
   for (auto& [estimate, choice] : all)
-    if (kinds[{choice["tile"], choice["by_rows"], choice["stored"], choice["prefetch"]}]++ < 4)
+    if (kinds[{choice["tile"], choice["channel_groups"] > 0, choice["stored"], weights_in_level1(key, choice, machine),
+               choice["prefetch"]}]++ < 3)
       result.push_back(std::move(choice));
   return result;
 }
@@ -213,15 +247,16 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
       apply_epilogue(key, operands, g.has_bias ? value + operands.bias(c) : value, c, x, y, n, Expr(), machine.lanes);
 
   bound_result(result, key.result);
-  Var block("block"), lane("lane"), xo("xo"), yo("yo"), xi("xi"), yi("yi"), strip("strip"), row("row"), to("to"),
-      ti("ti");
+  Var block("block"), group("group"), lane("lane"), xo("xo"), yo("yo"), xi("xi"), yi("yi"), strip("strip"), row("row"),
+      task("task"), to("to"), ti("ti");
   const auto tail = Halide::TailStrategy::GuardWithIf;
   result.bound(c, 0, g.oc).bound(x, 0, g.ow).bound(y, 0, g.oh);
   result.split(c, block, lane, g.block, tail).tile(x, y, xo, yo, xi, yi, m, m, tail);
   result.split(yo, strip, row, s.tile_rows, tail);
-  if (s.by_rows) {
-    result.reorder(xi, yi, lane, xo, row, block, strip, n);
-    if (s.down > s.tile_rows) result.parallel(strip);
+  if (s.groups > 0) {
+    result.split(block, group, block, g.block_count / s.groups, Halide::TailStrategy::RoundUp);
+    result.reorder(xi, yi, lane, xo, row, block, strip, group, n).fuse(strip, group, task);
+    if (s.strips() * s.groups > 1) result.parallel(task);
   } else {
     result.reorder(xi, yi, lane, xo, row, strip, block, n);
     if (g.block_count > 1) result.parallel(block);
@@ -233,15 +268,24 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
       .unroll(y)
       .unroll(j);
 
-  // The elements of a transform are written side by side, a plane each. Planes that lay a multiple of 4 KiB apart would
-  // fall into one set of the first-level cache, so each dimension that makes one up is padded.
-  const int tile = choice["pixels"];
-  input.align_storage(c, g.ic + machine.lanes);
+  // The elements of a transform are written side by side, a plane each. Planes that lay about a multiple of 4 KiB apart
+  // would fall into one set of the first-level cache, so a dimension that makes one up is padded.
+  const int tile = choice["pixels"],
+            tiles_together = round_up(s.groups > 0 ? s.tile_rows * s.across : s.down * s.across, tile);
+  int channels = g.ic + machine.lanes;
+  while (std::abs((4 * channels * tiles_together + 2048) % 4096 - 2048) < 256) channels += machine.lanes;
+  input.align_storage(c, channels);
   sum.align_storage(t, round_up(s.tile_rows * s.across, tile) + 1);
   input.reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
   half.compute_at(input, c).reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
-  if (s.by_rows) {
-    input.compute_at(result, strip);
+  if (s.groups > 0) {
+    input.compute_at(result, task);
+    if (s.down % s.tile_rows != 0) {
+      // The last strip is computed whole, so that the sizes of all buffers are known when compiling.
+      const int tiles = round_up(s.tile_rows * s.across, tile);
+      input.bound_extent(t, tiles);
+      sum.bound_extent(t, tiles);
+    }
   } else {
     input.compute_at(result, n).parallel(t);
   }
@@ -255,7 +299,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
     }
   };
   if (parts == 1) {
-    sum.compute_at(result, s.by_rows ? block : strip).bound_extent(c, g.block);
+    sum.compute_at(result, s.groups > 0 ? block : strip).bound_extent(c, g.block);
     products(sum);
   } else {
     sum.compute_at(result, block).bound_extent(c, g.block).vectorize(c, machine.lanes);
@@ -281,10 +325,12 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   Halide::Pipeline pipeline(result);
   if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
   // During the products of a part of the input channels the weights of the next part; with the last the first part of
-  // the block that the thread takes next if all keep pace.
+  // the next block, for a thread's tasks follow each other.
   const int part_lines = s.part * g.block / floats_of_line, plane = parts * part_lines;
-  const auto line = [=, threads = machine.threads, part = all.x.name()](const LoopValue& loop, const Expr& nth) {
-    const Expr next = loop(part) + 1, next_block = loop(".block") + Halide::select(next == parts, threads, 0);
+  const auto line = [=, part = all.x.name()](const LoopValue& loop, const Expr& nth) {
+    const Expr next = loop(part) + 1;
+    const Expr next_block =
+        loop(".task") * (g.block_count / std::max(s.groups, 1)) + loop(".block") + Halide::select(next == parts, 1, 0);
     return (next_block * 9 + nth / part_lines) * plane + next % parts * part_lines + nth % part_lines;
   };
   const std::string passes =
@@ -328,6 +374,6 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 
 }  // namespace
 
-const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices, build, pack, cycles, 2};
+const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices, build, pack, cycles, 3};
 
 }  // namespace resnetc

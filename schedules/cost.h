@@ -18,6 +18,9 @@ double memory_cycles(double bytes, int threads);
 // Cycles of one core to read or write so many bytes of activations, which lie in the second or third-level cache.
 double cache_cycles(double bytes);
 
+// Cycles that reading takes longer where other cores have written their parts of so many bytes shortly before.
+double handed_over_cycles(double bytes, const Machine& machine);
+
 // Arithmetic with memory traffic beside it: prefetching hides most of the shorter one.
 double overlapped_cycles(double arithmetic, double memory);
 

@@ -21,6 +21,7 @@ struct Prefetches : IRMutator {
   using IRMutator::visit;
   std::vector<const For*> around;
   std::map<int64_t, std::map<int64_t, int>> of_block;
+  int64_t blocks_of_task = 0;  // where a task takes several
 
   Stmt visit(const For* loop) override {
     around.push_back(loop);
@@ -36,7 +37,7 @@ struct Prefetches : IRMutator {
       REQUIRE(sum);
       const auto* bytes = sum->b.as<Halide::Internal::Mul>();
       REQUIRE(bytes);
-      run(0, bytes->a.as<Halide::Internal::Cast>()->value, -1);
+      run(0, bytes->a.as<Halide::Internal::Cast>()->value, 0);
     }
     return call;
   }
@@ -53,8 +54,8 @@ struct Prefetches : IRMutator {
     const auto* extent = loop->extent.as<IntImm>();
     for (int64_t i = 0; i < (extent ? extent->value : 1); i++) {
       const Halide::Expr index = simplify(loop->min + static_cast<int>(i));
-      run(depth + 1, simplify(substitute(loop->name, index, line)),
-          loop->name.find(".block") != std::string::npos ? i : block);
+      const int64_t step = loop->name.ends_with(".task") ? blocks_of_task : loop->name.ends_with(".block") ? 1 : 0;
+      run(depth + 1, simplify(substitute(loop->name, index, line)), block + i * step);
     }
   }
 };
@@ -62,6 +63,10 @@ struct Prefetches : IRMutator {
 Prefetches prefetches_of(const KernelKey& key, const Choice& choice, const Machine& machine) {
   KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
   Prefetches prefetches;
+  if (choice.strategy == "conv2d_winograd" && choice["channel_groups"] > 0) {
+    const int block = choice["oc_vectors"] * machine.lanes, blocks = (key.result.channels() + block - 1) / block;
+    prefetches.blocks_of_task = blocks / choice["channel_groups"];
+  }
   kernel.pipeline.add_custom_lowering_pass(&prefetches, [] {});
   kernel.pipeline.compile_to_module(kernel.arguments, "kernel", machine.target);
   return prefetches;
@@ -73,17 +78,19 @@ std::set<int64_t> lines_of(const std::map<int64_t, int>& counted) {
   return lines;
 }
 
-// The first candidate of a strategy that prefetches and whose blocks are two vectors wide.
-Choice prefetching(const KernelKey& key, const Machine& machine, std::string_view strategy) {
+// The first candidate of a strategy that prefetches and whose blocks are two vectors wide; groups: -1 for any.
+Choice prefetching(const KernelKey& key, const Machine& machine, std::string_view strategy, int groups = -1) {
   for (const Choice& choice : candidates(key, machine))
-    if (choice.strategy == strategy && choice["prefetch"] != 0 && choice["oc_vectors"] == 2) return choice;
+    if (choice.strategy == strategy && choice["prefetch"] != 0 && choice["oc_vectors"] == 2 &&
+        (groups < 0 || choice["channel_groups"] == groups))
+      return choice;
   FAIL("no candidate of " << strategy << " prefetches");
   return {};
 }
 
 }  // namespace
 
-TEST_CASE("prefetch_weights: direct convolution, each line of the block that the thread takes next") {
+TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
   for (const int threads : {1, 2, 3}) {
     for (const char* text :
          {"conv2d_i3x3x32_w64x1x1x32_to_i3x3x64_f32", "conv2d_i6x7x16b1_w48x3x3x16_to_i3x4x48_stride2_padding1_f32"}) {
@@ -100,7 +107,7 @@ TEST_CASE("prefetch_weights: direct convolution, each line of the block that the
       CHECK(prefetches.of_block.size() == static_cast<size_t>(blocks));
       for (const auto& [index, counted] : prefetches.of_block) {
         std::set<int64_t> wanted;
-        for (int n = 0; n < lines; n++) wanted.insert((index + threads) * lines + n);
+        for (int n = 0; n < lines; n++) wanted.insert((index + 1) * lines + n);
         CHECK(lines_of(counted) == wanted);
       }
     }
@@ -111,9 +118,9 @@ TEST_CASE("prefetch_weights: Winograd, each line of the next part of the channel
   const int threads = 2;
   const KernelKey key = parse_key("conv2d_i14x14x64b1_w64x3x3x64_to_i14x14x64_padding1_f32");
   Machine machine = machine_for("x86-64-linux-avx2-fma", threads);
-  for (const int64_t level2 : {1 << 16, 1 << 17}) {
+  for (const auto& [level2, groups] : {std::pair{1 << 16, 0}, {1 << 17, 0}, {1 << 17, 2}}) {
     machine.level2_bytes = level2;
-    const Choice choice = prefetching(key, machine, "conv2d_winograd");
+    const Choice choice = prefetching(key, machine, "conv2d_winograd", groups);
     CAPTURE(to_string(choice));
     const int block = choice["oc_vectors"] * machine.lanes, blocks = (64 + block - 1) / block;
     const int part = choice["channel_part"], parts = 64 / part;
@@ -125,7 +132,7 @@ TEST_CASE("prefetch_weights: Winograd, each line of the next part of the channel
       for (int plane = 0; plane < 9; plane++)
         for (int channel = 0; channel < 64; channel++)
           for (int line = 0; line < block / floats_of_line; line++) {
-            const int64_t from = channel < part ? index + threads : index;
+            const int64_t from = channel < part ? index + 1 : index;
             wanted.insert(((from * 9 + plane) * 64 + channel) * block / floats_of_line + line);
           }
       CHECK(lines_of(counted) == wanted);

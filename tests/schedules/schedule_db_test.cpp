@@ -120,7 +120,8 @@ TEST_CASE("nearer conditions win, and what differs is said") {
   REQUIRE(always.size() >= 3);
   Record twelve = record(always[2]);
   twelve.threads = 12;
-  four.choice = always[0], eight.choice = always[1];
+  four = record(always[0]), eight = record(always[1]);
+  four.threads = 4, eight.batch = 8;
   for (const auto& records : {std::vector{eight, four, twelve}, {twelve, four, eight}}) {
     CHECK(found({records}, key_text, machine(3))->choice == always[0]);
     CHECK(found({records}, key_text, machine(11))->choice == always[2]);
