@@ -20,33 +20,61 @@ bool read_text(const char* path, char* text, size_t bytes) {
   return true;
 }
 
-// The quota of one cgroup folder in CPUs, or `most` without one.
-int quota(const char* root, const char* folder, int most) {
+// The quota of one cgroup folder in CPUs, or `most` without one: cpu.max of version 2, "quota period", or the two files
+// of version 1, whose folders lie under "/cpu".
+int quota(const char* root, bool version_one, const char* folder, int most) {
   char path[1024], text[64];
-  const int length = snprintf(path, sizeof path, "%s/sys/fs/cgroup%s/cpu.max", root, folder);
-  if (length < 0 || length >= static_cast<int>(sizeof path) || !read_text(path, text, sizeof text)) return most;
+  const auto read = [&](const char* name) {
+    const int length =
+        snprintf(path, sizeof path, "%s/sys/fs/cgroup%s%s/%s", root, version_one ? "/cpu" : "", folder, name);
+    return length > 0 && length < static_cast<int>(sizeof path) && read_text(path, text, sizeof text);
+  };
   long long allowed = 0, period = 0;
-  if (sscanf(text, "%lld %lld", &allowed, &period) != 2 || allowed <= 0 || period <= 0) return most;
+  if (version_one) {
+    if (!read("cpu.cfs_quota_us") || sscanf(text, "%lld", &allowed) != 1) return most;
+    if (!read("cpu.cfs_period_us") || sscanf(text, "%lld", &period) != 1) return most;
+  } else if (!read("cpu.max") || sscanf(text, "%lld %lld", &allowed, &period) != 2) {
+    return most;
+  }
+  if (allowed <= 0 || period <= 0) return most;
   const long long cpus = allowed / period + (allowed % period != 0);
   return cpus < most ? static_cast<int>(cpus) : most;
+}
+
+// Of a line "number:controllers:folder" of /proc/self/cgroup that is of version 2, without controllers, or of version 1
+// with the controller cpu, its folder; NULL for another line.
+char* folder_of(char* line, bool* version_one) {
+  char* controllers = strchr(line, ':');
+  char* folder = controllers ? strchr(controllers + 1, ':') : nullptr;
+  if (!folder || folder[1] != '/') return nullptr;
+  *folder++ = '\0';
+  *version_one = *++controllers != '\0';
+  if (!*version_one) return folder;
+  char* rest = nullptr;
+  for (char* name = strtok_r(controllers, ",", &rest); name; name = strtok_r(nullptr, ",", &rest))
+    if (strcmp(name, "cpu") == 0) return folder;
+  return nullptr;
 }
 
 }  // namespace
 
 int capped_by_quota(const char* root, int cpus) {
-  cpus = quota(root, "", cpus);
-  // The folder of this process, "0::/path" in cgroup v2; each folder above it may set a limit too.
-  char path[512], text[512];
+  // What is mounted may be the part that a container sees, and the folder's name be that outside.
+  cpus = quota(root, true, "", quota(root, false, "", cpus));
+  char path[512], text[8192];
   const int length = snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
   if (length < 0 || length >= static_cast<int>(sizeof path) || !read_text(path, text, sizeof text)) return cpus;
-  char* folder = strstr(text, "0::/");
-  if (!folder) return cpus;
-  folder += 3;
-  folder[strcspn(folder, "\n")] = '\0';
-  for (char* slash = strrchr(folder, '/'); slash && folder[1] != '\0'; slash = strrchr(folder, '/')) {
-    cpus = quota(root, folder, cpus);
-    if (slash == folder) break;
-    *slash = '\0';
+  char* rest = nullptr;
+  for (char* line = strtok_r(text, "\n", &rest); line; line = strtok_r(nullptr, "\n", &rest)) {
+    bool version_one = false;
+    char* folder = folder_of(line, &version_one);
+    // Each folder above it may set a limit too.
+    for (char* slash = folder ? strrchr(folder, '/') : nullptr; slash && folder[1] != '\0';
+         slash = strrchr(folder, '/')) {
+      cpus = quota(root, version_one, folder, cpus);
+      if (slash == folder) break;
+      *slash = '\0';
+    }
   }
   return cpus;
 }

@@ -56,10 +56,33 @@ TEST_CASE("thread count: what is no quota is passed over") {
     machine.limit("/a/b", text);
     CHECK(machine.cpus() == 16);
   }
-  const Machine version_one("4:cpu:/a/b\n");
-  version_one.limit("/a/b", "100000 100000\n");
-  CHECK(version_one.cpus() == 16);
   const Machine at_the_root("0::/\n");
   at_the_root.limit("", "400000 100000\n");
   CHECK(at_the_root.cpus() == 4);
+}
+
+TEST_CASE("thread count: quotas of cgroup version 1") {
+  Machine machine("12:pids:/a/b\n5:cpuset:/x\n4:cpu,cpuacct:/a/b\n1:name=systemd:/c\n0::/c\n");
+  machine.limit("/a/b", "100000 100000\n");  // not this process's
+  const auto limit = [&](const std::string& folder, const std::string& quota, const std::string& period) {
+    machine.root.write("sys/fs/cgroup/cpu" + folder + "/cpu.cfs_quota_us", quota);
+    machine.root.write("sys/fs/cgroup/cpu" + folder + "/cpu.cfs_period_us", period);
+  };
+  CHECK(machine.cpus() == 16);
+  limit("/a/b", "-1\n", "100000\n");
+  CHECK(machine.cpus() == 16);
+  limit("/a/b", "250000\n", "100000\n");
+  CHECK(machine.cpus() == 3);
+  limit("/a", "50000\n", "50000\n");
+  CHECK(machine.cpus() == 1);
+  limit("/a", "many\n", "50000\n");
+  CHECK(machine.cpus() == 3);
+  // In a container, whose own folder is mounted as the root of all.
+  limit("", "200000\n", "100000\n");
+  CHECK(machine.cpus() == 2);
+  for (const char* lines : {"4:cpu", "4:cpu:", "cpu", "", "4:cpuset,cpuacct:/a\n", "::\n", ":::/\n"}) {
+    INFO(lines);
+    machine.root.write("proc/self/cgroup", lines);
+    CHECK(machine.cpus() == 2);
+  }
 }
