@@ -25,6 +25,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -365,8 +366,9 @@ def run(options):
             classes = model.eval()(torch.zeros(1, 3, *sides)).shape[-1]
         labels = labels if len(labels) == classes else None
     path = export(model, options.output, name, preprocess, labels)
-    print(f"{path}: written; compile it with: resnetc compile {path} --weights {path.with_suffix('.safetensors')}",
-          file=sys.stderr)  # fmt: skip
+    files = [shlex.quote(f"./{each}" if str(each)[0] == "-" else str(each))
+             for each in (path, path.with_suffix(".safetensors"))]  # fmt: skip
+    print(f"{path}: written; compile it with: resnetc compile {files[0]} --weights {files[1]}", file=sys.stderr)
 
 
 def main():

@@ -6,6 +6,7 @@ Runs with a Python that has torch and torchvision (Debian's python3-torch and py
 
 import json
 import re
+import shlex
 import sys
 
 from support import check, check_close, compile_model, logits, models, resnetc, root, run, skip, temporary_folder
@@ -94,9 +95,10 @@ def from_checkpoint(folder):
     with torch.no_grad():
         model.fc.weight *= 100  # so that photographs have classes of their own
     torch.save(model.state_dict(), folder / "r18.pth")
-    said = run(sys.executable, tool, "resnet18", "--checkpoint", folder / "r18.pth", "-o", folder / "a" / "b").stderr
-    topology = folder / "a" / "b" / "resnet18.json"
-    check(f"resnetc compile {topology} --weights {topology.with_suffix('.safetensors')}" in said, said)
+    said = run(sys.executable, tool, "resnet18", "--checkpoint", folder / "r18.pth", "-o", folder / "a" / "it's b").stderr
+    topology = folder / "a" / "it's b" / "resnet18.json"
+    hint = shlex.split(said.split("compile it with: ")[1])
+    check(hint == ["resnetc", "compile", f"{topology}", "--weights", f"{topology.with_suffix('.safetensors')}"], said)
     weights = names.ResNet18_Weights.DEFAULT
     check((topology.parent / "resnet18.txt").read_text().splitlines() == weights.meta["categories"], "labels")
     program = program_of(topology, folder)

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Every operation that import takes, in the forms that exporters write, against ONNX Runtime."""
 
+import shutil
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -194,3 +196,9 @@ def main():
 
 
 main()
+        for odd in ("it's a $HOME; \"folder\" of *", "-o"):
+            said = run(resnetc(), "import", folder / "apart.onnx", f"--output={odd}", cwd=folder).stderr
+            hint = said.split("compile it with: resnetc ")[1]
+            run("sh", "-c", f'"$0" {hint.rstrip()} --emit ir -o made', resnetc(), cwd=folder)
+            check((folder / "made" / "apart.ir").exists(), hint)
+            shutil.rmtree(folder / "made")
