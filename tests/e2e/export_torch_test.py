@@ -15,6 +15,7 @@ try:
     import torch
     import torchvision
     from torch import nn
+    from torchvision.ops import FrozenBatchNorm2d
 except ImportError as problem:
     skip(f"{sys.executable} has no torch and torchvision ({problem}): scripts/setup --tests installs them")
 import numpy as np
@@ -33,7 +34,7 @@ def random_model(model, seed):
     """Batch norms with statistics of their own, as a trained net has them."""
     torch.manual_seed(seed)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d)):
             nn.init.uniform_(module.weight, 0.4, 0.8)
             nn.init.uniform_(module.bias, -0.2, 0.2)
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
@@ -61,7 +62,8 @@ def block_forms():
         del written["name"], written["input"], written["preprocess"], written["head"]["labels"]
         with torch.no_grad():
             got = block_form(getattr(names, name)())
-        check(got == (written, {}), f"{name}: {got}")
+            frozen = block_form(getattr(names, name)(norm_layer=FrozenBatchNorm2d))
+        check(got == (written, {}) and frozen == got, f"{name}: {got}")
 
     class Other(names.resnet.BasicBlock):
         def forward(self, x):
@@ -146,9 +148,22 @@ def transfer_learning(folder):
     check({each["label"] for each in line["top"]} == set(classes), line)
 
 
+class FrozenWithMeans(names.ResNet):
+    """As detectors have their backbones, and the average pool as some write it."""
+
+    def __init__(self):
+        super().__init__(names.resnet.BasicBlock, [1, 1, 1, 1], norm_layer=FrozenBatchNorm2d, num_classes=10)
+        self.avgpool = nn.Identity()
+
+    def forward(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.fc(self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean(3).mean(2))
+
+
 def graphs(folder):
     """What is no ResNet of the block form goes through ONNX."""
     cases = {
+        "frozen": FrozenWithMeans(),
         "mobilenet_v2": names.mobilenet_v2(num_classes=10),
         "dilated": names.resnet50(replace_stride_with_dilation=[False, False, True], num_classes=10),
     }
