@@ -310,13 +310,16 @@ def timm_model(name, checkpoint):
         import timm
     except ImportError:
         raise ExportError("timm is not installed: pip install timm") from None
+    if not timm.is_model(name):
+        raise ExportError(f"timm has no model {name!r}")
     try:
         if checkpoint:
             model = load_checkpoint(lambda more: timm.create_model(name, **more), checkpoint)
         else:
             model = timm.create_model(name, pretrained=True)
     except (RuntimeError, OSError) as problem:
-        raise ExportError(f"timm/{name}: {str(problem).splitlines()[0]}") from None
+        more = "" if checkpoint else "; if the weights cannot be downloaded, fetch them elsewhere and give --checkpoint"
+        raise ExportError(f"timm/{name}: {str(problem).splitlines()[0].rstrip('.')}{more}") from None
     return model, timm_preprocess(timm.data.resolve_data_config({}, model=model)), timm_labels(model)
 
 

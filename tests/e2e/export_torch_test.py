@@ -174,6 +174,42 @@ def graphs(folder):
         compare(name, model, program_of(topology, folder), 64, 10)
 
 
+def models_of_timm(folder):
+    """Where timm is installed: block forms with and without a deep stem, a graph, and what is refused."""
+    try:
+        import timm
+    except ImportError:
+        print("timm is not installed, and its models are not tested")
+        return
+    for name, is_graph in (("resnet18", False), ("resnet50d", False), ("resnetv2_50", True)):
+        model = random_model(timm.create_model(name, num_classes=10), 7)
+        topology = export_torch.export(model, folder, name, None, None, (3, 64, 64))
+        check(("graph" in json.loads(topology.read_text())) == is_graph, name)
+        compare(f"timm/{name}", model, program_of(topology, folder), 64, 10)
+    for name, message in (("resnetblur50", 'mode="reflect" is not taken'), ("seresnet18", r"\(Sigmoid\): this operation is")):
+        try:
+            export_torch.export(timm.create_model(name), folder, name)
+            check(False, f"timm/{name} is taken")
+        except export_torch.ExportError as reason:
+            check(re.search(message, str(reason)), reason)
+
+    model = random_model(timm.create_model("resnet18"), 8)
+    with torch.no_grad():
+        model.fc.weight *= 100
+    torch.save(model.state_dict(), folder / "timm.pth")
+    run(sys.executable, tool, "timm/resnet18", "--checkpoint", folder / "timm.pth", "--name", "pixels", "-o", folder)
+    program = program_of(folder / "pixels.json", folder)
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model), is_training=False)
+    for photo, line in zip(photos, run(program, "--json", "--top", 1000, *photos).stdout.splitlines()):
+        with torch.no_grad():
+            wanted = model(transform(Image.open(photo).convert("RGB"))[None]).softmax(1)[0].numpy()
+        difference = max(abs(each["probability"] - wanted[each["index"]]) for each in json.loads(line)["top"])
+        print(f"timm, {photo.name}: largest probability {wanted.max():.3f}, probabilities differ by {difference:.2g}")
+        check(difference <= 1e-4, line[:200])
+    said = run(sys.executable, tool, "timm/resnet19", "-o", folder / "none", status=1).stderr
+    check(said == "export_torch.py: timm has no model 'resnet19'\n", said)
+
+
 def errors(folder):
     def refused(message, *options):
         said = run(sys.executable, tool, *options, "-o", folder / "none", status=1).stderr
@@ -202,7 +238,7 @@ def main():
     torch.set_num_threads(2)
     with torch.no_grad():
         block_forms()
-    for test in (from_checkpoint, transfer_learning, graphs, errors):
+    for test in (from_checkpoint, transfer_learning, graphs, models_of_timm, errors):
         with temporary_folder() as folder:
             test(folder)
 
