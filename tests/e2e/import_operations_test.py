@@ -129,19 +129,21 @@ def shapes():
 
 
 def new_opset():
-    """Opset 18: axes as operands, a head that is a convolution, batch norms apart from convolutions, half weights."""
+    """Opset 18: axes as operands, constants as nodes, a head that is a convolution, batch norms apart from convolutions,
+    half weights."""
     net = Net(18, (3, 12, 12))
     x = net.conv("x", 3, 6, 3, pads=[1] * 4)
     half = net.constant(rng.standard_normal((6, 6, 1, 1)).astype(np.float16))
     y = net.node("Conv", x, net.node("Cast", half, to=TensorProto.FLOAT))
     y = net.node("Relu", net.norm(y, 6))
     y = net.node("Pad", y, np.array([2, 0]), "", np.array([2]))
-    y = net.node("Clip", net.conv(y, 6, 6, 3, pads=[0, 1, 0, 1]), np.float32(0), np.float32(3))
+    y = net.node("Clip", net.conv(y, 6, 6, 3, pads=[0, 1, 0, 1]), net.node("Constant", value_float=0.0),
+                 net.node("Constant", value=numpy_helper.from_array(np.float32(3))))  # fmt: skip
     y = net.node("Slice", y, np.array([0]), np.array([12]), np.array([-2]))
     x = net.node("Relu", net.norm(net.conv(net.node("Relu", net.norm(x, 6)), 6, 6, 1), 6))
     x = net.node("Pad", x, np.array([0, 0, 1, 0]), "", np.array([2, 3]))
     x = net.node("ReduceMean", net.conv(x, 6, 4, 1), np.array([-1, -2]))
-    y = net.node("ReduceMean", net.conv(y, 6, 4, 1), np.array([2, 3]))
+    y = net.node("ReduceMean", net.conv(y, 6, 4, 1), net.node("Constant", value_ints=[2, 3]))
     x = net.node("Reshape", x, np.array([-1, 4]), allowzero=1)
     x = net.node("Add", net.node("Flatten", x), net.node("Squeeze", y, np.array([3, 2])))
     x = net.node("Unsqueeze", net.node("Unsqueeze", x, np.array([2])), np.array([3]))
