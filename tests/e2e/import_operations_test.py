@@ -220,8 +220,12 @@ def main():
         written = (folder / "written_out" / "written_out.json").read_text()
         check('"average_pool"' not in written and written.count('"global_average_pool"') == 2, "means over both sides")
         compare("features", features(), folder)
-        onnx.save(windows(), folder / "apart.onnx", save_as_external_data=True, location="data.bin", size_threshold=0)
+        onnx.save(onnx.load(folder / "windows.onnx"), folder / "apart.onnx", save_as_external_data=True, location="data.bin",
+                  size_threshold=0)  # fmt: skip
+        check((folder / "data.bin").stat().st_size > 10_000, "the data do not lie in a file of their own")
         run(resnetc(), "import", folder / "apart.onnx", "-o", folder / "apart")
+        apart, whole = (folder / name / f"{name}.safetensors" for name in ("apart", "windows"))
+        check(apart.read_bytes() == whole.read_bytes(), "external data make other weights")
         for odd in ("it's a $HOME; \"folder\" of *", "-o"):
             said = run(resnetc(), "import", folder / "apart.onnx", f"--output={odd}", cwd=folder).stderr
             hint = said.split("compile it with: resnetc ")[1]
