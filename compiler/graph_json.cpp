@@ -24,17 +24,17 @@ constexpr bool is_conv = std::is_same_v<AnyOp, Conv2d>;
 template <class AnyOp>
 constexpr bool is_weight = std::is_same_v<AnyOp, Weight>;
 
-void read(const JsonValue& json, int& value) {
+void read_value(const JsonValue& json, int& value) {
   value = json.integer(0, most);
 }
-void read(const JsonValue& json, bool& value) {
+void read_value(const JsonValue& json, bool& value) {
   value = json.boolean();
 }
-void read(const JsonValue& json, double& value) {
+void read_value(const JsonValue& json, double& value) {
   value = json.number(0, std::numeric_limits<double>::max());
 }
 // n or [height, width]
-void read(const JsonValue& json, Hw& value) {
+void read_value(const JsonValue& json, Hw& value) {
   if (!json.is_array()) {
     value.h = value.w = json.integer(1, most);
     return;
@@ -43,7 +43,7 @@ void read(const JsonValue& json, Hw& value) {
   value = {sides[0].integer(1, most), sides[1].integer(1, most)};
 }
 // n or [top, left, bottom, right]
-void read(const JsonValue& json, Sides& value) {
+void read_value(const JsonValue& json, Sides& value) {
   if (!json.is_array()) {
     value = all_sides(json.integer(0, most));
     return;
@@ -62,7 +62,7 @@ std::vector<std::string_view> field_names(const AnyOp& op) {
 template <class AnyOp>
 void read_fields(const JsonValue& json, AnyOp& op) {
   for_each_field(op, [&](std::string_view name, auto& value) {
-    if (const auto member = json.find(name)) read(*member, value);
+    if (const auto member = json.find(name)) read_value(*member, value);
   });
 }
 
@@ -132,7 +132,7 @@ class Reader {
     const JsonValue json = json_.at("input");
     Node node{"input", Input{}, {}, image_type(file.size.h, file.size.w, file.channels)};
     if (const auto name = json.find("name")) node.name = name->text();
-    if (const auto border = json.find("border")) read(*border, node.type.border);
+    if (const auto border = json.find("border")) read_value(*border, node.type.border);
     define(std::move(node), json);
   }
 
@@ -228,7 +228,7 @@ class Reader {
       }
     node.op = std::move(op);
     infer_type(json, node);
-    if (const auto border = json.find("border")) read(*border, node.type.border);
+    if (const auto border = json.find("border")) read_value(*border, node.type.border);
   }
 
   void infer_type(const JsonValue& json, Node& node) const {

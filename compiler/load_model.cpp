@@ -86,7 +86,7 @@ Unloaded from_graph(const JsonValue& json, const std::filesystem::path& file, co
   return {std::move(model), std::move(how)};
 }
 
-Unloaded read(const std::filesystem::path& file, const ModelOptions& options) {
+Unloaded read_unloaded(const std::filesystem::path& file, const ModelOptions& options) {
   const JsonValue json = JsonValue::read(file);
   Unloaded result = json.find("graph") ? from_graph(json, file, options) : from_blocks(json, file, options);
   verify(result.model.graph);
@@ -96,12 +96,12 @@ Unloaded read(const std::filesystem::path& file, const ModelOptions& options) {
 }  // namespace
 
 Model read_model(const std::filesystem::path& topology, const ModelOptions& options) {
-  return read(topology, options).model;
+  return read_unloaded(topology, options).model;
 }
 
 Model load_model(const std::filesystem::path& topology, const std::string& weights, const ModelOptions& options) {
   const WeightSource source = parse_weight_source(weights);
-  Unloaded result = read(topology, options);
+  Unloaded result = read_unloaded(topology, options);
   load_weights(result.model.graph, source, result.how);
   verify(result.model.graph);
   return std::move(result.model);

@@ -23,11 +23,11 @@ bool is_c_keyword(const std::string& name) {
   return keywords.contains(name);
 }
 
-bool is_letter(char c) {
+bool starts_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 bool is_name_character(char c) {
-  return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  return starts_name(c) || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
 // Functions such as pthread_create are there already.
@@ -42,7 +42,7 @@ std::string symbol_of(std::string name) {
 
 std::string read_name(const JsonValue& json) {
   std::string name = json.text();
-  const bool fits = !name.empty() && name.size() <= most_name && is_letter(name[0]) &&
+  const bool fits = !name.empty() && name.size() <= most_name && starts_name(name[0]) &&
                     std::all_of(name.begin(), name.end(), is_name_character);
   if (!fits)
     json.fail(fmt::format(
@@ -112,7 +112,7 @@ std::string name_from(std::string_view text) {
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !is_name_character(c); }, '_');
   const std::string symbol = symbol_of(name);
-  if (name.empty() || !is_letter(name[0]) || is_c_keyword(symbol) || is_taken_prefix(symbol))
+  if (name.empty() || !starts_name(name[0]) || is_c_keyword(symbol) || is_taken_prefix(symbol))
     name = ("net_" + name).substr(0, most_name);
   return name;
 }

@@ -25,6 +25,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -309,13 +310,16 @@ def timm_model(name, checkpoint):
         import timm
     except ImportError:
         raise ExportError("timm is not installed: pip install timm") from None
+    if not timm.is_model(name):
+        raise ExportError(f"timm has no model {name!r}")
     try:
         if checkpoint:
             model = load_checkpoint(lambda more: timm.create_model(name, **more), checkpoint)
         else:
             model = timm.create_model(name, pretrained=True)
     except (RuntimeError, OSError) as problem:
-        raise ExportError(f"timm/{name}: {str(problem).splitlines()[0]}") from None
+        more = "" if checkpoint else "; if the weights cannot be downloaded, fetch them elsewhere and give --checkpoint"
+        raise ExportError(f"timm/{name}: {str(problem).splitlines()[0].rstrip('.')}{more}") from None
     return model, timm_preprocess(timm.data.resolve_data_config({}, model=model)), timm_labels(model)
 
 
@@ -365,8 +369,9 @@ def run(options):
             classes = model.eval()(torch.zeros(1, 3, *sides)).shape[-1]
         labels = labels if len(labels) == classes else None
     path = export(model, options.output, name, preprocess, labels)
-    print(f"{path}: written; compile it with: resnetc compile {path} --weights {path.with_suffix('.safetensors')}",
-          file=sys.stderr)  # fmt: skip
+    files = [shlex.quote(f"./{each}" if str(each)[0] == "-" else str(each))
+             for each in (path, path.with_suffix(".safetensors"))]  # fmt: skip
+    print(f"{path}: written; compile it with: resnetc compile {files[0]} --weights {files[1]}", file=sys.stderr)
 
 
 def main():

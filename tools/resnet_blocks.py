@@ -87,7 +87,7 @@ def stem_of(model):
     if not is_nothing(model.maxpool):
         pool = model.maxpool
         require(type(pool) is nn.MaxPool2d and not pool.ceil_mode and square(pool.dilation, "maxpool", "dilation") == 1,
-                "maxpool", f"is {str(pool).splitlines()[0]}")  # fmt: skip
+                "maxpool", f"is {str(pool).splitlines()[0].rstrip('(')}")  # fmt: skip
         stem["max_pool"] = {key: square(getattr(pool, name), "maxpool", name) for key, name in
                             (("kernel", "kernel_size"), ("stride", "stride"), ("padding", "padding"))}  # fmt: skip
     return stem

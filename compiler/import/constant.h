@@ -26,6 +26,9 @@ struct Constant {
   std::shared_ptr<const Values> values;  // as many as the shape says
 
   bool is_float() const { return values->index() == 0; }
+  size_t byte_count() const {
+    return std::visit([](const auto& list) { return list.size() * sizeof list[0]; }, *values);
+  }
   // Of the right kind only.
   const std::vector<float>& floats() const { return std::get<0>(*values); }
   const std::vector<int64_t>& integers() const { return std::get<1>(*values); }

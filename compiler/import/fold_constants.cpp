@@ -4,6 +4,7 @@
 #include <onnx/onnx.pb.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 
@@ -19,14 +20,18 @@ std::vector<size_t> strides_of(const Shape& shape) {
   return strides;
 }
 
+void require_small(const OnnxNode& node, const Shape& shape, const Constant::Values& kind) {
+  const size_t size = std::visit([](const auto& list) { return sizeof list[0]; }, kind);
+  if (element_count(shape) > most_folded_bytes / size)
+    node.fail(fmt::format("makes a constant {} of more than {} MiB", shape_text(shape), most_folded_bytes >> 20));
+}
+
 // The result whose element at (i, j, …) is the operand's at steps[0][i] + steps[1][j] + ….
 Constant taken(const OnnxNode& node, const Constant& from, const std::vector<Steps>& steps) {
   Shape shape;
   for (const Steps& dimension : steps) shape.push_back(static_cast<int64_t>(dimension.size()));
-  constexpr size_t least_limit = 4096;
   const size_t count = element_count(shape);
-  if (count > std::max(element_count(from.shape), least_limit))
-    node.fail(fmt::format("makes a constant {} of one {}", shape_text(shape), shape_text(from.shape)));
+  if (count > element_count(from.shape)) require_small(node, shape, *from.values);
   return std::visit(
       [&](const auto& values) {
         std::vector<typename std::decay_t<decltype(values)>::value_type> result;
@@ -187,14 +192,12 @@ Constant cast(const OnnxNode& node) {
 }
 
 Constant constant_of_shape(const OnnxNode& node, const std::filesystem::path& model) {
-  constexpr size_t most = 4096;
   const Shape& shape = node.integers(size_t{0});
-  if (shape.size() > 8 || element_count(shape) > most)
-    node.fail(fmt::format("makes {}, more than {} elements", shape_text(shape), most));
+  if (shape.size() > 8) node.fail("makes more than 8 dimensions");
   const onnx::AttributeProto* value = node.attribute("value");
-  if (!value) return make_constant(shape, std::vector<float>(element_count(shape), 0.0f));
-  const Constant one = read_tensor(value->t(), model);
+  const Constant one = value ? read_tensor(value->t(), model) : make_list(std::vector<float>{0});
   if (element_count(one.shape) != 1) node.fail("attribute value must hold one element");
+  require_small(node, shape, *one.values);
   return std::visit(
       [&](const auto& values) {
         return make_constant(shape, std::decay_t<decltype(values)>(element_count(shape), values[0]));
@@ -207,13 +210,33 @@ Constant shape_of(const OnnxNode& node) {
   return make_list(shape);
 }
 
-// Of equal shapes, or a single element against any.
+// The shape that ONNX broadcasts two to.
+Shape common_shape(const OnnxNode& node, const Shape& a, const Shape& b) {
+  Shape shape(std::max(a.size(), b.size()), 1);
+  for (const Shape* each : {&a, &b}) {
+    for (size_t d = 0; d < each->size(); d++) {
+      int64_t& side = shape[shape.size() - each->size() + d];
+      if (side == 1) side = (*each)[d];
+      if ((*each)[d] != 1 && (*each)[d] != side)
+        node.fail(fmt::format("of constants {} and {}, which do not go together", shape_text(a), shape_text(b)));
+    }
+  }
+  return shape;
+}
+
+Constant broadcast(const OnnxNode& node, const Constant& from, const Shape& shape) {
+  if (from.shape == shape) return from;
+  std::vector<Steps> steps = all_of(from.shape);
+  steps.insert(steps.begin(), shape.size() - steps.size(), Steps{0});
+  for (size_t d = 0; d < shape.size(); d++)
+    if (steps[d].size() == 1) steps[d].resize(static_cast<size_t>(shape[d]), 0);
+  return taken(node, from, steps);
+}
+
 Constant arithmetic(const OnnxNode& node) {
-  const Constant& a = node.constant(0);
-  const Constant& b = node.constant(1);
-  const size_t a_count = element_count(a.shape), b_count = element_count(b.shape);
-  if (a.values->index() != b.values->index() || (a_count != 1 && b_count != 1 && a.shape != b.shape))
-    node.fail(fmt::format("of constants {} and {} is not taken", shape_text(a.shape), shape_text(b.shape)));
+  if (node.constant(0).values->index() != node.constant(1).values->index()) node.fail("of constants of two types");
+  const Shape shape = common_shape(node, node.constant(0).shape, node.constant(1).shape);
+  const Constant a = broadcast(node, node.constant(0), shape), b = broadcast(node, node.constant(1), shape);
   const char op = node.op()[0];
   const auto compute = [&](auto x, auto y) -> decltype(x) {
     if constexpr (std::is_integral_v<decltype(x)>) {
@@ -234,22 +257,29 @@ Constant arithmetic(const OnnxNode& node) {
   return std::visit(
       [&](const auto& x) {
         const auto& y = std::get<std::decay_t<decltype(x)>>(*b.values);
-        std::decay_t<decltype(x)> result;
-        for (size_t i = 0; i < std::max(a_count, b_count) && std::min(a_count, b_count) > 0; i++)
-          result.push_back(compute(x[a_count == 1 ? 0 : i], y[b_count == 1 ? 0 : i]));
-        const bool like_b = a_count == 1 && (b_count != 1 || b.shape.size() > a.shape.size());
-        return make_constant(like_b ? b.shape : a.shape, std::move(result));
+        std::decay_t<decltype(x)> result(x.size());
+        std::transform(x.begin(), x.end(), y.begin(), result.begin(), compute);
+        return make_constant(shape, std::move(result));
       },
       *a.values);
+}
+
+// What a batch norm that is written out makes of a variance.
+Constant function_of_one(const OnnxNode& node) {
+  std::vector<float> values = node.floats(size_t{0});
+  const char op = node.op()[0];
+  for (float& value : values) value = op == 'S' ? std::sqrt(value) : op == 'R' ? 1 / value : -value;
+  return make_constant(node.constant(0).shape, std::move(values));
 }
 
 }  // namespace
 
 std::optional<Constant> fold_constants(const OnnxNode& node, const std::filesystem::path& model) {
   static const std::map<std::string, Constant (*)(const OnnxNode&), std::less<>> folds = {
-      {"Add", arithmetic}, {"Cast", cast},           {"Concat", concat},      {"Div", arithmetic}, {"Gather", gather},
-      {"Mul", arithmetic}, {"Reshape", reshape},     {"Shape", shape_of},     {"Slice", slice},    {"Squeeze", squeeze},
-      {"Sub", arithmetic}, {"Transpose", transpose}, {"Unsqueeze", unsqueeze}};
+      {"Add", arithmetic},       {"Cast", cast},       {"Concat", concat},       {"Div", arithmetic},
+      {"Gather", gather},        {"Mul", arithmetic},  {"Neg", function_of_one}, {"Reciprocal", function_of_one},
+      {"Sqrt", function_of_one}, {"Reshape", reshape}, {"Shape", shape_of},      {"Slice", slice},
+      {"Squeeze", squeeze},      {"Sub", arithmetic},  {"Transpose", transpose}, {"Unsqueeze", unsqueeze}};
   if (node.op() == "Identity") return node.constant(0);
   if (node.op() == "ConstantOfShape") return constant_of_shape(node, model);
   const auto found = folds.find(node.op());

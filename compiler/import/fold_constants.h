@@ -8,6 +8,10 @@
 
 namespace resnetc {
 
+// What nodes may make of constants, one at a time and, beyond some times what the file holds, all together: more than
+// any ResNet's largest weight, and little enough for a hostile file to ask for.
+inline constexpr size_t most_folded_bytes = size_t{32} << 20;
+
 // The result of a node whose operands are all constants; none if such a node is not known. Fails naming the node.
 std::optional<Constant> fold_constants(const OnnxNode& node, const std::filesystem::path& model);
 

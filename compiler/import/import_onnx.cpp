@@ -4,7 +4,9 @@
 #include <onnx/onnx.pb.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "compiler/files.h"
@@ -68,6 +70,16 @@ std::string checked_labels(const fs::path& file, const Graph& graph) {
   return fmt::format("{}\n", fmt::join(read_labels_option(file, static_cast<size_t>(output.channels())), "\n"));
 }
 
+// A path as a word that a shell reads as it stands, and a command as no option.
+std::string shell_word(const fs::path& path) {
+  std::string text = path.string().starts_with('-') ? "./" + path.string() : path.string();
+  const auto is_plain = [](unsigned char c) { return std::isalnum(c) || (c && std::strchr("/._-+,:@%", c)); };
+  if (std::all_of(text.begin(), text.end(), is_plain)) return text;
+  std::string word = "'";
+  for (char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 nlohmann::ordered_json model_json(const TranslatedModel& model, const std::optional<rn_preprocess>& preprocess,
                                   const std::string& labels) {
   const nlohmann::ordered_json graph = graph_to_json(model.graph);
@@ -120,7 +132,7 @@ void import_onnx(const ImportOptions& options) {
     print_message("note: without --preprocess the compiled program takes --input X.npy, and no image files\n");
   const fs::path json_path = options.output / json_name;
   print_message("{}: written; compile it with: resnetc compile {} --weights {}\n", json_path.string(),
-                json_path.string(), (options.output / weights_name).string());
+                shell_word(json_path), shell_word(options.output / weights_name));
 }
 
 }  // namespace resnetc

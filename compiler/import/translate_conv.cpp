@@ -114,6 +114,23 @@ Activation global_average(Translation& to, const OnnxNode& node, const Activatio
   return pooled;
 }
 
+// The mean over rows or columns alone; what follows over the others makes it the mean over all.
+Activation line_average(Translation& to, const OnnxNode& node, const Activation& x, bool over_height) {
+  Activation line = to.settled(node, x);
+  const TensorType& image = to.type(line.value);
+  if ((over_height ? image.width() : image.height()) == 1) {
+    const Node& producer = to.builder.graph()[line.value];
+    const auto* pool = std::get_if<AveragePool>(&producer.op);
+    const Value before = pool ? producer.inputs[0] : line.value;
+    const Hw others = over_height ? Hw{1, to.type(before).width()} : Hw{to.type(before).height(), 1};
+    if (pool && *pool == AveragePool{others, {1, 1}, {}}) line.value = before;
+    return global_average(to, node, line);
+  }
+  const Hw all = over_height ? Hw{image.height(), 1} : Hw{1, image.width()};
+  line.value = to.builder.add(node.name(), AveragePool{all, {1, 1}, {}}, {line.value});
+  return line;
+}
+
 // The mean of a window whose padding counts as zeros: a convolution of every channel by itself.
 Activation average_with_zeros(Translation& to, const OnnxNode& node, Activation x, const Windows& w) {
   const int channels = to.type(x.value).channels();
@@ -210,10 +227,14 @@ Activation translate_reduce_mean(Translation& to, const OnnxNode& node) {
   const auto has = [&](Axis axis) {
     return std::any_of(averaged.begin(), averaged.end(), [&](int i) { return x.axes[static_cast<size_t>(i)] == axis; });
   };
-  if (averaged.empty() || has(Axis::batch) || has(Axis::channel) || has(Axis::height) != has(Axis::width))
-    node.fail("takes the mean of other dimensions than height and width together");
-  std::vector<Axis> left = x.axes;
-  if (has(Axis::height)) x = global_average(to, node, x);
+  if (averaged.empty() || has(Axis::batch) || has(Axis::channel))
+    node.fail("takes the mean of other dimensions than height and width");
+  const std::vector<Axis> left = x.axes;
+  if (has(Axis::height) != has(Axis::width)) {
+    x = line_average(to, node, x, has(Axis::height));
+  } else if (has(Axis::height)) {
+    x = global_average(to, node, x);
+  }
   const bool keeps = node.integer("keepdims", 1) != 0;
   x.axes.clear();
   for (size_t i = 0; i < left.size(); i++) {

@@ -84,6 +84,7 @@ class ModelTranslator {
   Translation to_;
   int opset_ = 0;
   bool was_nhwc_ = false;
+  size_t read_bytes_ = 0, folded_bytes_ = 0;  // of constants: initializers, and what nodes made
   std::unordered_map<std::string, onnx::TensorProto*> initializers_;
   std::unordered_map<std::string, int> computed_;  // the names of all results, and which node's they are
   std::unordered_map<std::string, OnnxValue> values_;
@@ -191,6 +192,7 @@ class ModelTranslator {
     } catch (const Error& e) {
       fail(fmt::format("initializer {}: {}", quote(name), e.what()));
     }
+    read_bytes_ += constant.byte_count();
     tensor.Clear();  // read once, and kept as a constant from here on
     return &values_.emplace(name, std::move(constant)).first->second;
   }
@@ -225,14 +227,30 @@ class ModelTranslator {
     }
   }
 
+  // Each constant is kept until the end.
+  void count_folded(const OnnxNode& node, const Constant& result) {
+    constexpr size_t most_times = 4;
+    for (size_t i = 0; i < node.input_count(); i++)
+      if (const Constant* operand = node.find_constant(i); operand && operand->values == result.values) return;
+    folded_bytes_ += result.byte_count();
+    if (folded_bytes_ > most_folded_bytes + most_times * read_bytes_)
+      node.fail(fmt::format("and the nodes before it make constants of {} MiB; export the model with constants folded",
+                            folded_bytes_ >> 20));
+  }
+
   OnnxValue result(const OnnxNode& node) {
-    if (node.op() == "Constant") return constant(node);
+    if (node.op() == "Constant") {
+      Constant read = constant(node);
+      read_bytes_ += read.byte_count();
+      return read;
+    }
     bool is_computed = false;
     for (size_t i = 0; i < node.input_count(); i++)
       is_computed |= node.find(i) && std::holds_alternative<Activation>(*node.find(i));
     if (!is_computed) {
       std::optional<Constant> folded = fold_constants(node, file_);
       if (!folded) node.fail("computes with constants alone, which is not taken of this operation");
+      count_folded(node, *folded);
       return std::move(*folded);
     }
     if (node.op() == "Shape") return shape_of(node);

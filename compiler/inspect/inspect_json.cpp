@@ -15,7 +15,7 @@ Json dims(const TensorType& type) {
   return {type.channels(), type.height(), type.width()};
 }
 
-Json kernels(const Program& program) {
+Json kernel_list(const Program& program) {
   std::vector<Json> calls(program.kernels.size(), Json::array());
   for (const Step& step : program.steps)
     calls[static_cast<size_t>(step.kernel)].push_back(step.value < 0 ? "output" : program.graph[step.value].name);
@@ -72,7 +72,7 @@ std::string inspect_json(const Inspection& inspection, const InspectedGraph& gra
                      {"output", dims(inspection.program.output)},
                      {"parameters", parameter_count(written)},
                      {"macs", mac_count(written)},
-                     {"kernels", kernels(inspection.program)},
+                     {"kernels", kernel_list(inspection.program)},
                      {"memory", memory(inspection.program, inspection.plan)},
                      {"model", std::move(model)}});
 }

@@ -74,7 +74,7 @@ std::string table(const Graph& graph) {
   return text;
 }
 
-std::string kernels(const Program& program) {
+std::string kernel_lines(const Program& program) {
   std::vector<int> calls(program.kernels.size(), 0);
   for (const Step& step : program.steps) calls[static_cast<size_t>(step.kernel)]++;
   std::string text;
@@ -111,7 +111,7 @@ std::string inspect_text(const Inspection& inspection, const InspectedGraph& gra
   const std::string when = graph.pass == "none" ? "as written" : "after " + graph.pass;
   text +=
       fmt::format("#\n# The graph {}: {} nodes and {} weights\n#\n", when, graph.graph.nodes.size() - weights, weights);
-  text += table(graph.graph) + "#\n# Kernels, after all passes:\n" + kernels(program) + "#\n" + print(graph.graph);
+  text += table(graph.graph) + "#\n# Kernels, after all passes:\n" + kernel_lines(program) + "#\n" + print(graph.graph);
   if (graph.pass == passes[std::size(passes) - 1].name) text += print_memory_plan(program, inspection.plan);
   return text;
 }

@@ -14,7 +14,7 @@
 namespace resnetc {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 struct Contender {
   size_t index;

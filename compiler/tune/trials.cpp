@@ -6,7 +6,10 @@
 namespace resnetc {
 
 namespace fs = std::filesystem;
+
+namespace {
 using Json = nlohmann::ordered_json;
+}
 
 fs::path trials_file(const fs::path& records) {
   fs::path file = records;

@@ -2,9 +2,9 @@
 """The pages of docs/ do what they say: docs_test.py PAGE.md...
 
 In a folder of its own, with models/, tools/ and docs/ as in the repository, each fenced block is carried out in order:
-`sh` is run; `c` and `python` become the file that their first line names, if any; `console` is run and must say what
-stands there; `json` that is a whole model must be taken by inspect. PyTorch finds random weights where it would
-download them to. tutorial.md needs torch."""
+`sh` is run; `c` and `python` become the file that their first line names; `console` is run and must say what stands
+there; `json` must be taken by inspect, a part of a model in place of ResNet-50's. PyTorch finds random weights where it
+would download them to. tutorial.md and topologies.md need torch."""
 
 import json
 import os
@@ -21,13 +21,41 @@ def blocks(page):
     return re.findall(r"^ *```(\w*)\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def random_downloads(folder):
-    """Random weights in torch's cache, under the names of those that the tutorial uses."""
+def torchvision_models():
     try:
-        import torch
         from torchvision import models as nets
     except ImportError as problem:
         skip(f"{sys.executable} has no torch and torchvision ({problem}): scripts/setup --tests installs them")
+    return nets
+
+
+def files_of_others(folder):
+    """What topologies.md finds there: a checkpoint, the weights of nets, and safetensors, which Debian does not have."""
+    nets = torchvision_models()
+    import torch
+
+    sys.path.insert(0, str(root / "tools"))
+    import export_torch
+
+    torch.manual_seed(1)
+    tensors = export_torch.tensors_of(nets.resnet18(), {"": "module."})
+    torch.save({"state_dict": tensors}, folder / "resnet20.th")
+    export_torch.write_safetensors(folder / "my.safetensors", tensors)
+    export_torch.write_safetensors(folder / "resnet50.safetensors", export_torch.tensors_of(nets.resnet50(), {}))
+    export_torch.write_safetensors(folder / "flowers.safetensors", export_torch.tensors_of(nets.resnet50(num_classes=102), {}))
+    (folder / "flowers.txt").write_text("".join(f"flower {i}\n" for i in range(102)))
+    (folder / "safetensors").mkdir()
+    (folder / "safetensors" / "torch.py").write_text(
+        "import sys\nsys.path.insert(0, 'tools')\nimport export_torch\n"
+        "def save_file(tensors, file):\n  export_torch.write_safetensors(file, tensors)\n"
+    )
+
+
+def random_downloads(folder):
+    """Random weights in torch's cache, under the names of those that the tutorial uses."""
+    nets = torchvision_models()
+    import torch
+
     checkpoints = folder / "hub" / "checkpoints"
     checkpoints.mkdir(parents=True)
     torch.manual_seed(1)
@@ -65,6 +93,9 @@ def check_page(page, folder):
     variables = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TORCH_HOME": str(folder),
                  "XDG_DATA_HOME": str(folder / "data"), "RESNETC": resnetc()}  # fmt: skip
     counts = {}
+    outside = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    check(not re.search(r"^ {4,}(\$|resnetc|python3|generated/|scripts/|build/)", outside, re.MULTILINE),
+          f"{page.name}: a command stands outside a fenced block, and is not run")  # fmt: skip
 
     def shell(command, **options):
         options = {"stderr": subprocess.PIPE, **options}
@@ -83,12 +114,14 @@ def check_page(page, folder):
             (folder / name[1]).write_text(text)
         elif language == "console":
             check_console(text, shell)
-        elif language == "json" and re.search(r'^\{ *\n? *"name"', text):
+        elif language == "json":
             topology = folder / "snippet.json"
+            if not text.startswith("{"):
+                text = json.dumps({**json.loads((models / "resnet50.json").read_text()), **json.loads(f"{{{text}}}")})
             topology.write_text(text)
             run(resnetc(), "inspect", topology)
         else:
-            counts[language] -= 1
+            check(False, f"{page.name}: nothing is done with\n{text}")
     print(f"{page.name}: {counts}")
     check(any(counts.values()), f"{page.name} has nothing to run")
 
@@ -97,6 +130,8 @@ def main():
     for name in sys.argv[1:]:
         page = root / "docs" / name
         with temporary_folder() as folder:
+            if name == "topologies.md":
+                files_of_others(folder)
             if name == "tutorial.md":
                 random_downloads(folder)
             if name == "reference.md":

@@ -6,6 +6,7 @@ Runs with a Python that has torch and torchvision (Debian's python3-torch and py
 
 import json
 import re
+import shlex
 import sys
 
 from support import check, check_close, compile_model, logits, models, resnetc, root, run, skip, temporary_folder
@@ -14,6 +15,7 @@ try:
     import torch
     import torchvision
     from torch import nn
+    from torchvision.ops import FrozenBatchNorm2d
 except ImportError as problem:
     skip(f"{sys.executable} has no torch and torchvision ({problem}): scripts/setup --tests installs them")
 import numpy as np
@@ -32,7 +34,7 @@ def random_model(model, seed):
     """Batch norms with statistics of their own, as a trained net has them."""
     torch.manual_seed(seed)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d)):
             nn.init.uniform_(module.weight, 0.4, 0.8)
             nn.init.uniform_(module.bias, -0.2, 0.2)
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
@@ -60,7 +62,8 @@ def block_forms():
         del written["name"], written["input"], written["preprocess"], written["head"]["labels"]
         with torch.no_grad():
             got = block_form(getattr(names, name)())
-        check(got == (written, {}), f"{name}: {got}")
+            frozen = block_form(getattr(names, name)(norm_layer=FrozenBatchNorm2d))
+        check(got == (written, {}) and frozen == got, f"{name}: {got}")
 
     class Other(names.resnet.BasicBlock):
         def forward(self, x):
@@ -94,9 +97,10 @@ def from_checkpoint(folder):
     with torch.no_grad():
         model.fc.weight *= 100  # so that photographs have classes of their own
     torch.save(model.state_dict(), folder / "r18.pth")
-    said = run(sys.executable, tool, "resnet18", "--checkpoint", folder / "r18.pth", "-o", folder / "a" / "b").stderr
-    topology = folder / "a" / "b" / "resnet18.json"
-    check(f"resnetc compile {topology} --weights {topology.with_suffix('.safetensors')}" in said, said)
+    said = run(sys.executable, tool, "resnet18", "--checkpoint", folder / "r18.pth", "-o", folder / "a" / "it's b").stderr
+    topology = folder / "a" / "it's b" / "resnet18.json"
+    hint = shlex.split(said.split("compile it with: ")[1])
+    check(hint == ["resnetc", "compile", f"{topology}", "--weights", f"{topology.with_suffix('.safetensors')}"], said)
     weights = names.ResNet18_Weights.DEFAULT
     check((topology.parent / "resnet18.txt").read_text().splitlines() == weights.meta["categories"], "labels")
     program = program_of(topology, folder)
@@ -144,9 +148,22 @@ def transfer_learning(folder):
     check({each["label"] for each in line["top"]} == set(classes), line)
 
 
+class FrozenWithMeans(names.ResNet):
+    """As detectors have their backbones, and the average pool as some write it."""
+
+    def __init__(self):
+        super().__init__(names.resnet.BasicBlock, [1, 1, 1, 1], norm_layer=FrozenBatchNorm2d, num_classes=10)
+        self.avgpool = nn.Identity()
+
+    def forward(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.fc(self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean(3).mean(2))
+
+
 def graphs(folder):
     """What is no ResNet of the block form goes through ONNX."""
     cases = {
+        "frozen": FrozenWithMeans(),
         "mobilenet_v2": names.mobilenet_v2(num_classes=10),
         "dilated": names.resnet50(replace_stride_with_dilation=[False, False, True], num_classes=10),
     }
@@ -155,6 +172,42 @@ def graphs(folder):
         topology = export_torch.export(model, folder, name, None, None, (3, 64, 64))
         check("graph" in json.loads(topology.read_text()), "no graph file")
         compare(name, model, program_of(topology, folder), 64, 10)
+
+
+def models_of_timm(folder):
+    """Where timm is installed: block forms with and without a deep stem, a graph, and what is refused."""
+    try:
+        import timm
+    except ImportError:
+        print("timm is not installed, and its models are not tested")
+        return
+    for name, is_graph in (("resnet18", False), ("resnet50d", False), ("resnetv2_50", True)):
+        model = random_model(timm.create_model(name, num_classes=10), 7)
+        topology = export_torch.export(model, folder, name, None, None, (3, 64, 64))
+        check(("graph" in json.loads(topology.read_text())) == is_graph, name)
+        compare(f"timm/{name}", model, program_of(topology, folder), 64, 10)
+    for name, message in (("resnetblur50", 'mode="reflect" is not taken'), ("seresnet18", r"\(Sigmoid\): this operation is")):
+        try:
+            export_torch.export(timm.create_model(name), folder, name)
+            check(False, f"timm/{name} is taken")
+        except export_torch.ExportError as reason:
+            check(re.search(message, str(reason)), reason)
+
+    model = random_model(timm.create_model("resnet18"), 8)
+    with torch.no_grad():
+        model.fc.weight *= 100
+    torch.save(model.state_dict(), folder / "timm.pth")
+    run(sys.executable, tool, "timm/resnet18", "--checkpoint", folder / "timm.pth", "--name", "pixels", "-o", folder)
+    program = program_of(folder / "pixels.json", folder)
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model), is_training=False)
+    for photo, line in zip(photos, run(program, "--json", "--top", 1000, *photos).stdout.splitlines()):
+        with torch.no_grad():
+            wanted = model(transform(Image.open(photo).convert("RGB"))[None]).softmax(1)[0].numpy()
+        difference = max(abs(each["probability"] - wanted[each["index"]]) for each in json.loads(line)["top"])
+        print(f"timm, {photo.name}: largest probability {wanted.max():.3f}, probabilities differ by {difference:.2g}")
+        check(difference <= 1e-4, line[:200])
+    said = run(sys.executable, tool, "timm/resnet19", "-o", folder / "none", status=1).stderr
+    check(said == "export_torch.py: timm has no model 'resnet19'\n", said)
 
 
 def errors(folder):
@@ -185,7 +238,7 @@ def main():
     torch.set_num_threads(2)
     with torch.no_grad():
         block_forms()
-    for test in (from_checkpoint, transfer_learning, graphs, errors):
+    for test in (from_checkpoint, transfer_learning, graphs, models_of_timm, errors):
         with temporary_folder() as folder:
             test(folder)
 

@@ -147,6 +147,21 @@ cases = {
                 'node "y" (Pad): mode="reflect" is not taken, only constant'),
     "huge_fold": (model([node("ConstantOfShape", "s", "z"), node("Add", "c z", "y")], s=np.array([10**5, 10**5])),
                   'node "z" (ConstantOfShape): has shape [100000,100000], more than 2^31 elements'),
+    "large_fold": (model([node("ConstantOfShape", "s", "z"), node("Add", "c z", "y")], s=np.array([4096, 2049])),
+                   'node "z" (ConstantOfShape): makes a constant [4096,2049] of more than 32 MiB'),
+    "outer_product": (model([node("Mul", "s t", "z"), node("Add", "c z", "y")], s=np.ones((4096, 1)), t=np.ones((1, 5000))),
+                      'node "z" (Mul): makes a constant [4096,5000] of more than 32 MiB'),
+    "many_folds": (model(
+                         [*(node("ConstantOfShape", "s", f"z{i}") for i in range(9)), node("Add", "c z0", "y")],
+                         s=np.array([2, 1000, 1000])),
+                   'node "z4" (ConstantOfShape): and the nodes before it make constants of 38 MiB; export the model with '
+                   "constants folded"),
+    "unlike": (model([node("Mul", "s t", "z"), node("Add", "c z", "y")], s=np.ones((2, 3)), t=np.ones(2)),
+               'node "z" (Mul): of constants [2,3] and [2], which do not go together'),
+    "half_mean": (model([node("ReduceMean", "c", "m", axes=[3], keepdims=0), node("Gemm", "m d", "y")],
+                        d=np.ones((4, 3), np.float32)),
+                  'node "y" (Gemm): input 0, "m", has shape [n,2,4]; it must be N x C, such as a global average pool and '
+                  "Flatten make"),
     "kernel": (model([node("Conv", "c v", "y")], v=np.ones((2, 2, 5, 5), np.float32)),
                'node "y" (Conv): node %y: conv2d: kernel 5 (dilation 1) does not fit height 4 padded by 0 and 0; make the '
                "input larger or the kernel smaller"),

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Every operation that import takes, in the forms that exporters write, against ONNX Runtime."""
 
+import shutil
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -127,23 +129,49 @@ def shapes():
 
 
 def new_opset():
-    """Opset 18: axes as operands, a head that is a convolution, batch norms apart from convolutions, half weights."""
+    """Opset 18: axes as operands, constants as nodes, a head that is a convolution, batch norms apart from convolutions,
+    half weights."""
     net = Net(18, (3, 12, 12))
     x = net.conv("x", 3, 6, 3, pads=[1] * 4)
     half = net.constant(rng.standard_normal((6, 6, 1, 1)).astype(np.float16))
     y = net.node("Conv", x, net.node("Cast", half, to=TensorProto.FLOAT))
     y = net.node("Relu", net.norm(y, 6))
     y = net.node("Pad", y, np.array([2, 0]), "", np.array([2]))
-    y = net.node("Clip", net.conv(y, 6, 6, 3, pads=[0, 1, 0, 1]), np.float32(0), np.float32(3))
+    y = net.node("Clip", net.conv(y, 6, 6, 3, pads=[0, 1, 0, 1]), net.node("Constant", value_float=0.0),
+                 net.node("Constant", value=numpy_helper.from_array(np.float32(3))))  # fmt: skip
     y = net.node("Slice", y, np.array([0]), np.array([12]), np.array([-2]))
     x = net.node("Relu", net.norm(net.conv(net.node("Relu", net.norm(x, 6)), 6, 6, 1), 6))
     x = net.node("Pad", x, np.array([0, 0, 1, 0]), "", np.array([2, 3]))
     x = net.node("ReduceMean", net.conv(x, 6, 4, 1), np.array([-1, -2]))
-    y = net.node("ReduceMean", net.conv(y, 6, 4, 1), np.array([2, 3]))
+    y = net.node("ReduceMean", net.conv(y, 6, 4, 1), net.node("Constant", value_ints=[2, 3]))
     x = net.node("Reshape", x, np.array([-1, 4]), allowzero=1)
     x = net.node("Add", net.node("Flatten", x), net.node("Squeeze", y, np.array([3, 2])))
     x = net.node("Unsqueeze", net.node("Unsqueeze", x, np.array([2])), np.array([3]))
     return net.model(net.node("Flatten", net.conv(x, 4, 9, 1)))
+
+
+def written_out():
+    """Frozen batch norms whose constants nobody folded, means over width and then height, a large constant of one value."""
+    net = Net(13, (3, 13, 10))
+
+    def frozen(x, c):
+        scale, shift, mean, variance = (net.constant(rng.uniform(0.5, 1.5, c)) for _ in range(4))
+        scale, shift, mean, variance = (net.node("Reshape", each, np.array([1, -1, 1, 1]))
+                                        for each in (scale, shift, mean, variance))  # fmt: skip
+        scale = net.node("Mul", scale, net.node("Reciprocal", net.node("Sqrt", net.node("Add", variance, np.float32(1e-5)))))
+        shift = net.node("Add", shift, net.node("Neg", net.node("Mul", mean, scale)))
+        return net.node("Add", net.node("Mul", x, scale), shift)
+
+    x = net.node("Relu", frozen(net.conv("x", 3, 24, 3, bias=False), 24))
+    value = numpy_helper.from_array(np.array([0.01], np.float32))
+    y = net.node("Conv", x, net.node("ConstantOfShape", np.array([32, 24, 3, 3]), value=value))
+    # [32] and [1, 32, 1, 1] and [32, 1, 1] go together as NumPy has it.
+    parts = [net.constant(rng.standard_normal(shape)) for shape in ((32, 1, 1), (1, 32, 1, 1), (1, 1))]
+    y = net.node("Relu", net.node("Mul", y, net.node("Sub", net.node("Div", *parts[:2]), parts[2])))
+    y = frozen(net.node("Conv", y, net.node("Sub", net.weight(32, 32, 1, 1), net.weight(32, 1, 1))), 32)
+    a = net.node("ReduceMean", net.node("ReduceMean", y, axes=[3], keepdims=0), axes=[2], keepdims=0)
+    b = net.node("ReduceMean", net.node("ReduceMean", net.node("Relu", y), axes=[2]), axes=[-1])
+    return net.model(net.node("Gemm", net.node("Add", a, net.node("Flatten", b)), net.weight(32, 5)))
 
 
 def features():
@@ -188,9 +216,22 @@ def main():
         check('"mean": [25.0, 42.0, 63.0], "std": [16.0, 30.0, 48.0]' in written, written[:600])
         compare("shapes", shapes(), folder)
         compare("new_opset", new_opset(), folder)
+        compare("written_out", written_out(), folder)
+        written = (folder / "written_out" / "written_out.json").read_text()
+        check('"average_pool"' not in written and written.count('"global_average_pool"') == 2, "means over both sides")
         compare("features", features(), folder)
-        onnx.save(windows(), folder / "apart.onnx", save_as_external_data=True, location="data.bin", size_threshold=0)
+        onnx.save(onnx.load(folder / "windows.onnx"), folder / "apart.onnx", save_as_external_data=True, location="data.bin",
+                  size_threshold=0)  # fmt: skip
+        check((folder / "data.bin").stat().st_size > 10_000, "the data do not lie in a file of their own")
         run(resnetc(), "import", folder / "apart.onnx", "-o", folder / "apart")
+        apart, whole = (folder / name / f"{name}.safetensors" for name in ("apart", "windows"))
+        check(apart.read_bytes() == whole.read_bytes(), "external data make other weights")
+        for odd in ("it's a $HOME; \"folder\" of *", "-o"):
+            said = run(resnetc(), "import", folder / "apart.onnx", f"--output={odd}", cwd=folder).stderr
+            hint = said.split("compile it with: resnetc ")[1]
+            run("sh", "-c", f'"$0" {hint.rstrip()} --emit ir -o made', resnetc(), cwd=folder)
+            check((folder / "made" / "apart.ir").exists(), hint)
+            shutil.rmtree(folder / "made")
 
 
 main()

@@ -51,6 +51,14 @@ seeds = {
         node("Pad", "x v", "z"), node("Constant", "", "k", value=numpy_helper.from_array(conv)), node("Conv", "z k", "y"),
     ], {"two": np.array([2]), "q": np.array([0, 0, 0, 0, 1, 1]), "pair": np.array([-1, 2]), "a": np.array([-1]),
         "b": np.array([-(2**63) + 1]), "c": np.array([0]), "d": np.array([-1]), "minus": np.array([-1])}, "y"),
+    "frozen": model(13, (2, 4, 4), [
+        node("ConstantOfShape", "four", "w", value=numpy_helper.from_array(np.array([0.5], np.float32))),
+        node("Conv", "x w", "c"), node("Add", "b e", "v"), node("Sqrt", "v", "q"), node("Reciprocal", "q", "r"),
+        node("Reshape", "r i", "s"), node("Mul", "c s", "d"), node("Neg", "r", "t"), node("Sub", "t o", "u"),
+        node("Reshape", "u i", "k"), node("Add", "d k", "f"), node("ReduceMean", "f", "m", axes=[3], keepdims=0),
+        node("ReduceMean", "m", "y", axes=[2], keepdims=0),
+    ], {"four": np.array([2, 2, 3, 3]), "b": ones, "e": np.float32(1e-5), "i": np.array([1, -1, 1, 1]),
+        "o": np.ones((1, 1), np.float32)}, "y"),
 }  # fmt: skip
 
 folder = pathlib.Path(sys.argv[1])
