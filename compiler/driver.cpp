@@ -23,6 +23,10 @@ std::string c_string(const std::string& text) {
 // A convolution's input, weight, bias, residuals and result.
 static_assert(rn_max_operands >= 4 + most_epilogue_adds);
 
+std::string device_symbol(Device device) {
+  return device == Device::cuda ? "rn_cuda" : "rn_opencl";
+}
+
 struct OutputShape {
   int channels, height, width;
 };
@@ -134,6 +138,9 @@ std::string version_text() {
                      HALIDE_VERSION_PATCH);
 }
 
+constexpr const char* header_device =
+    "  int device;         /* as NAME --list-devices numbers them; the arena is in its memory: give none */\n";
+
 std::string emit_header(const DriverInputs& in) {
   const std::string p = c_prefix(in.model.name);
   const TensorType& input = input_type(in.program);
@@ -165,7 +172,7 @@ typedef struct {p}_options {{
   int max_batch;      /* images that may run at once; 0: 1 */
   void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least {p}_ARENA_BYTES(max_batch) when arena is given */
-}} {p}_options;
+{device}}} {p}_options;
 
 /* All functions return 0, or an error code whose text {p}_message gives. Models are independent of each other; one
    model serves one caller at a time.
@@ -196,18 +203,20 @@ const char* {p}_label(int index);
                      fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p),
                      fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),
                      fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
+                     fmt::arg("device", in.machine.device == Device::cpu ? "" : header_device),
                      fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
                      fmt::arg("output_text", output_text));
 }
 
 std::string emit_driver(const DriverInputs& in) {
+  const bool on_device = in.machine.device != Device::cpu;
   const std::string p = c_prefix(in.model.name);
   const TensorType& input = input_type(in.program);
   const OutputShape out = output_shape(in.program.output);
   std::string text = fmt::format(
       "/* The driver of {}, by {}: tables that the runtime interprets. */\n#include \"{}.h\"\n#include "
-      "\"runtime.h\"\n\n",
-      in.model.name, version_text(), in.model.name);
+      "\"runtime.h\"\n{}\n",
+      in.model.name, version_text(), in.model.name, on_device ? "#include \"device.h\"\n" : "");
   text += kernel_tables(in.program) + tensor_table(in.program, in.plan) + weight_table(in.program, in.blob) +
           step_table(in.program, in.plan);
   if (!in.model.labels.empty()) {
@@ -254,11 +263,11 @@ const rn_description resnetc_description = {{
     .self_test_seed = {seed}u,
     .self_test_logits = (const float*)(const void*)({p}_weights + {self_test_offset}u),
     .self_test_bound = 1e-4,
-}};
+{device}}};
 
 int {p}_create({p}_model** out, const {p}_options* options) {{
-  rn_options copy = {{0, 0, NULL, 0}};
-  if (options) copy = (rn_options){{options->threads, options->max_batch, options->arena, options->arena_bytes}};
+  rn_options copy = {{0, 0, NULL, 0{no_device}}};
+  if (options) copy = (rn_options){{options->threads, options->max_batch, options->arena, options->arena_bytes{own_device}}};
   return rn_create((rn_model**)out, &resnetc_description, &copy);
 }}
 
@@ -277,12 +286,14 @@ const char* {p}_label(int index) {{
   return index >= 0 && index < {oc} && resnetc_description.labels ? resnetc_description.labels[index] : NULL;
 }}
 )",
-      fmt::arg("p", p), fmt::arg("name", c_string(in.model.name)),
-      fmt::arg("target", c_string(in.machine.target.to_string())), fmt::arg("version", c_string(version_text())),
-      fmt::arg("features", cpu_feature_bits(in.machine.target)), fmt::arg("c", input.channels()),
-      fmt::arg("h", input.height()), fmt::arg("w", input.width()), fmt::arg("oc", out.channels),
-      fmt::arg("oh", out.height), fmt::arg("ow", out.width), fmt::arg("has_head", in.model.has_head ? 1 : 0),
-      fmt::arg("labels", in.model.labels.empty() ? "NULL" : "labels"),
+      fmt::arg("p", p), fmt::arg("no_device", on_device ? ", 0" : ""),
+      fmt::arg("own_device", on_device ? ", options->device" : ""),
+      fmt::arg("device", on_device ? fmt::format("    .device = &{},\n", device_symbol(in.machine.device)) : ""),
+      fmt::arg("name", c_string(in.model.name)), fmt::arg("target", c_string(in.machine.target.to_string())),
+      fmt::arg("version", c_string(version_text())), fmt::arg("features", cpu_feature_bits(in.machine.target)),
+      fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),
+      fmt::arg("oc", out.channels), fmt::arg("oh", out.height), fmt::arg("ow", out.width),
+      fmt::arg("has_head", in.model.has_head ? 1 : 0), fmt::arg("labels", in.model.labels.empty() ? "NULL" : "labels"),
       fmt::arg("has_preprocess", in.model.preprocess ? 1 : 0),
       fmt::arg("preprocess", preprocess_initialiser(in.model.preprocess.value_or(rn_preprocess{}))),
       fmt::arg("weight_bytes", in.blob.self_test_offset), fmt::arg("tensors", in.plan.slots.size()),

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t self_test_seed = 1;
+constexpr const char* device_runtime_file = "device_runtime.o";
 
 struct KernelObject {
   std::string file;
@@ -42,8 +43,14 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
                                       objects.back().file, options.cache));
     commands.back().time_limit_s = 300;
   }
+  if (machine.device != Device::cpu)
+    commands.push_back({{own_path().string(), compile_runtime_command, options.target, device_runtime_file}, folder});
   Progress progress("compiling kernels", commands.size());
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
+    if (i == objects.size()) {
+      if (result.status != 0) throw Error(describe_failure(commands[i], result));
+      return progress.advance();
+    }
     if (result.status != 0)
       throw Error(
           fmt::format("kernel {}: {}", to_string(program.kernels[i].key), describe_failure(commands[i], result)));
@@ -132,10 +139,14 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
 
   Clock::time_point stage = Clock::now();
   const WeightBlob blob = written.get();
-  const MemoryPlan plan = plan_memory(program);
+  const MemoryPlan plan = plan_memory(program, machine.device);
   const DriverInputs inputs{model, program, plan, blob, machine, scratch_bytes, self_test_seed};
   Toolchain tools{folder, model.name, c_prefix(model.name), {}};
   for (const KernelObject& object : objects) tools.kernels.push_back(object.file);
+  if (machine.device != Device::cpu) {
+    tools.device_runtime = device_runtime_file;
+    tools.device_archive = machine.device == Device::cuda ? "libresnetc_cuda.a" : "libresnetc_opencl.a";
+  }
   write_file(folder / (model.name + ".h"), emit_header(inputs));
   write_file(folder / "driver.c", emit_driver(inputs));
   write_file(folder / "exports.map", fmt::format("{{ global: {}_*; local: *; }};\n", tools.prefix));
@@ -152,6 +163,7 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   const std::vector<std::vector<Command>> rows = [&] {
     std::vector<std::vector<Command>> result(4);
     if (wanted("exe") || library) result[0] = {tools.compile_driver()};
+    if (!tools.device_runtime.empty()) result[0].push_back(tools.adapt_device_runtime());
     if (library) {
       result[1].push_back(tools.join_code());
       result[2].push_back(tools.localise_symbols());

@@ -25,6 +25,9 @@ inline constexpr const char* emit_kinds[] = {"exe", "static", "shared", "header"
 // What this process is started as for each kernel, before key, choice, target, threads, object and cache.
 inline constexpr const char* compile_kernel_command = "compile-kernel";
 
+// The same for Halide's own runtime, which kernels on a device need, before target and object.
+inline constexpr const char* compile_runtime_command = "compile-runtime";
+
 // The command that compiles one kernel to `object`, a file name in `folder`, in a process of resnetc's own. Its answer
 // is JSON: scratch_bytes, from_cache.
 Command kernel_command(const KernelKey& key, const Choice& choice, const std::string& target, int threads,

@@ -199,11 +199,11 @@ void print_targets() {
   fmt::print("host: {}\n", machine_for("host", threads).target.to_string());
   fmt::print("  {}{}{} CPUs usable; measured: {:.1f} GFLOP/s ({}), {:.1f} GB/s read from memory\n", peak.cpu,
              peak.cpu.empty() ? "" : ", ", threads, peak.flops * 1e-9, peak.vectors, peak.bytes * 1e-9);
-  fmt::print("--target takes host or any x86-64-linux target from SSE4.1 up, such as\n");
-  for (const char* target :
-       {"x86-64-linux-sse41", "x86-64-linux-avx", "x86-64-linux-avx2-fma-f16c", "x86-64-linux-avx512_skylake",
-        "x86-64-linux-avx512_cannonlake", "x86-64-linux-avx512_zen4", "x86-64-linux-avx512_zen5"})
-    fmt::print("  {}\n", target);
+  fmt::print(
+      "--target takes host or any x86-64-linux target from SSE4.1 up, for a GPU with -opencl or -cuda, such as\n");
+  for (const char* features : {"sse41", "avx", "avx2-fma-f16c", "avx512_skylake", "avx512_cannonlake", "avx512_zen4",
+                               "avx512_zen5", "avx2-fma-opencl", "avx2-fma-cuda-cuda_capability_86"})
+    fmt::print("  x86-64-linux-{}\n", features);
 }
 
 // What changes the shapes of a net. size is parsed afterwards.
@@ -230,7 +230,8 @@ void add_winograd_option(CLI::App& app, std::string& to) {
 void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_option("MODEL.json", to.topology, "The topology file")->required();
   app.add_option("-w,--weights", to.weights, "FILE.safetensors, or random:SEED");
-  app.add_option("-t,--target", to.target, "host, or a Halide target such as x86-64-linux-avx2-fma")
+  app.add_option("-t,--target", to.target,
+                 "host, or a Halide target such as x86-64-linux-avx2-fma; host-opencl or host-cuda for a GPU")
       ->capture_default_str();
   add_shape_options(app, to.options, to.size);
   app.add_flag("--ignore-extra", to.options.ignore_extra, "Only warn of tensors that the topology does not use");
@@ -240,12 +241,6 @@ void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_option("--batch", to.batch, "Choose schedules for so many images at once (default 1)")
       ->check(CLI::Range(1, 65536));
   app.add_option("--db", to.records, "A file of records of resnetc tune, before the user's own and the shipped ones");
-}
-
-// Hidden: candidates of one kernel against each other, in a process of its own.
-int time_kernels_alone(const char* request) {
-  confine(16);
-  return time_kernels(request);
 }
 
 // A check for an option, from a function that throws Error.
@@ -272,7 +267,9 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& error, int
 }
 
 int run(int argc, char** argv) {
-  if (argc == 3 && std::string_view(argv[1]) == time_kernels_command) return time_kernels_alone(argv[2]);
+  if (argc == 3 && std::string_view(argv[1]) == time_kernels_command) return confine(16), time_kernels(argv[2]);
+  if (argc == 4 && std::string_view(argv[1]) == compile_runtime_command)
+    return confine(8), compile_device_runtime(machine_for(argv[2], 1), argv[3]), 0;
   if (argc == 8 && std::string_view(argv[1]) == compile_kernel_command) return compile_one_kernel(argv + 2);
 
   CLI::App app{

@@ -10,14 +10,26 @@ namespace {
 
 using Slot = MemoryPlan::Slot;
 
-bool alive_together(const Slot& a, const Slot& b) {
+bool overlap_in_time(const Slot& a, const Slot& b) {
   return a.first_step <= b.last_step && b.first_step <= a.last_step;
 }
 bool share_bytes(const Slot& a, const Slot& b) {
   return a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
 }
 
-std::vector<Slot> lifetimes(const Program& program) {
+struct Rules {
+  const Program& program;
+  Device device;
+
+  uint64_t alignment() const { return device == Device::cpu ? 64 : 512; }
+  bool keep_apart(const Slot& a, const Slot& b) const {
+    if (overlap_in_time(a, b)) return true;
+    const TensorType &x = program.graph[a.value].type, &y = program.graph[b.value].type;
+    return device != Device::cpu && x != y && (x.border != Sides{} || y.border != Sides{});
+  }
+};
+
+std::vector<Slot> lifetimes(const Program& program, uint64_t alignment) {
   std::vector<Slot> slots;
   std::vector<int> slot_of(program.graph.nodes.size(), -1);
   for (size_t s = 0; s < program.steps.size(); s++) {
@@ -27,8 +39,8 @@ std::vector<Slot> lifetimes(const Program& program) {
       if (slot < 0) {
         slot = static_cast<int>(slots.size());
         const int64_t bytes = stored_element_count(program.graph[operand.value].type) * int64_t{sizeof(float)};
-        slots.push_back(
-            {operand.value, 0, (static_cast<uint64_t>(bytes) + 63) / 64 * 64, static_cast<int>(s), 0, false});
+        slots.push_back({operand.value, 0, (static_cast<uint64_t>(bytes) + alignment - 1) / alignment * alignment,
+                         static_cast<int>(s), 0, false});
       }
       slots[static_cast<size_t>(slot)].last_step = static_cast<int>(s);
     }
@@ -36,8 +48,8 @@ std::vector<Slot> lifetimes(const Program& program) {
   return slots;
 }
 
-uint64_t lowest_free_offset(const Slot& wanted, std::vector<Slot> placed) {
-  std::erase_if(placed, [&](const Slot& other) { return !alive_together(wanted, other); });
+uint64_t lowest_free_offset(const Slot& wanted, std::vector<Slot> placed, const Rules& rules) {
+  std::erase_if(placed, [&](const Slot& other) { return !rules.keep_apart(wanted, other); });
   std::sort(placed.begin(), placed.end(), [](const Slot& a, const Slot& b) { return a.offset < b.offset; });
   uint64_t offset = 0;
   for (const Slot& other : placed) {
@@ -48,11 +60,11 @@ uint64_t lowest_free_offset(const Slot& wanted, std::vector<Slot> placed) {
 }
 
 // The bytes that the slots take if they are placed in this order.
-uint64_t place_in_order(const std::vector<Slot*>& order) {
+uint64_t place_in_order(const std::vector<Slot*>& order, const Rules& rules) {
   uint64_t arena_bytes = 0;
   std::vector<Slot> placed;
   for (Slot* slot : order) {
-    slot->offset = lowest_free_offset(*slot, placed);
+    slot->offset = lowest_free_offset(*slot, placed, rules);
     arena_bytes = std::max(arena_bytes, slot->offset + slot->bytes);
     placed.push_back(*slot);
   }
@@ -61,18 +73,18 @@ uint64_t place_in_order(const std::vector<Slot*>& order) {
 
 // Largest first. Where that leaves holes (1.32 of the lower bound on preact_resnet18), the slot that ends highest goes
 // to the front and all are placed anew, some times over; the best order wins.
-uint64_t place(std::vector<Slot>& slots, uint64_t lower_bound) {
+uint64_t place(std::vector<Slot>& slots, uint64_t lower_bound, const Rules& rules) {
   std::vector<Slot*> order;
   for (Slot& slot : slots) order.push_back(&slot);
   std::stable_sort(order.begin(), order.end(), [](const Slot* a, const Slot* b) { return a->bytes > b->bytes; });
-  uint64_t best = place_in_order(order);
+  uint64_t best = place_in_order(order, rules);
   std::vector<Slot> best_slots = slots;
   for (int attempt = 0; attempt < 32 && best > lower_bound; attempt++) {
     const auto end = [](const Slot* slot) { return slot->offset + slot->bytes; };
     const auto highest =
         std::max_element(order.begin(), order.end(), [&](const Slot* a, const Slot* b) { return end(a) < end(b); });
     std::rotate(order.begin(), highest, highest + 1);
-    const uint64_t bytes = place_in_order(order);
+    const uint64_t bytes = place_in_order(order, rules);
     if (bytes >= best) continue;
     best = bytes;
     best_slots = slots;
@@ -90,11 +102,12 @@ uint64_t largest_live_sum(const std::vector<Slot>& slots, size_t step_count) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Program& program) {
+MemoryPlan plan_memory(const Program& program, Device device) {
+  const Rules rules{program, device};
   MemoryPlan plan;
-  plan.slots = lifetimes(program);
+  plan.slots = lifetimes(program, rules.alignment());
   plan.largest_live_bytes = largest_live_sum(plan.slots, program.steps.size());
-  plan.arena_bytes = place(plan.slots, plan.largest_live_bytes);
+  plan.arena_bytes = place(plan.slots, plan.largest_live_bytes, rules);
   // A border survives a pass if all who use its bytes are laid out the same, for then they leave it zero.
   for (Slot& slot : plan.slots) {
     const TensorType& type = program.graph[slot.value].type;
@@ -108,6 +121,7 @@ MemoryPlan plan_memory(const Program& program) {
 }
 
 int images_at_once(const MemoryPlan& plan, const Machine& machine) {
+  if (machine.device != Device::cpu) return 1 << 16;
   const uint64_t cache = static_cast<uint64_t>(machine.level2_bytes) * static_cast<uint64_t>(machine.threads);
   return static_cast<int>(std::clamp<uint64_t>(cache / std::max<uint64_t>(plan.arena_bytes, 1), 1, 1 << 16));
 }

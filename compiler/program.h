@@ -55,11 +55,13 @@ struct MemoryPlan {
   uint64_t largest_live_bytes = 0;  // the largest sum of tensors alive at one step: no plan can do with less
 };
 
-MemoryPlan plan_memory(const Program& program);
+// On a device slots are multiples of 512, and tensors with a border share bytes only with those of the same layout, so
+// that no border is ever overwritten.
+MemoryPlan plan_memory(const Program& program, Device device = Device::cpu);
 
 // How many images of a batch go through the net together: as many as the second-level caches of the machine's threads
 // hold the arena of, at least one. More would send every activation through memory: on two cores of a Zen 3, eight
-// images took ResNet-50 49 ms each, one after the other 41; ResNeXt-50 71 and 52.
+// images took ResNet-50 49 ms each, one after the other 41; ResNeXt-50 71 and 52. On a device, any number.
 int images_at_once(const MemoryPlan& plan, const Machine& machine);
 
 // The plan as comment lines ("# …"), who overlaps whom included.

@@ -45,7 +45,29 @@ Command Toolchain::compile_driver() const {
                           "-c", "driver.c", "-o", "driver.o"});
 }
 
+Command Toolchain::adapt_device_runtime() const {
+  std::vector<std::string> argv{"objcopy", "--redefine-sym", "getenv=rn_device_getenv"};
+  for (const char* api : {"opencl", "cuda"})
+    argv.insert(argv.end(), {"--redefine-sym", fmt::format("halide_{0}_run=rn_{0}_run", api)});
+  argv.push_back(device_runtime);
+  return command(folder, argv);
+}
+
+// A static program cannot load a driver; one that needs no library but libc starts wherever libc is.
 Command Toolchain::link_executable() const {
+  if (!device_runtime.empty()) {
+    Command result = command(
+        folder,
+        {"c++", "-no-pie", "-static-libgcc", "-static-libstdc++", "-o", model, "driver.o", "weights.o", device_runtime},
+        kernels);
+    for (const char* argument : {"-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,noexecstack"})
+      result.argv.emplace_back(argument);
+    for (const char* archive : {"libresnetc_program.a", device_archive.c_str(), "libresnetc_runtime.a"})
+      result.argv.push_back(runtime_file(archive));
+    for (const char* library : {"-Wl,-Bstatic", "-ljpeg", "-lpng16", "-lz", "-Wl,-Bdynamic", "-lm", "-pthread"})
+      result.argv.emplace_back(library);
+    return result;
+  }
   Command result = command(folder, {"c++", "-static", "-o", model, "driver.o", "weights.o"}, kernels);
   for (const char* argument : {"-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,noexecstack"})
     result.argv.emplace_back(argument);
@@ -58,8 +80,10 @@ Command Toolchain::link_executable() const {
 // Without --force-group-allocation the COMDAT groups of two models would collide when both are linked into one program.
 Command Toolchain::join_code() const {
   Command result = command(folder, {"ld", "-r", "--force-group-allocation", "-o", "code.o", "driver.o"}, kernels);
+  if (!device_runtime.empty()) result.argv.push_back(device_runtime);
   for (const std::string& argument : {std::string("--whole-archive"), runtime_file("libresnetc_runtime.a")})
     result.argv.push_back(argument);
+  if (!device_archive.empty()) result.argv.push_back(runtime_file(device_archive.c_str()));
   return result;
 }
 

@@ -25,13 +25,16 @@ struct Toolchain {
   std::string model;   // file names and the library's soname
   std::string prefix;  // of the library's global symbols
   std::vector<std::string> kernels;
+  std::string device_runtime = {};  // an object, Halide's runtime, where kernels run on a device; or ""
+  std::string device_archive = {};  // ours for it, a file beside the runtime
 
-  Command compile_driver() const;    // driver.c -> driver.o
-  Command link_executable() const;   // -> NAME, static
-  Command join_code() const;         // driver, kernels, runtime -> code.o
-  Command localise_symbols() const;  // code.o: only PREFIX_* stay global
-  Command archive() const;           // code.o, weights.o -> libNAME.a
-  Command link_shared() const;       // code.o, weights.o -> libNAME.so; reads exports.map
+  Command compile_driver() const;        // driver.c -> driver.o
+  Command adapt_device_runtime() const;  // asks us for environment variables and to run kernels
+  Command link_executable() const;       // -> NAME, static; with a device dynamic against libc
+  Command join_code() const;             // driver, kernels, runtime -> code.o
+  Command localise_symbols() const;      // code.o: only PREFIX_* stay global
+  Command archive() const;               // code.o, weights.o -> libNAME.a
+  Command link_shared() const;           // code.o, weights.o -> libNAME.so; reads exports.map
 };
 
 }  // namespace resnetc

@@ -76,6 +76,8 @@ enum {
   rn_cpu_avx512_zen5 = 1 << 9        /* VP2INTERSECT, AVX-VNNI */
 };
 
+struct rn_device; /* of device.h */
+
 typedef struct rn_description {
   const char* name;    /* the model's */
   const char* target;  /* the Halide target it was compiled for */
@@ -112,6 +114,8 @@ typedef struct rn_description {
   uint64_t self_test_seed;
   const float* self_test_logits; /* the reference evaluator's, for rn_self_test_input(seed); NULL if none */
   double self_test_bound;        /* of the largest |difference| divided by the largest |logit| */
+
+  const struct rn_device* device; /* that the kernels run on; NULL: the CPU */
 } rn_description;
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <linux/futex.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -181,7 +182,18 @@ int halide_error_out_of_memory(void* user_context) {
   return -11;
 }
 
-void halide_error(void* user_context, const char*) {
-  static_cast<Worker*>(user_context)->pool->error = "a kernel reported an error";
+void halide_error(void* user_context, const char* text) {
+  if (!user_context) return;
+  Pool* pool = static_cast<Worker*>(user_context)->pool;
+  if (!pool->message) {
+    pool->error = "a kernel reported an error";
+  } else if (!pool->error) {
+    size_t length = 0;
+    while (length + 1 < pool->message_bytes && text[length] != '\0') length++;
+    while (length > 0 && text[length - 1] == '\n') length--;
+    memcpy(pool->message, text, length);
+    pool->message[length] = '\0';
+    pool->error = pool->message;
+  }
 }
 }

@@ -33,7 +33,9 @@ struct Pool {
   int started;  // threads that run, the caller's included
   int spins;    // looks for work, or for the end of a loop, before a thread sleeps
   size_t scratch_bytes;
-  const char* error;  // the first error of a kernel, static text
+  const char* error;  // the first error of a kernel: static text, or else `message`
+  char* message;      // where the text of an error goes; NULL but for devices, whose pool has one thread
+  size_t message_bytes;
 
   // The parallel loop at hand. A loop is published by raising `epoch`; each worker takes part in every loop once. Each
   // starts with its share, the index-th of `threads` runs of tasks: the next kernel's rows are then mostly those that

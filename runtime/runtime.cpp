@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "cpu.h"
+#include "device.h"
 #include "pool.h"
 #include "preprocess.h"
 #include "thread_count.h"
@@ -37,10 +38,11 @@ struct rn_model {
   void* workers_memory;
   void* scratch_memory;
   int max_batch;
-  int at_once;      // rn_images_at_once
-  int batch;        // that the buffers are set for
-  double* seconds;  // of rn_profile, or NULL
-  char message[256];
+  int at_once;       // rn_images_at_once
+  int batch;         // that the buffers are set for
+  double* seconds;   // of rn_profile, or NULL
+  void* device_net;  // NULL: the kernels run on the CPU
+  char message[512];
 };
 
 namespace {
@@ -245,7 +247,10 @@ int make_memory(rn_model* model, const rn_options& options) {
   if (static_cast<size_t>(model->at_once) > INT32_MAX / largest)
     return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
                 INT32_MAX / largest);
-  if (options.arena) {
+  if (d.device) {
+    if (options.arena)
+      return fail(model, rn_error_argument, "the arena of %s lies in the device's memory: give none", d.name);
+  } else if (options.arena) {
     if (reinterpret_cast<uintptr_t>(options.arena) % 64 != 0)
       return fail(model, rn_error_argument, "the arena must be 64-byte aligned");
     if (options.arena_bytes < bytes)
@@ -279,11 +284,15 @@ int initialise(rn_model* model, const rn_options& options) {
   model->at_once = rn_images_at_once(&d, model->max_batch);
   int status = make_memory(model, options);
   if (status != rn_ok) return status;
-  status = make_threads(model, options.threads > 0 ? options.threads : default_thread_count());
+  status = make_threads(model, d.device ? 1 : options.threads > 0 ? options.threads : default_thread_count());
   if (status == rn_error_memory)
     return fail(model, status, "no memory for the scratch of the threads: ask for fewer threads");
-  if (status == rn_ok) describe_calls(model);
-  return status;
+  if (status != rn_ok) return status;
+  if (d.device)
+    return d.device->create(&model->device_net, &d, options.device, model->at_once, model->message,
+                            sizeof model->message);
+  describe_calls(model);
+  return rn_ok;
 }
 
 }  // namespace
@@ -296,20 +305,24 @@ int rn_create(rn_model** out, const rn_description* description, const rn_option
   if (!*out) return rn_error_memory;
   memset(static_cast<void*>(*out), 0, sizeof(rn_model));
   (*out)->description = description;
-  const rn_options defaults = {0, 0, nullptr, 0};
+  const rn_options defaults = {0, 0, nullptr, 0, 0};
   return initialise(*out, options ? *options : defaults);
 }
 
 int rn_run(rn_model* model, const float* input, int n, float* output) {
   if (!model) return rn_error_argument;
   model->message[0] = '\0';
-  if (!model->calls || !model->user_context || model->pool.started < model->pool.threads)
+  if (!model->calls || !model->user_context || model->pool.started < model->pool.threads ||
+      (model->description->device && !model->device_net))
     return fail(model, rn_error_argument, "this handle could not be created");
   if (n < 0 || (n > 0 && (!input || !output)))
     return fail(model, rn_error_argument, "n must not be negative, and input and output not NULL");
   while (n > 0) {
     const int batch = n < model->at_once ? n : model->at_once;
-    const int status = run_chunk(model, input, batch, output);
+    const int status = model->device_net
+                           ? model->description->device->run(model->device_net, input, batch, output, model->seconds,
+                                                             model->message, sizeof model->message)
+                           : run_chunk(model, input, batch, output);
     if (status != rn_ok) return status;
     input += input_floats(*model->description) * static_cast<size_t>(batch);
     output += output_floats(*model->description) * static_cast<size_t>(batch);
@@ -344,6 +357,7 @@ const char* rn_message(const rn_model* model) {
 
 void rn_destroy(rn_model* model) {
   if (!model) return;
+  if (model->device_net) model->description->device->destroy(model->device_net);
   if (model->pool.started > 0) pool_stop(&model->pool);
   if (model->own_arena_bytes) munmap(model->arena, model->own_arena_bytes);
   free(model->workers_memory);

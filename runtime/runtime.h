@@ -20,6 +20,7 @@ typedef struct rn_options {
   int max_batch; /* 0: 1 */
   void* arena;   /* NULL: allocated by create; else 64-byte aligned memory for this handle alone that outlives it */
   size_t arena_bytes; /* of the caller's arena */
+  int device;         /* which one, where the kernels run on a device; 0 is the first */
 } rn_options;
 
 enum {
@@ -28,7 +29,8 @@ enum {
   rn_error_cpu = 2,
   rn_error_memory = 3,
   rn_error_thread = 4,
-  rn_error_kernel = 5
+  rn_error_kernel = 5,
+  rn_error_device = 6
 };
 
 /* Sets *out also on failure, to a handle good only for rn_message and rn_destroy; to NULL when out of memory. */

@@ -134,4 +134,9 @@ CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const 
   return result;
 }
 
+void compile_device_runtime(const Machine& machine, const fs::path& object) {
+  Halide::compile_standalone_runtime({{Halide::OutputFileType::object, object.string()}},
+                                     machine.target.with_feature(Target::UserContext));
+}
+
 }  // namespace resnetc

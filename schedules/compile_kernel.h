@@ -23,4 +23,7 @@ struct CompiledKernel {
 CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const Machine& machine,
                               const std::filesystem::path& object, const std::filesystem::path& cache);
 
+// Halide's own runtime for the machine's device, without which its kernels do not run.
+void compile_device_runtime(const Machine& machine, const std::filesystem::path& object);
+
 }  // namespace resnetc

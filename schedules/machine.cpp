@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ir/graph.h"
 
 namespace resnetc {
@@ -40,6 +42,36 @@ Target with_implied_features(Target target) {
   return target;
 }
 
+// The least capability that Halide knows and that today's drivers take.
+constexpr Target::Feature least_cuda_capability = Target::CUDACapability50;
+
+constexpr Target::Feature cuda_capabilities[] = {least_cuda_capability,    Target::CUDACapability61,
+                                                 Target::CUDACapability70, Target::CUDACapability75,
+                                                 Target::CUDACapability80, Target::CUDACapability86};
+
+void add_device(const Target& requested, const std::string& text, Machine& machine) {
+  const bool cuda = requested.has_feature(Target::CUDA), opencl = requested.has_feature(Target::OpenCL);
+  const bool capability = std::any_of(std::begin(cuda_capabilities), std::end(cuda_capabilities),
+                                      [&](Target::Feature f) { return requested.has_feature(f); });
+  if (cuda && opencl) throw Error(fmt::format("--target {}: opencl and cuda exclude each other", text));
+  if (capability && !cuda) throw Error(fmt::format("--target {}: a cuda_capability goes with cuda", text));
+  if (opencl) {
+    machine.device = Device::opencl;
+    machine.target.set_feature(Target::OpenCL);
+    machine.device_threads = 256;
+    machine.device_shared_bytes = 32 * 1024;
+  } else if (cuda) {
+    machine.device = Device::cuda;
+    machine.target.set_feature(Target::CUDA);
+    if (!capability) machine.target.set_feature(least_cuda_capability);
+    for (Target::Feature f : cuda_capabilities)
+      if (requested.has_feature(f)) machine.target.set_feature(f);
+    // Not 1024: a thread with 8 x 8 sums needs more registers than so many threads may have.
+    machine.device_threads = 256;
+    machine.device_shared_bytes = 48 * 1024;
+  }
+}
+
 }  // namespace
 
 std::string strongest_feature(const Target& target) {
@@ -66,15 +98,14 @@ int parse_winograd(std::string_view name) {
 }
 
 Machine machine_for(const std::string& text, int threads) {
-  Target requested;
-  if (text == "host") {
-    requested = Halide::get_host_target();
-  } else {
-    if (!Target::validate_target_string(text))
-      throw Error(fmt::format(
-          "--target {}: not a Halide target; `resnetc targets` lists what this build can compile for", text));
-    requested = Target(text);
-  }
+  const bool host = text == "host" || text.starts_with("host-");
+  const Target own = host ? Halide::get_host_target() : Target();
+  // Given "host-" itself, Halide would look for a device of this machine.
+  const std::string spelled_out = host ? own.to_string() + text.substr(4) : text;
+  if (!Target::validate_target_string(spelled_out))
+    throw Error(
+        fmt::format("--target {}: not a Halide target; `resnetc targets` lists what this build can compile for", text));
+  const Target requested(spelled_out);
   if (requested.arch != Target::X86 || requested.bits != 64 || requested.os != Target::Linux)
     throw Error(fmt::format("--target {}: only x86-64-linux targets can be compiled for", text));
 
@@ -83,9 +114,10 @@ Machine machine_for(const std::string& text, int threads) {
   Target known = with_implied_features(requested);
   for (const Level& level : levels)
     if (known.has_feature(level.feature)) machine.target.set_feature(level.feature);
+  add_device(requested, text, machine);
   for (int i = 0; i < Target::FeatureEnd; i++) {
     const auto feature = static_cast<Target::Feature>(i);
-    if (requested.has_feature(feature) && !machine.target.has_feature(feature) && text != "host")
+    if (requested.has_feature(feature) && !machine.target.has_feature(feature) && !own.has_feature(feature))
       throw Error(fmt::format("--target {}: feature {} is not supported", text, Target::feature_to_name(feature)));
   }
   if (!machine.target.has_feature(Target::SSE41))

@@ -10,6 +10,9 @@
 
 namespace resnetc {
 
+// Where kernels run: on the CPU, or on a device with strategies of its own.
+enum class Device { cpu, opencl, cuda };
+
 struct Machine {
   Halide::Target target;  // operating system, architecture and instruction set; no calling-convention features
   int lanes = 4;          // float32 lanes of a vector register
@@ -19,10 +22,15 @@ struct Machine {
   int64_t level2_bytes = 512 * 1024;
   int largest_winograd = 4;  // the largest m of Winograd's F(m x m, 3 x 3) that may be used; 0: none
   int threads = 1;           // that schedules are chosen for; any number gives the same results
+  Device device = Device::cpu;
+  // What every device of the kind can do, so that a program runs on each of them.
+  int device_threads = 0;  // of one block
+  int64_t device_shared_bytes = 0;
 };
 
-// "host" or a Halide target string such as "x86-64-linux-avx2-fma". Implied features are spelled out. Throws Error for
-// anything but 64-bit x86 Linux with SSE4.1.
+// "host" or a Halide target string such as "x86-64-linux-avx2-fma", each also with "-opencl", "-cuda" or
+// "-cuda-cuda_capability_86" behind it. Implied features are spelled out. Throws Error for anything but 64-bit x86
+// Linux with SSE4.1.
 Machine machine_for(const std::string& target, int threads);
 
 // Machine::largest_winograd as --winograd takes it: "off", "f2", "f4" or "f6". Throws Error for any other text.

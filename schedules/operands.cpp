@@ -43,6 +43,11 @@ void bound_result(Halide::Func& result, const TensorType& type) {
   bound_activation(buffer, type, {});
 }
 
+void bound_bordered_result(Halide::Func& result, const TensorType& type) {
+  auto buffer = result.output_buffer();
+  bound_activation(buffer, type, type.border);
+}
+
 Halide::ImageParam weight_param(const std::vector<int>& extent, const std::string& name) {
   Halide::ImageParam param(Halide::Float(32), static_cast<int>(extent.size()), name);
   int stride = 1;

@@ -16,6 +16,9 @@ Halide::ImageParam activation_param(const TensorType& type, const std::string& n
 // Spells out the sizes and strides of the pipeline's result.
 void bound_result(Halide::Func& result, const TensorType& type);
 
+// The same of a result whose memory is given with its border.
+void bound_bordered_result(Halide::Func& result, const TensorType& type);
+
 // A packed weight of that shape.
 Halide::ImageParam weight_param(const std::vector<int>& extent, const std::string& name);
 

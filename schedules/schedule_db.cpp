@@ -99,7 +99,8 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   for (const Entry& entry : entries_) {
     const Record& r = entry.record;
     if (entry.machine.lanes != machine.lanes || entry.machine.registers != machine.registers ||
-        entry.machine.fused_multiply_add != machine.fused_multiply_add || !(entry.body == body))
+        entry.machine.fused_multiply_add != machine.fused_multiply_add || entry.machine.device != machine.device ||
+        !(entry.body == body))
       continue;
     const Distance distance{r.key != text,
                             entry.source != RecordSource::given,

@@ -44,6 +44,13 @@ std::span<const Strategy* const> strategies() {
   return all;
 }
 
+std::span<const Strategy* const> device_strategies() {
+  static constexpr const Strategy* all[] = {
+      &gpu_conv2d_gemm, &gpu_conv2d_direct, &gpu_conv2d_grouped, &gpu_conv2d_max_pool,     &gpu_dense,
+      &gpu_max_pool,    &gpu_average_pool,  &gpu_layout,         &gpu_global_average_pool, &gpu_elementwise};
+  return all;
+}
+
 std::span<const Strategy* const> baselines() {
   static constexpr const Strategy* all[] = {&halide_mullapudi2016, &halide_adams2019, &halide_li2018};
   return all;
@@ -54,7 +61,7 @@ bool is_baseline(std::string_view strategy) {
 }
 
 const Strategy& strategy_named(std::string_view name) {
-  for (const auto& list : {strategies(), baselines()})
+  for (const auto& list : {strategies(), device_strategies(), baselines()})
     for (const Strategy* strategy : list)
       if (strategy->name == name) return *strategy;
   throw Error(fmt::format("there is no strategy '{}'", name));
@@ -62,7 +69,7 @@ const Strategy& strategy_named(std::string_view name) {
 
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine) {
   std::vector<std::vector<Choice>> each;
-  for (const Strategy* strategy : strategies()) {
+  for (const Strategy* strategy : machine.device == Device::cpu ? strategies() : device_strategies()) {
     if (!strategy->applies(key, machine)) continue;
     std::vector<Choice> choices = strategy->candidates(key, machine);
     if (!choices.empty()) each.push_back(std::move(choices));

@@ -54,13 +54,14 @@ struct Strategy {
   int version = 1;
 };
 
-std::span<const Strategy* const> strategies();
+std::span<const Strategy* const> strategies();         // of the CPU
+std::span<const Strategy* const> device_strategies();  // of OpenCL and CUDA devices
 
 // Halide's autoschedulers on the plain algorithm, to measure strategies against: never among the candidates.
 std::span<const Strategy* const> baselines();
 bool is_baseline(std::string_view strategy);
 
-// Of both kinds. Throws Error if there is none of that name, or it does not apply.
+// Of all kinds. Throws Error if there is none of that name, or it does not apply.
 const Strategy& strategy_named(std::string_view name);
 
 // Every candidate of every strategy that applies, the default first. Throws Error if there is none.
@@ -74,5 +75,7 @@ double estimated_cycles(const KernelKey& key, const Choice& choice, const Machin
 extern const Strategy halide_mullapudi2016, halide_adams2019, halide_li2018;
 extern const Strategy conv2d_direct, conv2d_grouped, conv2d_winograd, conv2d_max_pool, dense, max_pool, average_pool,
     global_average_pool, elementwise, layout;
+extern const Strategy gpu_conv2d_gemm, gpu_conv2d_direct, gpu_conv2d_grouped, gpu_conv2d_max_pool, gpu_dense,
+    gpu_max_pool, gpu_average_pool, gpu_global_average_pool, gpu_elementwise, gpu_layout;
 
 }  // namespace resnetc

@@ -9,6 +9,9 @@ namespace resnetc::program {
 
 void print_info(const rn_description& net, const Options& options);
 
+// Of a net whose kernels run on a device: the devices to choose from, one a line.
+void list_devices(const rn_description& net);
+
 // Runs a fixed input in every place of a batch; false if an output is further from the reference's than the bound.
 bool self_test(const rn_description& net, const Options& options);
 

@@ -1,6 +1,8 @@
 #include <string>
 
+#include "../device.h"
 #include "commands.h"
+#include "error.h"
 #include "model.h"
 #include "npy.h"
 #include "print.h"
@@ -45,6 +47,16 @@ void line(const char* name, const std::string& value) {
 
 }  // namespace
 
+void list_devices(const rn_description& net) {
+  char text[512];
+  const int count = net.device->count(text, sizeof text);
+  if (count < 0) throw Error(text);
+  for (int i = 0; i < count; i++) {
+    net.device->describe(i, text, sizeof text);
+    print(format("%d  %s\n", i, text));
+  }
+}
+
 void print_info(const rn_description& net, const Options& options) {
   line("name", net.name);
   line("target", net.target);
@@ -62,7 +74,13 @@ void print_info(const rn_description& net, const Options& options) {
   line("arena", byte_text(net.arena_bytes_per_image * static_cast<std::uint64_t>(at_once)) +
                     format(" for a batch of %d, %d at once", options.batch, at_once));
   flush_output();
-  const Model model(net, options.threads, options.batch);
+  if (net.device != nullptr) {
+    char text[512];
+    if (net.device->count(text, sizeof text) < 0) throw Error(text);
+    net.device->describe(options.device, text, sizeof text);
+    return line("device", text);
+  }
+  const Model model(net, options.threads, options.batch, options.device);
   line("threads", std::to_string(model.threads()));
 }
 

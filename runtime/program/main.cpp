@@ -44,11 +44,14 @@ bool run(const rn_description& net, const Options& options) {
     case Command::profile:
       profile(net, options);
       return true;
+    case Command::list_devices:
+      list_devices(net);
+      return true;
     case Command::licences:
       print(resnetc_licences);
       return true;
     case Command::help:
-      print(help_text(net.name));
+      print(help_text(net.name, net.device != nullptr));
       return true;
     case Command::version:
       print(std::string(net.name) + ", " + net.version + "\n");
@@ -65,7 +68,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   const rn_description& net = resnetc_description;
   try {
-    const Options options = parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+    const Options options =
+        parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), net.device != nullptr);
     const bool succeeded = run(net, options);
     flush_output();
     return succeeded ? 0 : 1;

@@ -34,8 +34,8 @@ inline std::size_t value_count(const std::vector<std::uint64_t>& shape) {
 class Model {
  public:
   // Throws Error.
-  Model(const rn_description& net, int threads, int batch) {
-    const rn_options options = {threads, batch, nullptr, 0};
+  Model(const rn_description& net, int threads, int batch, int device = 0) {
+    const rn_options options = {threads, batch, nullptr, 0, device};
     const int status = rn_create(&model_, &net, &options);
     if (status == rn_ok) return;
     const std::string message = model_ != nullptr ? rn_message(model_) : "not enough memory";

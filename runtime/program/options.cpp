@@ -10,6 +10,7 @@ namespace {
 
 constexpr int max_top = 1 << 30;
 constexpr int max_threads = 1024;
+constexpr int max_device = 1023;
 constexpr int max_batch = 1 << 16;
 constexpr double max_seconds = 1e6;
 
@@ -42,7 +43,7 @@ double parse_seconds(const std::string& option, const std::string& text) {
 // Reads the arguments one by one; an option's value is in its own argument or behind a '='.
 class Reader {
  public:
-  explicit Reader(const std::vector<std::string>& arguments) : arguments_(arguments) {}
+  Reader(const std::vector<std::string>& arguments, bool on_device) : arguments_(arguments), on_device_(on_device) {}
 
   Options read() {
     bool only_images = false;
@@ -71,6 +72,8 @@ class Reader {
       options_.threads = parse_integer(option_, value("N"), 1, max_threads);
     } else if (option_ == "--batch") {
       options_.batch = parse_integer(option_, value("N"), 1, max_batch);
+    } else if (option_ == "--device" && on_device_) {
+      options_.device = parse_integer(option_, value("N"), 0, max_device);
     } else if (option_ == "--input") {
       options_.input = file();
     } else if (option_ == "--output") {
@@ -80,10 +83,10 @@ class Reader {
     } else if (option_ == "--benchmark") {
       options_.benchmark_seconds = parse_seconds(option_, value("SECONDS"));
       set_command(Command::benchmark);
-    } else if (option_ == "--profile") {
+    } else if (option_ == "--profile" && !on_device_) {
       if (has_value_ || next_is_number()) options_.profile_seconds = parse_seconds(option_, value("SECONDS"));
       set_command(Command::profile);
-    } else if (option_ == "--html") {
+    } else if (option_ == "--html" && !on_device_) {
       options_.html = file("FILE");
     } else {
       read_flag(argument);
@@ -97,6 +100,8 @@ class Reader {
       set_command(Command::info);
     } else if (option_ == "--self-test") {
       set_command(Command::self_test);
+    } else if (option_ == "--list-devices" && on_device_) {
+      set_command(Command::list_devices);
     } else if (option_ == "--licences") {
       set_command(Command::licences);
     } else if (option_ == "--help" || option_ == "-h") {
@@ -137,6 +142,7 @@ class Reader {
   }
 
   const std::vector<std::string>& arguments_;
+  bool on_device_;
   std::size_t next_ = 0;
   std::string option_, value_;
   bool has_value_ = false;
@@ -164,21 +170,26 @@ void check(const Options& options) {
 
 }  // namespace
 
-Options parse_options(const std::vector<std::string>& arguments) {
-  Options options = Reader(arguments).read();
+Options parse_options(const std::vector<std::string>& arguments, bool on_device) {
+  Options options = Reader(arguments, on_device).read();
   check(options);
   return options;
 }
 
-std::string help_text(const std::string& name) {
-  return "Usage: " + name + " [options] IMAGE|DIR...\n" + R"(
+std::string help_text(const std::string& name, bool on_device) {
+  std::string text = "Usage: " + name + " [options] IMAGE|DIR...\n" + R"(
 Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png files in and below it.
 
   --top K             print the K most probable classes (5)
   --json              print one JSON object a line
   --batch N           run N images at a time (1)
-  --threads N         use N threads (as many as this process may use)
-  --input X.npy       run these inputs instead of images: little-endian float32, C order, N x C x H x W,
+)";
+  text += on_device ? R"(  --device N          run on this device (0)
+  --list-devices      list the devices by number, name and memory
+)"
+                    : R"(  --threads N         use N threads (as many as this process may use)
+)";
+  text += R"(  --input X.npy       run these inputs instead of images: little-endian float32, C order, N x C x H x W,
                       normalised, channels in the net's order
   --output Y.npy      write the values before the softmax, float32, one row for each image that could be read
   --dump-input X.npy  write what the images became, in the form that --input takes
@@ -186,10 +197,14 @@ Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png 
   --info              print what this program is: net, target, sizes, preprocessing
   --self-test         run a fixed input and compare with the reference's values
   --benchmark SECONDS measure latency, throughput and memory on a fixed input; --json too
-  --profile [SECONDS] show what each kernel takes and reaches on a fixed input, next to this machine's measured
+)";
+  if (!on_device)
+    text +=
+        R"(  --profile [SECONDS] show what each kernel takes and reaches on a fixed input, next to this machine's measured
                       peak and memory bandwidth (3 seconds); --json too
   --html FILE         with --profile: write a page with plots, the time line, tables and the memory map
-  --licences          print the licences of all that is in this program
+)";
+  return text + R"(  --licences          print the licences of all that is in this program
   --version           print the version
   --help              print this
 

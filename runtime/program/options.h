@@ -13,13 +13,14 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Command { run, info, self_test, benchmark, profile, licences, help, version };
+enum class Command { run, info, self_test, benchmark, profile, list_devices, licences, help, version };
 
 struct Options {
   Command command = Command::run;
   int top = 5;
   int threads = 0;  // 0: as many as this process may use
   int batch = 1;
+  int device = 0;  // of those that --list-devices lists
   bool json = false;
   double benchmark_seconds = 0;
   double profile_seconds = 3;
@@ -28,11 +29,12 @@ struct Options {
   std::vector<std::string> images;        // files and directories
 };
 
-// arguments: without the program's name. Throws UsageError.
-Options parse_options(const std::vector<std::string>& arguments);
+// arguments: without the program's name. on_device: whether the kernels run on a device that can be chosen. Throws
+// UsageError.
+Options parse_options(const std::vector<std::string>& arguments, bool on_device = false);
 
 // The text of --help, of a program of this name.
-std::string help_text(const std::string& name);
+std::string help_text(const std::string& name, bool on_device = false);
 
 }  // namespace resnetc::program
 

@@ -121,6 +121,17 @@ TEST_CASE("memory plan: random nets compute the same in one arena, for every bat
       if (program.graph[slot.value].type.border != Sides{}) (slot.border_shared ? shared : kept)++;
     }
     CHECK(plan.arena_bytes >= plan.largest_live_bytes);
+
+    const MemoryPlan on_device = plan_memory(program, Device::opencl);
+    Arena device_arena(program, on_device, 3);
+    for (int batch : {3, 1}) {
+      const Tensor input = integer_input(program.graph, batch, seed);
+      CHECK(device_arena.run(input) == evaluate(program.graph, input).front());
+    }
+    for (const Slot& slot : on_device.slots) {
+      CHECK(slot.offset % 512 == 0);
+      CHECK(!slot.border_shared);
+    }
   }
   // Else the test would show nothing.
   CHECK(shared >= 100);

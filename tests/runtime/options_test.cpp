@@ -5,6 +5,7 @@
 namespace {
 
 using resnetc::program::Command;
+using resnetc::program::help_text;
 using resnetc::program::Options;
 using resnetc::program::parse_options;
 
@@ -90,6 +91,15 @@ TEST_CASE("options: wrong usage is named") {
   CHECK(problem({"--input", "x.npy", "--dump-input", "z.npy"}) == "--dump-input goes with images, not with --input");
   CHECK(problem({"a.jpg", "--output", "z.npy", "--dump-input", "z.npy"}) ==
         "--output and --dump-input are the same file");
+}
+
+TEST_CASE("options: a device is chosen where there is one to choose") {
+  CHECK(parse_options({"--device", "3", "a.jpg"}, true).device == 3);
+  CHECK(parse_options({"--list-devices"}, true).command == Command::list_devices);
+  CHECK(help_text("net", true).find("--device N") != std::string::npos);
+  CHECK(help_text("net").find("--device N") == std::string::npos);
+  CHECK(problem({"--device", "3", "a.jpg"}) == "unknown option --device");
+  CHECK(problem({"--list-devices"}) == "unknown option --list-devices");
 }
 
 TEST_CASE("options: numbers have ranges") {

@@ -124,6 +124,16 @@ Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& mac
     }
   }
 
+  const bool on_device = machine.device != Device::cpu;
+  for (auto& buffer : buffers)
+    if (on_device) buffer.set_host_dirty();
+  // A device's results come back, and what a kernel leaves as it is must have gone up before.
+  const auto run = [&](Halide::Runtime::Buffer<float> out) {
+    if (on_device) out.set_host_dirty();
+    buffers.push_back(out);
+    if (call(callable, buffers) != 0) throw std::runtime_error("the kernel failed");
+    if (on_device && buffers.back().copy_to_host() != 0) throw std::runtime_error("the result could not be fetched");
+  };
   std::vector<int> dims = key.result.dims;
   dims[0] = batch;
   Tensor result{dims, {}};
@@ -132,13 +142,11 @@ Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& mac
   for (int d : result.dims) count *= static_cast<size_t>(d);
   if (!key.result.is_image() || std::holds_alternative<Output>(key.op)) {
     result.values.assign(count, canary);
-    buffers.push_back(dense_buffer(result.values.data(), reversed(result.dims)));
-    if (call(callable, buffers) != 0) throw std::runtime_error("the kernel failed");
+    run(dense_buffer(result.values.data(), reversed(result.dims)));
     return result;
   }
   Bordered out(key.result, batch, canary);
-  buffers.push_back(out.buffer);
-  if (call(callable, buffers) != 0) throw std::runtime_error("the kernel failed");
+  run(on_device ? out.whole() : out.buffer);
   for (int n = 0; n < batch; n++)
     for (int y = 0; y < dims[1]; y++)
       for (int x = 0; x < dims[2]; x++)

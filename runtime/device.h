@@ -1,0 +1,38 @@
+/* A device that runs a whole net: what runtime.cpp asks of runtime/device/, which is linked for GPU targets only. The
+   net's arena and weights lie in the device's memory; inputs go up, kernels are queued one after the other, outputs
+   come down. */
+#ifndef RESNETC_RUNTIME_DEVICE_H
+#define RESNETC_RUNTIME_DEVICE_H
+
+#include <stddef.h>
+
+#include "description.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rn_device {
+  const char* api; /* "OpenCL" or "CUDA" */
+
+  /* How many devices there are; -1 without a driver, and the message says what is missing. */
+  int (*count)(char* message, size_t message_bytes);
+  /* One line on a device of 0 to count - 1. */
+  void (*describe)(int index, char* text, size_t text_bytes);
+
+  /* A net on a device, for batches of at most max_batch: all memory is there, every kernel is compiled and has run.
+     Returns 0 or an rn_error_... with a message; then *net is NULL. */
+  int (*create)(void** net, const rn_description* description, int index, int max_batch, char* message,
+                size_t message_bytes);
+  /* As rn_run, of at most max_batch images; seconds as in rn_profile. */
+  int (*run)(void* net, const float* input, int batch, float* output, double* seconds, char* message,
+             size_t message_bytes);
+  void (*destroy)(void* net);
+} rn_device;
+
+extern const rn_device rn_opencl, rn_cuda;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

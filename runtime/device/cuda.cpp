@@ -1,0 +1,150 @@
+// Devices of CUDA, and the hooks by which Halide's runtime finds the one of a handle. The few declarations of the
+// driver's interface stand here, so that no toolkit is needed.
+#include <dlfcn.h>
+#include <stdio.h>
+
+#include "driver.h"
+
+using resnetc::runtime::DeviceContext;
+using resnetc::runtime::DeviceInfo;
+
+extern "C" const struct halide_device_interface_t* halide_cuda_device_interface();
+
+namespace {
+
+constexpr int threads_of_block = 1, shared_of_block = 8, capability_major = 75, capability_minor = 76;
+
+using Handle = void*;
+
+struct Functions {
+  int (*initialise)(unsigned);
+  int (*get_count)(int*);
+  int (*get)(int*, int);
+  int (*get_name)(char*, int, int);
+  int (*get_memory)(size_t*, int);
+  int (*get_attribute)(int*, int, int);
+  int (*create_context)(Handle*, unsigned, int);
+  int (*pop_context)(Handle*);
+  int (*destroy_context)(Handle);
+};
+
+void* library() {
+  return dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);  // counted: the second time costs next to nothing
+}
+
+template <class Function>
+bool find(void* from, const char* name, Function* function) {
+  *function = reinterpret_cast<Function>(dlsym(from, name));
+  return *function != nullptr;
+}
+
+bool functions(Functions* f) {
+  void* from = library();
+  return from && find(from, "cuInit", &f->initialise) && find(from, "cuDeviceGetCount", &f->get_count) &&
+         find(from, "cuDeviceGet", &f->get) && find(from, "cuDeviceGetName", &f->get_name) &&
+         find(from, "cuDeviceTotalMem_v2", &f->get_memory) && find(from, "cuDeviceGetAttribute", &f->get_attribute) &&
+         find(from, "cuCtxCreate_v2", &f->create_context) && find(from, "cuCtxPopCurrent_v2", &f->pop_context) &&
+         find(from, "cuCtxDestroy_v2", &f->destroy_context);
+}
+
+bool load() {
+  Functions f;
+  return functions(&f);
+}
+
+int count() {
+  Functions f;
+  int devices = 0;
+  return functions(&f) && f.initialise(0) == 0 && f.get_count(&devices) == 0 ? devices : 0;
+}
+
+bool info(int index, DeviceInfo* info) {
+  Functions f;
+  int device = 0;
+  if (!functions(&f) || f.initialise(0) != 0 || f.get(&device, index) != 0) return false;
+  size_t memory = 0;
+  int threads = 0, shared = 0, major = 0, minor = 0;
+  f.get_name(info->name, sizeof info->name - 1, device);
+  f.get_memory(&memory, device);
+  f.get_attribute(&threads, threads_of_block, device);
+  f.get_attribute(&shared, shared_of_block, device);
+  f.get_attribute(&major, capability_major, device);
+  f.get_attribute(&minor, capability_minor, device);
+  snprintf(info->detail, sizeof info->detail, "compute capability %d.%d", major, minor);
+  info->memory_bytes = memory, info->alignment = 256;
+  info->threads = static_cast<unsigned>(threads), info->shared_bytes = static_cast<unsigned>(shared);
+  return true;
+}
+
+bool open(DeviceContext* context, int index) {
+  Functions f;
+  int device = 0;
+  if (!functions(&f) || f.initialise(0) != 0 || f.get(&device, index) != 0) return false;
+  if (f.create_context(&context->context, 0, device) != 0) return false;
+  Handle popped = nullptr;
+  f.pop_context(&popped);  // whatever the caller's thread has as its context stays so
+  return true;
+}
+
+void close(DeviceContext* context) {
+  Functions f;
+  if (functions(&f) && context->context) f.destroy_context(context->context);
+}
+
+constexpr resnetc::runtime::Driver driver = {"libcuda.so.1", halide_cuda_device_interface, load, count, info, open,
+                                             close};
+
+}  // namespace
+
+extern "C" {
+
+const rn_device rn_cuda = {
+    "CUDA",
+    [](char* message, size_t bytes) { return resnetc::runtime::count_devices(driver, message, bytes); },
+    [](int index, char* text, size_t bytes) { resnetc::runtime::describe_device(driver, index, text, bytes); },
+    [](void** net, const rn_description* description, int index, int max_batch, char* message, size_t bytes) {
+      return resnetc::runtime::create_net(driver, net, description, index, max_batch, message, bytes);
+    },
+    resnetc::runtime::run_net,
+    resnetc::runtime::destroy_net};
+
+// ---- Hooks of Halide's runtime.
+
+// Halide's own, under the name that it has in our copy.
+int rn_cuda_run(void* user_context, void* state, const char* entry, int blocks_x, int blocks_y, int blocks_z,
+                int threads_x, int threads_y, int threads_z, int shared_bytes, size_t* sizes, void** arguments,
+                int8_t* is_buffer);
+
+// A kernel without asserts goes on after an error, and Halide's runtime aborts when it is to run what the driver could
+// not compile.
+int halide_cuda_run(void* user_context, void* state, const char* entry, int blocks_x, int blocks_y, int blocks_z,
+                    int threads_x, int threads_y, int threads_z, int shared_bytes, size_t* sizes, void** arguments,
+                    int8_t* is_buffer) {
+  if (static_cast<const DeviceContext*>(user_context)->worker.pool->error) return halide_error_code_generic_error;
+  return rn_cuda_run(user_context, state, entry, blocks_x, blocks_y, blocks_z, threads_x, threads_y, threads_z,
+                     shared_bytes, sizes, arguments, is_buffer);
+}
+
+void* halide_cuda_get_symbol(void*, const char* name) {
+  void* from = library();
+  return from ? dlsym(from, name) : nullptr;
+}
+
+int halide_cuda_acquire_context(void* user_context, Handle* context, bool) {
+  if (!user_context) return -1;
+  *context = static_cast<const DeviceContext*>(user_context)->context;
+  return 0;
+}
+
+int halide_cuda_release_context(void*) {
+  return 0;
+}
+
+int halide_cuda_get_stream(void*, Handle, Handle* stream) {
+  *stream = nullptr;
+  return 0;
+}
+
+// Each handle releases what is its own; at the end of the process nothing is left.
+void halide_cuda_cleanup() {}
+}

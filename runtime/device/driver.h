@@ -1,0 +1,49 @@
+/* What is particular to OpenCL and to CUDA: their libraries, loaded when a program first asks for a device, and how a
+   device is opened. All else Halide's runtime does alike for both. */
+#ifndef RESNETC_RUNTIME_DEVICE_DRIVER_H
+#define RESNETC_RUNTIME_DEVICE_DRIVER_H
+
+#include <HalideRuntime.h>
+#include <stddef.h>
+
+#include "../device.h"
+#include "../pool.h"
+
+namespace resnetc::runtime {
+
+// The user context of a device's kernels. Each handle has a context and a queue of its own.
+struct DeviceContext {
+  Worker worker;  // first: hooks that know nothing of devices take the user context for one
+  void* context;  // cl_context or CUcontext
+  void* queue;    // cl_command_queue; none for CUDA
+  int ordinal;    // of the device
+};
+
+struct DeviceInfo {
+  char name[256];
+  char detail[256];  // the platform or the compute capability
+  unsigned long long memory_bytes, shared_bytes;
+  unsigned long long threads;    // of one block
+  unsigned long long alignment;  // in bytes, of where a tensor may start in the arena
+};
+
+struct Driver {
+  const char* library;  // that is loaded
+  const halide_device_interface_t* (*halide)();
+  bool (*load)();
+  int (*count)();
+  bool (*info)(int index, DeviceInfo* info);
+  bool (*open)(DeviceContext* context, int index);  // false: the device is busy, lost or out of memory
+  void (*close)(DeviceContext* context);
+};
+
+int count_devices(const Driver& driver, char* message, size_t bytes);
+void describe_device(const Driver& driver, int index, char* text, size_t bytes);
+int create_net(const Driver& driver, void** net, const rn_description* description, int index, int max_batch,
+               char* message, size_t bytes);
+int run_net(void* net, const float* input, int batch, float* output, double* seconds, char* message, size_t bytes);
+void destroy_net(void* net);
+
+}  // namespace resnetc::runtime
+
+#endif

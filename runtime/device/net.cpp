@@ -1,0 +1,389 @@
+// A net on a device: its memory there, and the loop over its kernels.
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../runtime.h"
+#include "driver.h"
+
+namespace resnetc::runtime {
+namespace {
+
+// The arena is counted in rows of so many bytes, the alignment of tensors in the memory plans of devices; a row is 128
+// floats, so that an extent of 32 bits is enough.
+constexpr size_t row_bytes = 512;
+
+struct Call {
+  halide_buffer_t buffers[rn_max_operands];
+  halide_dimension_t dimensions[rn_max_operands][5];
+  void* arguments[rn_max_operands + 1];  // the user context, then the buffers
+};
+
+struct Rows {  // the arena, or a part of it
+  halide_buffer_t buffer;
+  halide_dimension_t dim[2];
+};
+
+struct Weight {
+  halide_buffer_t buffer;
+  halide_dimension_t dim[5];
+};
+
+struct Net {
+  DeviceContext context;  // first, for its alignment
+  Pool pool;
+  void* user_context;
+  const Driver* driver;
+  const rn_description* description;
+  DeviceInfo info;
+  bool opened;
+  int max_batch, batch;
+  Rows arena;
+  Rows* tensors;
+  Weight* weights;
+  Call* calls;
+  Call caller;      // the caller's input and output
+  char error[400];  // what Halide's runtime said
+};
+
+struct Message {
+  char* text;
+  size_t bytes;
+  int fail(int code, const char* format, ...) const __attribute__((format(printf, 3, 4)));
+};
+
+int Message::fail(int code, const char* format, ...) const {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, bytes, format, arguments);
+  va_end(arguments);
+  return code;
+}
+
+const char* reason(Net* net) {
+  if (!net->pool.error) return "no reason given";
+  for (char* c = net->error; *c; c++)
+    if (*c == '\n' || *c == '\t') *c = ' ';
+  return net->error;
+}
+
+void* zeroed(size_t count, size_t size) {
+  return calloc(count > 0 ? count : 1, size);
+}
+
+void dense(const int* extent, int dimensions, halide_buffer_t* buffer, halide_dimension_t* dim) {
+  int stride = 1;
+  for (int d = 0; d < dimensions; d++) {
+    dim[d] = {0, extent[d], stride, 0};
+    stride *= extent[d];
+  }
+  buffer->type = halide_type_t(halide_type_float, 32, 1);
+  buffer->dim = dim;
+  buffer->dimensions = dimensions;
+}
+
+// With its border, whether it is read or written.
+void describe_tensor(const rn_tensor& t, halide_buffer_t* buffer, halide_dimension_t* dim) {
+  const int columns = t.border_left + t.width + t.border_right, rows = t.border_top + t.height + t.border_bottom;
+  dim[0] = {0, t.channels, 1, 0};
+  dim[1] = {-t.border_left, columns, t.channels, 0};
+  dim[2] = {-t.border_top, rows, columns * t.channels, 0};
+  dim[3] = {0, 1, rows * columns * t.channels, 0};
+  buffer->type = halide_type_t(halide_type_float, 32, 1);
+  buffer->dim = dim;
+  buffer->dimensions = 4;
+  if (t.is_vector) {
+    dim[1] = dim[3];
+    buffer->dimensions = 2;
+  }
+}
+
+size_t stored_bytes(const rn_tensor& t) {
+  return static_cast<size_t>(t.border_left + t.width + t.border_right) *
+         static_cast<size_t>(t.border_top + t.height + t.border_bottom) * static_cast<size_t>(t.channels) *
+         sizeof(float);
+}
+
+// Brings up what buffer->host holds, into new memory if it has none.
+int bring_up(Net* net, halide_buffer_t* buffer) {
+  buffer->flags = halide_buffer_flag_host_dirty;
+  return halide_copy_to_device(&net->context, buffer, net->driver->halide());
+}
+
+int make_arena(Net* net, const Message& message) {
+  const rn_description& d = *net->description;
+  const size_t images = static_cast<size_t>(net->max_batch), bytes = d.arena_bytes_per_image * images;
+  const auto rows = static_cast<int>(bytes / row_bytes);
+  net->arena.dim[0] = {0, row_bytes / sizeof(float), 1, 0};
+  net->arena.dim[1] = {0, rows, row_bytes / sizeof(float), 0};
+  net->arena.buffer.type = halide_type_t(halide_type_float, 32, 1);
+  net->arena.buffer.dim = net->arena.dim;
+  net->arena.buffer.dimensions = 2;
+  // Zeros, for the borders; nothing else ever writes there.
+  void* zeros = zeroed(bytes, 1);
+  net->arena.buffer.host = static_cast<uint8_t*>(zeros);
+  const int status = zeros ? bring_up(net, &net->arena.buffer) : -1;
+  net->arena.buffer.host = nullptr;
+  free(zeros);
+  if (status != 0)
+    return message.fail(rn_error_memory, "%s: no memory for an arena of %zu bytes: use a smaller max_batch (%s)",
+                        net->info.name, bytes, reason(net));
+  net->tensors = static_cast<Rows*>(zeroed(d.tensor_count, sizeof(Rows)));
+  if (!net->tensors) return message.fail(rn_error_memory, "no memory for a handle");
+  for (uint32_t i = 0; i < d.tensor_count; i++) {
+    Rows& tensor = net->tensors[i];
+    tensor = net->arena;
+    tensor.buffer.device = 0;
+    tensor.buffer.device_interface = nullptr;
+    tensor.buffer.dim = tensor.dim;
+    tensor.dim[1].min = static_cast<int>(d.tensors[i].offset * images / row_bytes);
+    tensor.dim[1].extent = static_cast<int>((stored_bytes(d.tensors[i]) * images + row_bytes - 1) / row_bytes);
+    if (halide_device_crop(&net->context, &net->arena.buffer, &tensor.buffer) != 0)
+      return message.fail(rn_error_memory, "%s: the arena cannot be divided (%s)", net->info.name, reason(net));
+  }
+  return rn_ok;
+}
+
+int make_weights(Net* net, const Message& message) {
+  const rn_description& d = *net->description;
+  net->weights = static_cast<Weight*>(zeroed(d.weight_count, sizeof(Weight)));
+  if (!net->weights) return message.fail(rn_error_memory, "no memory for a handle");
+  for (uint32_t i = 0; i < d.weight_count; i++) {
+    Weight& weight = net->weights[i];
+    dense(d.weights[i].extent, d.weights[i].dimensions, &weight.buffer, weight.dim);
+    weight.buffer.host = const_cast<uint8_t*>(d.weight_blob) + d.weights[i].offset;
+    if (bring_up(net, &weight.buffer) != 0)
+      return message.fail(rn_error_memory, "%s: no memory for %llu bytes of weights (%s)", net->info.name,
+                          static_cast<unsigned long long>(d.weight_bytes), reason(net));
+    weight.buffer.host = nullptr;
+  }
+  return rn_ok;
+}
+
+// Memory for the largest batch of the caller's tensors.
+int make_caller_tensors(Net* net, const Message& message) {
+  const rn_description& d = *net->description;
+  halide_buffer_t *input = &net->caller.buffers[0], *output = &net->caller.buffers[1];
+  const int in[] = {d.width, d.height, d.channels, net->max_batch};
+  dense(in, 4, input, net->caller.dimensions[0]);
+  if (d.has_head) {
+    const int out[] = {d.output_channels, net->max_batch};
+    dense(out, 2, output, net->caller.dimensions[1]);
+  } else {
+    const int out[] = {d.output_width, d.output_height, d.output_channels, net->max_batch};
+    dense(out, 4, output, net->caller.dimensions[1]);
+  }
+  for (halide_buffer_t* buffer : {input, output})
+    if (halide_device_malloc(&net->context, buffer, net->driver->halide()) != 0)
+      return message.fail(rn_error_memory, "%s: no memory for inputs and outputs: use a smaller max_batch (%s)",
+                          net->info.name, reason(net));
+  return rn_ok;
+}
+
+void use(Call* call, uint32_t operand, const halide_buffer_t& memory) {
+  call->buffers[operand].device = memory.device;
+  call->buffers[operand].device_interface = memory.device_interface;
+}
+
+void describe_calls(Net* net) {
+  const rn_description& d = *net->description;
+  for (uint32_t s = 0; s < d.step_count; s++) {
+    Call& call = net->calls[s];
+    call.arguments[0] = &net->user_context;
+    for (uint32_t i = 0; i < d.steps[s].operand_count; i++) {
+      const rn_operand& operand = d.steps[s].operands[i];
+      halide_buffer_t* buffer = &call.buffers[i];
+      call.arguments[i + 1] = buffer;
+      if (operand.kind == rn_operand_tensor) {
+        describe_tensor(d.tensors[operand.index], buffer, call.dimensions[i]);
+        use(&call, i, net->tensors[operand.index].buffer);
+        continue;
+      }
+      const bool weight = operand.kind == rn_operand_weight;
+      const halide_buffer_t& memory =
+          weight ? net->weights[operand.index].buffer : net->caller.buffers[operand.kind == rn_operand_output];
+      *buffer = memory;
+      buffer->dim = call.dimensions[i];
+      for (int k = 0; k < memory.dimensions; k++) call.dimensions[i][k] = memory.dim[k];
+      buffer->flags = 0;
+    }
+  }
+}
+
+void set_batch(Net* net, int batch) {
+  if (net->batch == batch) return;
+  net->batch = batch;
+  const rn_description& d = *net->description;
+  for (uint32_t s = 0; s < d.step_count; s++)
+    for (uint32_t i = 0; i < d.steps[s].operand_count; i++) {
+      halide_buffer_t& buffer = net->calls[s].buffers[i];
+      if (d.steps[s].operands[i].kind != rn_operand_weight) buffer.dim[buffer.dimensions - 1].extent = batch;
+    }
+  for (int i = 0; i < 2; i++) {
+    halide_buffer_t& buffer = net->caller.buffers[i];
+    buffer.dim[buffer.dimensions - 1].extent = batch;
+  }
+}
+
+double now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+int run(Net* net, const float* input, int batch, float* output, double* seconds, const Message& message) {
+  const rn_description& d = *net->description;
+  net->pool.error = nullptr;
+  set_batch(net, batch);
+  halide_buffer_t *up = &net->caller.buffers[0], *down = &net->caller.buffers[1];
+  up->host = reinterpret_cast<uint8_t*>(const_cast<float*>(input));
+  if (bring_up(net, up) != 0)
+    return message.fail(rn_error_kernel, "%s: the input cannot be brought up (%s)", net->info.name, reason(net));
+  double last = seconds ? now() : 0;
+  for (uint32_t s = 0; s < d.step_count; s++) {
+    int status = d.steps[s].kernel(net->calls[s].arguments);
+    if (status == 0 && net->pool.error) status = rn_error_kernel;  // compiled without asserts, it does not say so
+    if (seconds && status == 0) {
+      status = halide_device_sync(&net->context, down);
+      const double time = now();
+      seconds[s] += time - last;
+      last = time;
+    }
+    if (status != 0)
+      return message.fail(rn_error_kernel, "kernel %s failed on %s: %s", d.kernel_keys[d.steps[s].kernel_index],
+                          net->info.name, reason(net));
+  }
+  down->host = reinterpret_cast<uint8_t*>(output);
+  down->flags = halide_buffer_flag_device_dirty;
+  if (halide_copy_to_host(&net->context, down) != 0)
+    return message.fail(rn_error_kernel, "%s: the output cannot be brought down (%s)", net->info.name, reason(net));
+  return rn_ok;
+}
+
+// Compiles every kernel for the device, by running it.
+int run_once(Net* net, const Message& message) {
+  const rn_description& d = *net->description;
+  const size_t inputs = static_cast<size_t>(d.channels) * static_cast<size_t>(d.height) * static_cast<size_t>(d.width);
+  const size_t outputs = static_cast<size_t>(d.output_channels) * static_cast<size_t>(d.output_height) *
+                         static_cast<size_t>(d.output_width);
+  auto* values = static_cast<float*>(zeroed(inputs + outputs, sizeof(float)));
+  if (!values) return message.fail(rn_error_memory, "no memory for a handle");
+  const int status = run(net, values, 1, values + inputs, nullptr, message);
+  free(values);
+  return status;
+}
+
+int initialise(Net* net, int index, const Message& message) {
+  const Driver& driver = *net->driver;
+  const rn_description& d = *net->description;
+  const int count = count_devices(driver, message.text, message.bytes);
+  if (count < 0) return rn_error_device;
+  if (index < 0 || index >= count)
+    return message.fail(rn_error_device, "there is no %s device %d: there are %d", d.device->api, index, count);
+  if (!driver.info(index, &net->info))
+    return message.fail(rn_error_device, "%s device %d says nothing of itself", d.device->api, index);
+  if (row_bytes % (net->info.alignment > 0 ? net->info.alignment : 1) != 0)
+    return message.fail(rn_error_device, "%s: wants memory aligned to %llu bytes, tensors lie at %zu", net->info.name,
+                        net->info.alignment, row_bytes);
+  net->opened = true;
+  if (!driver.open(&net->context, index))
+    return message.fail(rn_error_device, "%s: cannot be opened; is it in use, or out of memory?", net->info.name);
+  int status = make_weights(net, message);
+  if (status == rn_ok) status = make_arena(net, message);
+  if (status == rn_ok) status = make_caller_tensors(net, message);
+  if (status != rn_ok) return status;
+  net->calls = static_cast<Call*>(zeroed(d.step_count, sizeof(Call)));
+  if (!net->calls) return message.fail(rn_error_memory, "no memory for a handle");
+  describe_calls(net);
+  return run_once(net, message);
+}
+
+}  // namespace
+
+int count_devices(const Driver& driver, char* message, size_t bytes) {
+  if (!driver.load()) {
+    snprintf(message, bytes, "no driver: %s is not there; install the GPU's driver, or compile for another --target",
+             driver.library);
+    return -1;
+  }
+  const int count = driver.count();
+  if (count > 0) return count;
+  snprintf(message, bytes, "%s knows no device; is its driver installed, and may this user use it?", driver.library);
+  return -1;
+}
+
+void describe_device(const Driver& driver, int index, char* text, size_t bytes) {
+  DeviceInfo info = {};
+  if (!driver.info(index, &info)) return void(snprintf(text, bytes, "says nothing of itself"));
+  snprintf(text, bytes, "%s (%s), %.1f GiB", info.name, info.detail,
+           static_cast<double>(info.memory_bytes) / (1u << 30));
+}
+
+int create_net(const Driver& driver, void** out, const rn_description* description, int index, int max_batch,
+               char* text, size_t bytes) {
+  const Message message = {text, bytes};
+  *out = nullptr;
+  auto* net = static_cast<Net*>(aligned_alloc(64, (sizeof(Net) + 63) / 64 * 64));
+  if (!net) return message.fail(rn_error_memory, "no memory for a handle");
+  memset(static_cast<void*>(net), 0, sizeof(Net));
+  net->driver = &driver;
+  net->description = description;
+  net->max_batch = max_batch;
+  net->user_context = &net->context;
+  net->context.worker.pool = &net->pool;
+  net->pool.workers = &net->context.worker;
+  net->pool.threads = 1;
+  net->pool.message = net->error;
+  net->pool.message_bytes = sizeof net->error;
+  const int status = initialise(net, index, message);
+  if (status == rn_ok) {
+    *out = net;
+  } else {
+    destroy_net(net);
+  }
+  return status;
+}
+
+int run_net(void* net, const float* input, int batch, float* output, double* seconds, char* text, size_t bytes) {
+  return run(static_cast<Net*>(net), input, batch, output, seconds, {text, bytes});
+}
+
+void destroy_net(void* memory) {
+  auto* net = static_cast<Net*>(memory);
+  if (!net) return;
+  const rn_description& d = *net->description;
+  void* context = &net->context;
+  for (uint32_t i = 0; net->tensors && i < d.tensor_count; i++)
+    if (net->tensors[i].buffer.device) halide_device_release_crop(context, &net->tensors[i].buffer);
+  for (uint32_t i = 0; net->weights && i < d.weight_count; i++)
+    if (net->weights[i].buffer.device) halide_device_free(context, &net->weights[i].buffer);
+  for (halide_buffer_t* buffer : {&net->arena.buffer, &net->caller.buffers[0], &net->caller.buffers[1]})
+    if (buffer->device) halide_device_free(context, buffer);
+  if (net->context.context) halide_device_release(context, net->driver->halide());  // the compiled kernels
+  if (net->opened) net->driver->close(&net->context);
+  free(net->tensors);
+  free(net->weights);
+  free(net->calls);
+  free(net);
+}
+
+}  // namespace resnetc::runtime
+
+// ---- What Halide's runtime asks for beside the hooks of pool.cpp.
+
+extern "C" {
+
+// Memory that is freed goes back to the device at once: handles allocate when they are made, and never again.
+bool halide_can_reuse_device_allocations(void*) {
+  return false;
+}
+
+// In place of getenv, to which no variable of the environment gets: the emitted code does not depend on any. Without
+// this Halide has the driver use no more than 64 registers a thread, fewer than the sums of a large tile alone.
+char* rn_device_getenv(const char* name) {
+  static char most_registers[] = "255";
+  return strcmp(name, "HL_CUDA_JIT_MAX_REGISTERS") == 0 ? most_registers : nullptr;
+}
+}

@@ -1,0 +1,172 @@
+// Devices of OpenCL, and the hooks by which Halide's runtime finds the one of a handle. The few declarations of
+// OpenCL's interface stand here, so that no headers of it are needed.
+#include <dlfcn.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "driver.h"
+
+using resnetc::runtime::DeviceContext;
+using resnetc::runtime::DeviceInfo;
+
+extern "C" const struct halide_device_interface_t* halide_opencl_device_interface();
+
+namespace {
+
+constexpr uint32_t platform_name = 0x0902;
+constexpr uint32_t device_name = 0x102B, device_memory = 0x101F, device_local_memory = 0x1023, device_group = 0x1004,
+                   device_alignment = 0x1019;
+constexpr uint64_t all_types = 0xFFFFFFFF;
+constexpr int most_devices = 64;
+
+using Handle = void*;
+
+struct Functions {
+  int32_t (*get_platforms)(uint32_t, Handle*, uint32_t*);
+  int32_t (*get_platform_info)(Handle, uint32_t, size_t, void*, size_t*);
+  int32_t (*get_devices)(Handle, uint64_t, uint32_t, Handle*, uint32_t*);
+  int32_t (*get_device_info)(Handle, uint32_t, size_t, void*, size_t*);
+  Handle (*create_context)(const intptr_t*, uint32_t, const Handle*, void*, void*, int32_t*);
+  Handle (*create_queue)(Handle, Handle, uint64_t, int32_t*);
+  int32_t (*release_queue)(Handle);
+  int32_t (*release_context)(Handle);
+};
+
+void* library() {
+  return dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);  // counted: the second time costs next to nothing
+}
+
+template <class Function>
+bool find(void* from, const char* name, Function* function) {
+  *function = reinterpret_cast<Function>(dlsym(from, name));
+  return *function != nullptr;
+}
+
+bool functions(Functions* f) {
+  void* from = library();
+  return from && find(from, "clGetPlatformIDs", &f->get_platforms) &&
+         find(from, "clGetPlatformInfo", &f->get_platform_info) && find(from, "clGetDeviceIDs", &f->get_devices) &&
+         find(from, "clGetDeviceInfo", &f->get_device_info) && find(from, "clCreateContext", &f->create_context) &&
+         find(from, "clCreateCommandQueue", &f->create_queue) &&
+         find(from, "clReleaseCommandQueue", &f->release_queue) && find(from, "clReleaseContext", &f->release_context);
+}
+
+struct Found {
+  Handle device, platform;
+};
+
+// Of all platforms, in their order.
+int find_devices(const Functions& f, Found* found) {
+  Handle platforms[most_devices], devices[most_devices];
+  uint32_t platform_count = 0, device_count = 0;
+  int count = 0;
+  if (f.get_platforms(most_devices, platforms, &platform_count) != 0) return 0;
+  for (uint32_t p = 0; p < platform_count && p < most_devices; p++) {
+    if (f.get_devices(platforms[p], all_types, most_devices, devices, &device_count) != 0) continue;
+    for (uint32_t d = 0; d < device_count && d < most_devices && count < most_devices; d++)
+      found[count++] = {devices[d], platforms[p]};
+  }
+  return count;
+}
+
+bool load() {
+  Functions f;
+  return functions(&f);
+}
+
+int count() {
+  Functions f;
+  Found found[most_devices];
+  return functions(&f) ? find_devices(f, found) : 0;
+}
+
+bool info(int index, DeviceInfo* info) {
+  Functions f;
+  Found found[most_devices];
+  if (!functions(&f) || index >= find_devices(f, found)) return false;
+  const Found& d = found[index];
+  uint64_t memory = 0, local = 0;
+  size_t group = 0;
+  uint32_t bits = 0;
+  f.get_device_info(d.device, device_name, sizeof info->name - 1, info->name, nullptr);
+  f.get_platform_info(d.platform, platform_name, sizeof info->detail - 1, info->detail, nullptr);
+  f.get_device_info(d.device, device_memory, sizeof memory, &memory, nullptr);
+  f.get_device_info(d.device, device_local_memory, sizeof local, &local, nullptr);
+  f.get_device_info(d.device, device_group, sizeof group, &group, nullptr);
+  f.get_device_info(d.device, device_alignment, sizeof bits, &bits, nullptr);
+  info->memory_bytes = memory, info->shared_bytes = local, info->threads = group, info->alignment = bits / 8;
+  return true;
+}
+
+bool open(DeviceContext* context, int index) {
+  Functions f;
+  Found found[most_devices];
+  if (!functions(&f) || index >= find_devices(f, found)) return false;
+  int32_t status = 0;
+  context->context = f.create_context(nullptr, 1, &found[index].device, nullptr, nullptr, &status);
+  if (!context->context || status != 0) return false;
+  context->queue = f.create_queue(context->context, found[index].device, 0, &status);
+  return context->queue && status == 0;
+}
+
+void close(DeviceContext* context) {
+  Functions f;
+  if (!functions(&f)) return;
+  if (context->queue) f.release_queue(context->queue);
+  if (context->context) f.release_context(context->context);
+}
+
+constexpr resnetc::runtime::Driver driver = {
+    "libOpenCL.so.1", halide_opencl_device_interface, load, count, info, open, close};
+
+}  // namespace
+
+extern "C" {
+
+const rn_device rn_opencl = {
+    "OpenCL",
+    [](char* message, size_t bytes) { return resnetc::runtime::count_devices(driver, message, bytes); },
+    [](int index, char* text, size_t bytes) { resnetc::runtime::describe_device(driver, index, text, bytes); },
+    [](void** net, const rn_description* description, int index, int max_batch, char* message, size_t bytes) {
+      return resnetc::runtime::create_net(driver, net, description, index, max_batch, message, bytes);
+    },
+    resnetc::runtime::run_net,
+    resnetc::runtime::destroy_net};
+
+// ---- Hooks of Halide's runtime.
+
+// Halide's own, under the name that it has in our copy.
+int rn_opencl_run(void* user_context, void* state, const char* entry, int blocks_x, int blocks_y, int blocks_z,
+                  int threads_x, int threads_y, int threads_z, int shared_bytes, size_t* sizes, void** arguments,
+                  int8_t* is_buffer);
+
+// A kernel without asserts goes on after an error, and Halide's runtime aborts when it is to run what the driver could
+// not compile.
+int halide_opencl_run(void* user_context, void* state, const char* entry, int blocks_x, int blocks_y, int blocks_z,
+                      int threads_x, int threads_y, int threads_z, int shared_bytes, size_t* sizes, void** arguments,
+                      int8_t* is_buffer) {
+  if (static_cast<const DeviceContext*>(user_context)->worker.pool->error) return halide_error_code_generic_error;
+  return rn_opencl_run(user_context, state, entry, blocks_x, blocks_y, blocks_z, threads_x, threads_y, threads_z,
+                       shared_bytes, sizes, arguments, is_buffer);
+}
+
+void* halide_opencl_get_symbol(void*, const char* name) {
+  void* from = library();
+  return from ? dlsym(from, name) : nullptr;
+}
+
+int halide_acquire_cl_context(void* user_context, Handle* context, Handle* queue, bool) {
+  if (!user_context) return -1;
+  const auto* device = static_cast<const DeviceContext*>(user_context);
+  *context = device->context;
+  *queue = device->queue;
+  return 0;
+}
+
+int halide_release_cl_context(void*) {
+  return 0;
+}
+
+// Each handle releases what is its own; at the end of the process nothing is left.
+void halide_opencl_cleanup() {}
+}

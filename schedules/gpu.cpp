@@ -1,0 +1,109 @@
+#include "schedules/gpu.h"
+
+#include <algorithm>
+
+#include "schedules/cost.h"
+
+namespace resnetc {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::RVar;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace {
+
+Expr as_unsigned(const Expr& a) {
+  return Halide::cast<uint32_t>(a);
+}
+
+// Without the promise Halide thinks that the cast may have overflowed, and finds no bounds.
+Expr from_unsigned(const Expr& a, const Expr& most) {
+  return Halide::unsafe_promise_clamped(Halide::cast<int32_t>(a), 0, most);
+}
+
+}  // namespace
+
+Expr quotient(const Expr& a, int b, const Expr& most) {
+  return b == 1 ? a : from_unsigned(as_unsigned(a) / Expr(static_cast<uint32_t>(b)), most);
+}
+
+Expr remainder(const Expr& a, int b) {
+  return b == 1 ? Expr(0) : from_unsigned(as_unsigned(a) % Expr(static_cast<uint32_t>(b)), b - 1);
+}
+
+int covering_power(int size, int most) {
+  int power = 1;
+  while (power < size && 2 * power <= most) power *= 2;
+  return power;
+}
+
+int largest_divisor(int size, int most) {
+  int divisor = std::min(size, most);
+  while (size % divisor != 0) divisor--;
+  return divisor;
+}
+
+namespace {
+
+Halide::Stage store_interior(Func& result, const Func& value, const TensorType& type, const Var& c, const Var& n,
+                             const Halide::RDom& r) {
+  Var x("x"), y("y");
+  result(c, x, y, n) = Halide::undef<float>();
+  result(c, r.x, r.y, n) = value(c, r.x, r.y, n);
+  bound_bordered_result(result, type);
+  Halide::Stage store = result.update();
+  store.allow_race_conditions();  // each element is written once
+  return store;
+}
+
+}  // namespace
+
+Interior::Interior(const Func& value, const TensorType& type)
+    : Interior(value, type, Halide::RDom(0, type.width(), 0, type.height(), "inside")) {}
+
+Interior::Interior(const Func& value, const TensorType& type, const Halide::RDom& inside)
+    : x(inside.x), y(inside.y), store(store_interior(result, value, type, c, n, inside)) {}
+
+Func image_on_gpu(const Func& value, const TensorType& type, const Machine& machine) {
+  const int across = covering_power(type.channels(), 64), along = covering_power(type.width(), 256 / across);
+  Interior to(value, type);
+  Var c_tile("c_tile"), lane("lane");
+  RVar x_tile("x_tile"), pixel("pixel"), tiles("tiles");
+  to.store.split(to.c, c_tile, lane, across, TailStrategy::GuardWithIf)
+      .split(to.x, x_tile, pixel, std::min(along, machine.device_threads / across), TailStrategy::GuardWithIf)
+      .reorder(lane, pixel, x_tile, to.y, c_tile, to.n)
+      .fuse(x_tile, to.y, tiles)
+      .gpu_blocks(tiles, c_tile, to.n)
+      .gpu_threads(lane, pixel);
+  return to.result;
+}
+
+void schedule_vector_on_gpu(Func& result, int channels, const Var& c, const Var& n, const Machine& machine) {
+  Var lane("lane");
+  result.bound(c, 0, channels)
+      .split(c, c, lane, covering_power(channels, std::min(64, machine.device_threads)), TailStrategy::GuardWithIf)
+      .reorder(lane, n, c)
+      .gpu_blocks(n, c)
+      .gpu_threads(lane);
+}
+
+PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice&, const Machine&, size_t operand,
+                             const std::vector<float>& values) {
+  return Conv2dGeometry(key, gpu_block_channels).pack(operand, values);
+}
+
+double gpu_cycles(double gpu_blocks, double multiply_adds, double efficiency, double bytes) {
+  constexpr double multiprocessors = 80, lanes = 128, bytes_a_cycle = 640, launch = 4000;
+  const double waves = std::max(1.0, gpu_blocks / multiprocessors);
+  return launch + std::max(waves * multiply_adds / (lanes * efficiency), bytes / bytes_a_cycle);
+}
+
+double operand_bytes(const KernelKey& key) {
+  double elements = static_cast<double>(element_count(key.result));
+  for (const TensorType& type : key.operands) elements += static_cast<double>(element_count(type));
+  return 4.0 * elements;
+}
+
+}  // namespace resnetc

@@ -1,0 +1,63 @@
+// What the strategies of OpenCL and CUDA devices share. On a device every tensor's memory is given with its border, so
+// that it starts at an aligned address: results too. Weights are packed in blocks of 16 output channels.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "schedules/conv2d_geometry.h"
+
+namespace resnetc {
+
+inline constexpr int gpu_block_channels = 16;
+
+// a / b, at most `most`, and a % b of numbers that are not negative: no correction of signs, as division by a constant
+// otherwise has.
+Halide::Expr quotient(const Halide::Expr& a, int b, const Halide::Expr& most);
+Halide::Expr remainder(const Halide::Expr& a, int b);
+
+// The largest power of two that is at most `most` and no more than needed to cover `size`.
+int covering_power(int size, int most);
+
+// The largest divisor of size that is at most `most`.
+int largest_divisor(int size, int most);
+
+// A result(c, x, y, n) that is written inside its border alone.
+struct Interior {
+  Halide::Func result{"result"};
+  Halide::Var c{"c"}, n{"n"};
+  Halide::RVar x, y;
+  Halide::Stage store;
+
+  // value: of c, x, y, n; inlined.
+  Interior(const Halide::Func& value, const TensorType& type);
+
+ private:
+  Interior(const Halide::Func& value, const TensorType& type, const Halide::RDom& inside);
+};
+
+// The result, with one thread for each of its elements, neighbours in c side by side.
+Halide::Func image_on_gpu(const Halide::Func& value, const TensorType& type, const Machine& machine);
+
+// The same for result(c, n).
+void schedule_vector_on_gpu(Halide::Func& result, int channels, const Halide::Var& c, const Halide::Var& n,
+                            const Machine& machine);
+
+// The convolution's weights and biases as gpu_block_channels wants them.
+PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
+                             const std::vector<float>& values);
+
+// Estimated cycles of blocks of threads, each of `multiply_adds` that reach `efficiency` of what the multiprocessor
+// can do, and of moving so many bytes. Only ranks candidates: the device is thought to have 80 multiprocessors of 128
+// lanes each and 640 bytes of memory traffic a cycle.
+double gpu_cycles(double gpu_blocks, double multiply_adds, double efficiency, double bytes);
+
+// Bytes of all operands and the result, for one image.
+double operand_bytes(const KernelKey& key);
+
+// Sums that a block of threads keeps while it stages operands in shared memory: Halide gives every thread room for the
+// sums of the whole block. This lowering pass leaves it only its own, at constant places, so that they are registers.
+// `buffer`: the Func's name; each thread must use its own elements alone. Returns what KernelPipeline::passes must say.
+std::string keep_sums_in_registers(Halide::Pipeline& pipeline, const std::string& buffer);
+
+}  // namespace resnetc

@@ -1,0 +1,177 @@
+// Convolution on a device with a window larger than a pixel: a block of threads has a tile of columns, rows and output
+// channels. `depth` channels of the inputs that the tile's windows cover are staged in shared memory once for all taps,
+// and the weights of these channels; each thread keeps register_oc x register_w sums.
+#include <algorithm>
+
+#include "schedules/gpu.h"
+
+namespace resnetc {
+namespace {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::MemoryType;
+using Halide::RVar;
+using Halide::TailStrategy;
+using Halide::Var;
+
+bool applies(const KernelKey& key, const Machine&) {
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  if (!conv || pool_of(*conv) || conv->groups != 1 || !border_holds_padding(key)) return false;
+  return key.operands[1].dims[1] * key.operands[1].dims[2] > 1;
+}
+
+struct Tile {
+  int oc, width, height, register_oc, register_w, depth;
+  int columns, rows;  // of the input
+  Tile(const Choice& choice, const Conv2dGeometry& g)
+      : oc(choice["tile_oc"]),
+        width(choice["tile_w"]),
+        height(choice["tile_h"]),
+        register_oc(choice["register_oc"]),
+        register_w(choice["register_w"]),
+        depth(choice["depth"]),
+        columns((width - 1) * g.conv.stride.w + (g.kw - 1) * g.conv.dilation.w + 1),
+        rows((height - 1) * g.conv.stride.h + (g.kh - 1) * g.conv.dilation.h + 1) {}
+  int threads() const { return oc / register_oc * (width / register_w) * height; }
+};
+
+double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  const Tile tile(choice, g);
+  const double taps = g.kh * g.kw, stages = static_cast<double>(g.reduction) / tile.depth;
+  const double shared = 1.0 / tile.register_oc + 1.0 / tile.register_w;
+  const double hidden = std::min(1.0, tile.threads() / 128.0);
+  const double staged = (tile.oc * taps + static_cast<double>(tile.columns) * tile.rows) * tile.depth;
+  const double tiles = blocks(g.oc, tile.oc) * blocks(g.ow, tile.width) * blocks(g.oh, tile.height);
+  const double work = static_cast<double>(tile.oc) * tile.width * tile.height * taps * g.reduction;
+  return gpu_cycles(tiles, work + stages * (60.0 * 128 + staged * 2.0), hidden / (1.0 + 0.8 * shared),
+                    operand_bytes(key));
+}
+
+std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  std::vector<Choice> result;
+  for (int oc : {16, 32, 64})
+    for (int width : {7, 8, 14, 16})
+      for (int height : {4, 7, 8})
+        for (int register_oc : {4, 8})
+          for (int register_w : {2, 4, 7})
+            for (int most_depth : {4, 8}) {
+              if (width % register_w != 0 || (width > 8 && width / 2 >= g.ow) || (height > 4 && height / 2 >= g.oh))
+                continue;
+              if (oc > 16 && oc / 2 >= round_up(g.oc, gpu_block_channels)) continue;
+              const Choice choice{"gpu_conv2d_direct",
+                                  {{"tile_oc", oc},
+                                   {"tile_w", width},
+                                   {"tile_h", height},
+                                   {"register_oc", register_oc},
+                                   {"register_w", register_w},
+                                   {"depth", largest_divisor(g.reduction, most_depth)}}};
+              const Tile tile(choice, g);
+              if (tile.threads() < 32 || tile.threads() > machine.device_threads) continue;
+              if (int64_t{4} * tile.depth * (oc * g.kh * g.kw + tile.columns * tile.rows) > machine.device_shared_bytes)
+                continue;
+              if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(choice);
+            }
+  std::stable_sort(result.begin(), result.end(),
+                   [&](const Choice& a, const Choice& b) { return cycles(key, a, machine) < cycles(key, b, machine); });
+  return result;
+}
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  const Conv2dOperands operands(key, g);
+  const Tile tile(choice, g);
+
+  Var c("c"), x("x"), y("y"), n("n"), k("k"), kx("kx"), ky("ky");
+  Func image("image"), filter("filter"), sum("sum"), value("value");
+  // The tiles at the right and bottom edge cover windows beyond the image, whose sums are not stored.
+  image(k, x, y, n) = operands.input(k, Halide::min(x, g.input.width() + g.input.border.right - 1),
+                                     Halide::min(y, g.input.height() + g.input.border.bottom - 1), n);
+  const Expr block = Halide::min(c / g.block, g.block_count - 1);
+  filter(c, k, kx, ky) = operands.weight(c % g.block, k, kx, ky, block);
+  Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
+  sum(c, x, y, n) = g.has_bias ? Expr(operands.bias(block * g.block + c % g.block)) : Expr(0.0f);
+  sum(c, x, y, n) += image(r.x, x * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w,
+                           y * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h, n) *
+                     filter(c, r.x, r.y, r.z);
+  value(c, x, y, n) = apply_epilogue(key, operands, sum(c, x, y, n), c, x, y, n, Expr(), 1);
+
+  Interior to(value, key.result);
+  Var c_tile("c_tile"), c_thread("c_thread"), c_own("c_own"), x_thread("x_thread"), x_own("x_own");
+  RVar to_x_tile("to_x_tile"), to_x_thread("to_x_thread"), to_x_own("to_x_own"), y_tile("y_tile"), row("row"),
+      tiles("tiles");
+  const auto tail = [](int size, int part) {
+    return size % part == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf;
+  };
+  to.result.bound(to.c, 0, g.oc);
+  to.store.split(to.c, c_tile, to.c, tile.oc, tail(g.oc, tile.oc))
+      .split(to.c, c_thread, c_own, tile.register_oc)
+      .split(to.x, to_x_tile, to.x, tile.width, TailStrategy::GuardWithIf)
+      .split(to.x, to_x_thread, to_x_own, tile.register_w)
+      .split(to.y, y_tile, row, tile.height, TailStrategy::GuardWithIf)
+      .reorder(c_own, to_x_own, c_thread, to_x_thread, row, to_x_tile, y_tile, c_tile, to.n)
+      .fuse(to_x_tile, y_tile, tiles)
+      .gpu_blocks(tiles, c_tile, to.n)
+      .gpu_threads(c_thread, to_x_thread, row)
+      .unroll(c_own)
+      .unroll(to_x_own);
+  sum.compute_at(to.result, tiles)
+      .store_in(MemoryType::Register)
+      .bound_extent(c, tile.oc)
+      .bound_extent(x, tile.width)
+      .bound_extent(y, tile.height)
+      .split(c, c_thread, c_own, tile.register_oc)
+      .split(x, x_thread, x_own, tile.register_w)
+      .reorder(c_own, x_own, c_thread, x_thread, y, n)
+      .gpu_threads(c_thread, x_thread, y)
+      .unroll(c_own)
+      .unroll(x_own);
+  RVar stage("stage"), within("within");
+  sum.update()
+      .split(c, c_thread, c_own, tile.register_oc)
+      .split(x, x_thread, x_own, tile.register_w)
+      .split(r.x, stage, within, tile.depth)
+      .reorder(c_own, x_own, within, r.y, r.z, c_thread, x_thread, y, stage, n)
+      .gpu_threads(c_thread, x_thread, y)
+      .unroll(c_own)
+      .unroll(x_own)
+      .unroll(within);
+
+  const int across = tile.oc / tile.register_oc, along = tile.width / tile.register_w;
+  Var f("f"), f_across("f_across"), f_along("f_along"), f_row("f_row"), f_step("f_step");
+  const auto share = [&](Func& staged) {
+    staged.split(f, f, f_across, across, TailStrategy::GuardWithIf)
+        .split(f, f, f_along, along, TailStrategy::GuardWithIf)
+        .split(f, f_step, f_row, tile.height, TailStrategy::GuardWithIf)
+        .reorder(f_across, f_along, f_row, f_step)
+        .gpu_threads(f_across, f_along, f_row);
+  };
+  image.compute_at(sum, stage)
+      .store_in(MemoryType::GPUShared)
+      .bound_extent(k, tile.depth)
+      .bound_extent(x, tile.columns)
+      .bound_extent(y, tile.rows)
+      .fuse(k, x, f)
+      .fuse(f, y, f);
+  share(image);
+  filter.compute_at(sum, stage)
+      .store_in(MemoryType::GPUShared)
+      .bound_extent(c, tile.oc)
+      .bound_extent(k, tile.depth)
+      .fuse(c, k, f)
+      .fuse(f, kx, f)
+      .fuse(f, ky, f);
+  share(filter);
+
+  KernelPipeline kernel{Halide::Pipeline(to.result), operands.arguments};
+  kernel.passes = keep_sums_in_registers(kernel.pipeline, sum.name());
+  return kernel;
+}
+
+}  // namespace
+
+const Strategy gpu_conv2d_direct = {"gpu_conv2d_direct", applies, choices, build, pack_gpu_conv2d, cycles};
+
+}  // namespace resnetc

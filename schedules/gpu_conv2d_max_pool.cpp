@@ -1,0 +1,128 @@
+// Convolution followed by a max pool on a device, as in the stem of an ImageNet ResNet: a block of threads computes the
+// outputs that its tile of the pool needs into shared memory, those at the tile's edges once more than their neighbour.
+#include <algorithm>
+
+#include "schedules/gpu.h"
+
+namespace resnetc {
+namespace {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::RVar;
+using Halide::TailStrategy;
+using Halide::Var;
+
+bool applies(const KernelKey& key, const Machine&) {
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  return conv && pool_of(*conv) && conv->groups == 1 && border_holds_padding(key);
+}
+
+struct Tile {
+  int oc, width, height;        // of the pool's result
+  int rows_width, rows_height;  // of the convolution's
+  Tile(const Choice& choice, const MaxPool& pool)
+      : oc(choice["tile_oc"]),
+        width(choice["tile_w"]),
+        height(choice["tile_h"]),
+        rows_width((width - 1) * pool.stride.w + pool.kernel.w),
+        rows_height((height - 1) * pool.stride.h + pool.kernel.h) {}
+  int64_t shared_bytes() const { return int64_t{4} * oc * rows_width * rows_height; }
+};
+
+double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  const Tile tile(choice, *pool_of(g.conv));
+  const double tiles =
+      blocks(g.oc, tile.oc) * blocks(key.result.width(), tile.width) * blocks(key.result.height(), tile.height);
+  const double work = static_cast<double>(tile.oc) * tile.rows_width * tile.rows_height * g.reduction * g.kh * g.kw;
+  return gpu_cycles(tiles, work, 0.3, operand_bytes(key));
+}
+
+std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  std::vector<Choice> result;
+  for (int oc : {16, 32, 64})
+    for (int side : {2, 4, 8}) {
+      const Choice choice{"gpu_conv2d_max_pool",
+                          {{"tile_oc", oc},
+                           {"tile_w", std::min(side, key.result.width())},
+                           {"tile_h", std::min(side, key.result.height())}}};
+      const Tile tile(choice, *pool_of(g.conv));
+      if (oc > 16 && oc / 2 >= round_up(g.oc, gpu_block_channels)) continue;
+      if (tile.shared_bytes() > machine.device_shared_bytes) continue;
+      if (oc / 4 * tile.rows_width > machine.device_threads) continue;
+      if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(choice);
+    }
+  std::stable_sort(result.begin(), result.end(),
+                   [&](const Choice& a, const Choice& b) { return cycles(key, a, machine) < cycles(key, b, machine); });
+  return result;
+}
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  const Conv2dOperands operands(key, g);
+  const MaxPool& pool = *pool_of(g.conv);
+  const Tile tile(choice, pool);
+
+  Var c("c"), x("x"), y("y"), n("n");
+  Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
+  Func sum("sum"), rows("rows"), pooled("pooled");
+  const Expr block = Halide::min(c / g.block, g.block_count - 1), own = Halide::min(c, g.oc - 1);
+  // Outputs beyond the image are asked for by windows that reach over its edge: those of the nearest pixel do no harm
+  // to a maximum, since every window holds a pixel of the image.
+  const Expr x_in = Halide::clamp(x, 0, g.ow - 1), y_in = Halide::clamp(y, 0, g.oh - 1);
+  sum(c, x, y, n) = g.has_bias ? Expr(operands.bias(block * g.block + c % g.block)) : Expr(0.0f);
+  sum(c, x, y, n) += operands.input(r.x, x_in * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w,
+                                    y_in * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h, n) *
+                     operands.weight(c % g.block, r.x, r.y, r.z, block);
+  rows(c, x, y, n) = apply_epilogue(key, operands, sum(c, x, y, n), own, x_in, y_in, n, Expr(), 1);
+  Expr best;
+  for (int ky = 0; ky < pool.kernel.h; ky++)
+    for (int kx = 0; kx < pool.kernel.w; kx++) {
+      const Expr value =
+          rows(c, x * pool.stride.w - pool.padding.left + kx, y * pool.stride.h - pool.padding.top + ky, n);
+      best = best.defined() ? Halide::max(best, value) : value;
+    }
+  pooled(c, x, y, n) = best;
+
+  Interior to(pooled, key.result);
+  Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), y_own("y_own");
+  RVar x_tile("x_tile"), x_thread("x_thread"), y_tile("y_tile"), row("row"), tiles("tiles");
+  to.result.bound(to.c, 0, g.oc);
+  to.store.split(to.c, c_tile, to.c, tile.oc, g.oc % tile.oc == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf)
+      .split(to.c, c_thread, c_own, 4)
+      .split(to.x, x_tile, x_thread, tile.width, TailStrategy::GuardWithIf)
+      .split(to.y, y_tile, row, tile.height, TailStrategy::GuardWithIf)
+      .reorder(row, c_own, c_thread, x_thread, x_tile, y_tile, c_tile, to.n)
+      .fuse(x_tile, y_tile, tiles)
+      .gpu_blocks(tiles, c_tile, to.n)
+      .gpu_threads(c_thread, x_thread);
+  // Each thread four channels by three rows.
+  rows.compute_at(to.result, tiles)
+      .store_in(Halide::MemoryType::GPUShared)
+      .bound_extent(c, tile.oc)
+      .bound_extent(x, tile.rows_width)
+      .bound_extent(y, tile.rows_height)
+      .split(c, c_thread, c_own, 4)
+      .split(y, y, y_own, 3, TailStrategy::GuardWithIf)
+      .reorder(c_own, y_own, y, c_thread, x, n)
+      .gpu_threads(c_thread, x)
+      .unroll(c_own)
+      .unroll(y_own);
+  sum.compute_at(rows, y)
+      .store_in(Halide::MemoryType::Register)
+      .bound_extent(c, 4)
+      .bound_extent(y, 3)
+      .unroll(c)
+      .unroll(y);
+  sum.update().reorder(c, y, r.x, r.y, r.z).unroll(c).unroll(y);
+  if (g.reduction <= 4) sum.update().unroll(r.x);
+  return {Halide::Pipeline(to.result), operands.arguments};
+}
+
+}  // namespace
+
+const Strategy gpu_conv2d_max_pool = {"gpu_conv2d_max_pool", applies, choices, build, pack_gpu_conv2d, cycles};
+
+}  // namespace resnetc

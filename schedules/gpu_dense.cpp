@@ -1,0 +1,114 @@
+// Dense layers on a device: a block of threads has `outputs` outputs of one image, and `slices` threads for each, which
+// sum a part of the inputs each. What a global average pool in front gives lies in shared memory.
+#include <algorithm>
+
+#include "schedules/gpu.h"
+
+namespace resnetc {
+namespace {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::MemoryType;
+using Halide::TailStrategy;
+using Halide::Var;
+
+bool applies(const KernelKey& key, const Machine& machine) {
+  return std::holds_alternative<Dense>(key.op) && 4 * key.operands[0].channels() + 4096 <= machine.device_shared_bytes;
+}
+
+std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
+  std::vector<Choice> result;
+  for (int outputs : {32, 16, 64})
+    for (int slices : {8, 4, 16}) {
+      if (outputs * slices > machine.device_threads || slices > key.operands[0].channels()) continue;
+      result.push_back({"gpu_dense", {{"outputs", outputs}, {"slices", slices}}});
+    }
+  if (result.empty()) result.push_back({"gpu_dense", {{"outputs", 32}, {"slices", 1}}});
+  return result;
+}
+
+std::vector<int> weight_extent(const KernelKey& key) {
+  return {gpu_block_channels, key.operands[0].channels(), blocks(key.result.channels(), gpu_block_channels)};
+}
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
+  const TensorType& x_type = key.operands[0];
+  const int oc = key.result.channels(), ic = x_type.channels(), block = gpu_block_channels;
+  const int outputs = choice["outputs"], slices = choice["slices"], slice = blocks(ic, slices);
+  const bool has_bias = key.operands.size() > 2, average = std::get<Dense>(key.op).global_average;
+  Halide::ImageParam input = activation_param(x_type, "input");
+  Halide::ImageParam weight = weight_param(weight_extent(key), "weight");
+  Halide::ImageParam bias = weight_param({round_up(oc, block)}, "bias");
+
+  Var c("c"), n("n"), s("s"), c_tile("c_tile"), lane("lane"), part("part");
+  Func pooled("pooled"), total("total"), partial("partial"), result("result");
+  if (average) {
+    Halide::RDom p(0, x_type.width(), 0, x_type.height(), "p");
+    total(c, n) = 0.0f;
+    total(c, n) += input(c, p.x, p.y, n);
+    pooled(c, n) = total(c, n) / static_cast<float>(x_type.width() * x_type.height());
+  } else {
+    pooled(c, n) = input(c, n);
+  }
+  Halide::RDom r(0, slice, "r");
+  const Expr k = s * slice + r, own = Halide::min(c, oc - 1);
+  partial(c, s, n) = 0.0f;
+  const Expr product = pooled(Halide::min(k, ic - 1), n) *
+                       weight(own % block, Halide::min(k, ic - 1), Halide::min(own / block, (oc - 1) / block));
+  partial(c, s, n) += ic % slices == 0 ? product : Halide::select(k < ic, product, 0.0f);
+  Expr sum = has_bias ? Expr(bias(c)) : Expr(0.0f);
+  for (int i = 0; i < slices; i++) sum += partial(c, i, n);
+  result(c, n) = sum;
+
+  bound_result(result, key.result);
+  result.bound(c, 0, oc)
+      .split(c, c_tile, lane, outputs, TailStrategy::GuardWithIf)
+      .reorder(lane, n, c_tile)
+      .gpu_blocks(n, c_tile)
+      .gpu_threads(lane);
+  partial.compute_at(result, n)
+      .store_in(MemoryType::GPUShared)
+      .bound_extent(c, outputs)
+      .gpu_threads(c, s)
+      .update()
+      .reorder(r, c, s)
+      .gpu_threads(c, s);
+  if (average) {
+    pooled.compute_at(result, n)
+        .store_in(MemoryType::GPUShared)
+        .bound_extent(c, ic)
+        .split(c, part, lane, outputs * slices, TailStrategy::GuardWithIf)
+        .split(lane, s, lane, outputs)
+        .reorder(lane, s, part)
+        .gpu_threads(lane, s);
+    total.compute_at(pooled, lane);
+  }
+  KernelPipeline kernel{Halide::Pipeline(result), {input, weight}};
+  if (has_bias) kernel.arguments.push_back(bias);
+  return kernel;
+}
+
+PackedWeight pack(const KernelKey& key, const Choice&, const Machine&, size_t operand,
+                  const std::vector<float>& values) {
+  const int oc = key.result.channels();
+  const auto ic = static_cast<size_t>(key.operands[0].channels()), block = static_cast<size_t>(gpu_block_channels);
+  if (operand == 2) return padded_vector(values, round_up(oc, gpu_block_channels));
+  PackedWeight packed{weight_extent(key), {}};
+  packed.values.assign(static_cast<size_t>(round_up(oc, gpu_block_channels)) * ic, 0.0f);
+  for (size_t o = 0; o < static_cast<size_t>(oc); o++)
+    for (size_t i = 0; i < ic; i++) packed.values[(o / block * ic + i) * block + o % block] = values[o * ic + i];
+  return packed;
+}
+
+double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
+  const double tiles = blocks(key.result.channels(), choice["outputs"]);
+  return gpu_cycles(tiles, static_cast<double>(choice["outputs"]) * key.operands[0].channels(), 0.2,
+                    operand_bytes(key));
+}
+
+}  // namespace
+
+const Strategy gpu_dense = {"gpu_dense", applies, choices, build, pack, cycles};
+
+}  // namespace resnetc

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Programs and libraries whose kernels run on an OpenCL device: PoCL, where there is no other.
+
+device_test.py [NET[:SIZE]...]   the digits net in all ways, or these nets against their programs for the CPU
+"""
+
+import re
+import sys
+
+import numpy as np
+from support import check, check_close, check_equal_bits, compile_digits, compile_model, environment, logits
+from support import root, run, skip, temporary_folder
+
+target = ("--target", "host-opencl")
+
+
+def require_device(program):
+    done = run(program, "--list-devices", status=None)
+    if done.returncode != 0:
+        skip(f"{done.stderr.strip()}; scripts/setup --tests brings PoCL")
+    print(done.stdout.strip())
+    check(re.match(r"0  \S.* \(.+\), [\d.]+ GiB\n", done.stdout), done.stdout)
+
+
+def check_digits(folder):
+    program = folder / "digits_resnet8"
+    compile_digits(folder, *target, "--emit", "exe,static,shared,header,driver")
+    require_device(program)
+    images = sorted((root / "tests" / "data" / "digits").glob("*.png"))
+    expected = np.load(root / "tests" / "data" / "digits" / "expected_logits.npy")
+    run(program, *images, "--batch", 50, "--top", 1, "--dump-input", folder / "x.npy", "--output", folder / "y.npy")
+    x, y = np.load(folder / "x.npy"), np.load(folder / "y.npy")
+    check_close("logits in batches of 50", y, expected)
+    check_equal_bits("one by one and in batches", logits(program, x[:3]), logits(program, x[:3], "--batch", 2))
+    check("self-test passed" in run(program, "--self-test", "--batch", 4).stdout, "--self-test")
+    check("\ndevice        " in run(program, "--info").stdout, "--info names no device")
+    check('"images_per_second"' in run(program, "--benchmark", "0.2", "--json", "--batch", 2).stdout, "--benchmark")
+    needed = set(re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", program).stdout))
+    check(needed <= {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}, "needs", needed)
+    check("--device N" in run(program, "--help").stdout, "--help")
+
+
+def check_errors(folder):
+    program = folder / "digits_resnet8"
+
+    def message(*arguments, status=1, run_program=program, **options):
+        done = run(run_program, *arguments, status=status, **options)
+        check(done.stdout == "" and done.stderr.count("\n") == 1, arguments, done.stdout, done.stderr)
+        print(done.stderr.strip())
+        return done.stderr
+
+    check("there is no OpenCL device 9: there are " in message("--self-test", "--device", 9), "--device 9")
+    check("use a smaller max_batch" in message("--benchmark", 1, "--batch", 65536), "more memory than there is")
+
+    # A file in the driver's place that is none: as if it were not installed.
+    (folder / "no_driver").mkdir()
+    (folder / "no_driver" / "libOpenCL.so.1").write_text("no library\n")
+    without = environment(LD_LIBRARY_PATH=folder / "no_driver")
+    for arguments in (["--self-test"], ["--list-devices"], ["--info"]):
+        done = run(program, *arguments, status=1, env=without)
+        check(done.stderr.startswith("digits_resnet8: no driver: libOpenCL.so.1 is not there; "), done.stderr)
+    check("Usage" in run(program, "--help", env=without).stdout, "--help needs a driver")
+
+    # A kernel that the driver cannot compile: its source is in the program.
+    broken = folder / "broken"
+    kernel = b"__kernel void _kernel_"
+    contents = program.read_bytes()
+    at = contents.rindex(kernel)
+    broken.write_bytes(contents[:at] + kernel.replace(b"void", b"viod") + contents[at + len(kernel):])
+    broken.chmod(0o755)
+    said = run(broken, "--self-test", status=1).stderr.splitlines()[-1]
+    print(said)
+    check(re.search(r"kernel \w+_f32 failed on .*CL_BUILD_PROGRAM_FAILURE", said), "a broken kernel")
+
+
+def check_library(folder):
+    for library in ("libdigits_resnet8.a", "libdigits_resnet8.so"):
+        run("cc", "-std=c11", "-I", folder, root / "tests" / "e2e" / "library" / "on_device.c", folder / library,
+            "-Wl,-rpath," + str(folder), "-lm", "-pthread", "-o", folder / "use")
+        run(folder / "use")
+        print(f"two handles of {library} on the device")
+    symbols = run("nm", "--defined-only", "--extern-only", folder / "libdigits_resnet8.a").stdout
+    names = re.findall(r"^[0-9a-f]+ \w (\w+)$", symbols, re.MULTILINE)
+    check(names and all(name.startswith("digits_resnet8_") for name in names), "global names", names)
+
+
+def check_cuda(folder):
+    compile_digits(folder / "cuda", "--target", "host-cuda-cuda_capability_75", "--emit", "exe,static")
+    program = folder / "cuda" / "digits_resnet8"
+    done = run(program, "--self-test", status=None)
+    if done.returncode == 0:
+        return print("on CUDA:", done.stdout.strip())
+    check(re.match(r"digits_resnet8: (no driver: libcuda|libcuda.so.1 knows no device)", done.stderr), done.stderr)
+    print(done.stderr.strip())
+
+
+def check_usage(folder):
+    for wrong, problem in (("host-opencl-cuda", "opencl and cuda exclude each other"),
+                           ("host-cuda_capability_80", "a cuda_capability goes with cuda"),
+                           ("host-vulkan", "feature vulkan is not supported")):
+        done = compile_digits(folder / "wrong", "--target", wrong, status=1)
+        check(problem in done.stderr, done.stderr)
+    compile_digits(folder / "cpu", "--emit", "exe")
+    for option in ("--list-devices", "--device=0"):
+        done = run(folder / "cpu" / "digits_resnet8", option, status=2)
+        check(f"unknown option {option}" in done.stderr, done.stderr)
+
+
+def check_net(folder, net, *size):
+    """A net with random weights gives on the device what it gives on the CPU."""
+    options = ["--size", size[0]] if size else []
+    for name, more in (("cpu", []), ("device", target)):
+        compile_model(net, "random:1", folder / net / name, "--emit", "exe", *options, *more)
+    program = folder / net / "device" / net
+    require_device(program)
+    print(run(program, "--self-test", "--batch", 2).stdout.strip())
+    shape = re.search(r"^input +\(N, (\d+), (\d+), (\d+)\)", run(program, "--info").stdout, re.MULTILINE).groups()
+    x = np.random.default_rng(5).standard_normal((3, *map(int, shape)), np.float32)
+    on_cpu = logits(folder / net / "cpu" / net, x)
+    check_close(f"{net} on the device", logits(program, x, "--batch", 2), on_cpu)
+
+
+def main():
+    with temporary_folder() as folder:
+        if len(sys.argv) > 1:
+            for argument in sys.argv[1:]:
+                check_net(folder, *argument.split(":"))
+            return
+        check_digits(folder)
+        check_errors(folder)
+        check_library(folder)
+        check_cuda(folder)
+        check_usage(folder)
+
+
+main()
