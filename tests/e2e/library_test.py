@@ -20,7 +20,7 @@ libraries = ["-lpthread", "-lm"]
 imports = set(
     "_GLOBAL_OFFSET_TABLE_ __isoc99_sscanf __sched_cpucount aligned_alloc calloc clock_gettime close fmaf fmaxf fminf "
     "free malloc memcpy memmove memset mmap munmap open posix_memalign pthread_create pthread_join read "
-    "sched_getaffinity snprintf strcspn strrchr strstr syscall sysconf vsnprintf".split()
+    "sched_getaffinity snprintf strchr strcmp strrchr strtok_r syscall sysconf vsnprintf".split()
 )
 start_up = {"_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable", "__cxa_finalize", "__gmon_start__"}
 
