@@ -76,8 +76,9 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
         if (g.reduction % unroll != 0) continue;
         const int pixel_parallel = by_channels ? order : 1 - order;
         const int preferred = pixel_parallel ? 1 : pass_count(g, machine);
-        for (int passes : {preferred, preferred > 1 ? 1 : g.kh}) {
-          if (passes != preferred && (pixel_parallel || g.kh == 1)) continue;
+        std::vector<int> pass_counts = {preferred};
+        if (!pixel_parallel && g.kh > 1) pass_counts.push_back(preferred > 1 ? 1 : g.kh);
+        for (int passes : pass_counts) {
           // Weights that stay in the caches need none.
           for (bool prefetch : {true, false}) {
             if (prefetch &&

@@ -27,8 +27,12 @@ void answer(const Json& line) {
   std::fflush(stdout);
 }
 
-void time_round(std::vector<Contender>& contenders, bool cold) {
-  for (Contender& c : contenders) c.seconds.push_back(c.runner->time(cold));
+// Each round begins with another contender: what ran before it tells in a kernel's time.
+void time_round(std::vector<Contender>& contenders, size_t round, bool cold) {
+  for (size_t i = 0; i < contenders.size(); i++) {
+    Contender& c = contenders[(round + i) % contenders.size()];
+    c.seconds.push_back(c.runner->time(cold));
+  }
 }
 
 void print_time(const Contender& c) {
@@ -115,11 +119,11 @@ int time_kernels(const std::filesystem::path& path) {
   }
   if (contenders.empty()) return 0;
   // The first round warms up: page tables, the branch predictors, the clock.
-  time_round(contenders, request.cold);
+  time_round(contenders, 0, request.cold);
   for (Contender& c : contenders) c.seconds.clear();
-  int rounds = 3;
+  size_t rounds = 3;
   while (contenders.size() > 3) {
-    for (int i = 0; i < rounds; i++) time_round(contenders, request.cold);
+    for (size_t i = 0; i < rounds; i++) time_round(contenders, i, request.cold);
     drop_slower_half(contenders);
     rounds += 2;
   }
@@ -127,7 +131,7 @@ int time_kernels(const std::filesystem::path& path) {
   size_t last_rounds = 0;
   const Clock::time_point start = Clock::now();
   while (last_rounds < 15 || (last_rounds < 101 && seconds_since(start) < 0.25)) {
-    time_round(contenders, request.cold);
+    time_round(contenders, last_rounds, request.cold);
     last_rounds++;
   }
   for (const Contender& c : contenders) {

@@ -84,12 +84,20 @@ void check_choice(const KernelKey& key, const Choice& choice, const Machine& mac
   }
 }
 
+// The tuner tries each candidate once: two that are equal would keep it busy for ever.
+std::vector<Choice> distinct_candidates(const KernelKey& key, const char* strategy, const Machine& machine) {
+  std::vector<Choice> choices = strategy_named(strategy).candidates(key, machine);
+  std::set<std::string> texts;
+  for (const Choice& choice : choices) CHECK_MESSAGE(texts.insert(to_string(choice)).second, to_string(choice));
+  return choices;
+}
+
 void check_all_candidates(const KernelKey& key, const char* strategy, const char* target, size_t most) {
   const Machine machine = machine_for(target, 2);
   const std::string text = to_string(key);
   REQUIRE(parse_key(text) == key);
   REQUIRE(strategy_named(strategy).applies(key, machine));
-  std::vector<Choice> choices = strategy_named(strategy).candidates(key, machine);
+  std::vector<Choice> choices = distinct_candidates(key, strategy, machine);
   if (!std::getenv("RESNETC_LONG_TESTS") && choices.size() > most) choices.resize(most);
   for (const Choice& choice : choices) check_choice(key, choice, machine);
 }
@@ -212,7 +220,7 @@ TEST_CASE("Winograd equals the reference, exactly or within its bound") {
       // Of each kind of schedule, the best; after the first cases only of each tile size.
       const bool all = i < 3 || std::getenv("RESNETC_LONG_TESTS");
       std::set<std::vector<int>> kinds;
-      for (const Choice& choice : strategy_named("conv2d_winograd").candidates(key, machine)) {
+      for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
         const int tile_rows = (key.result.height() + choice["tile"] - 1) / choice["tile"];
         std::vector<int> kind = {choice["channel_groups"], tile_rows % choice["tile_rows"] != 0, choice["stored"]};
         if (!all) kind.clear();
