@@ -34,7 +34,8 @@ int main(void) {
   digits_resnet8_destroy(b);
   check(digits_resnet8_create(&c, &with_arena) != 0 && strstr(digits_resnet8_message(c), "give none"), "arena", &c);
   digits_resnet8_destroy(c);
-  check(digits_resnet8_create(&c, &no_such_device) != 0 && strstr(digits_resnet8_message(c), "device 99"), "device", &c);
+  check(digits_resnet8_create(&c, &no_such_device) != 0 && strstr(digits_resnet8_message(c), "device 99"), "device",
+        &c);
   check(digits_resnet8_run(c, input, 1, alone) != 0, "a handle that could not be created runs", NULL);
   digits_resnet8_destroy(c);
   return 0;
