@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "buffers.h"
 #include "cpu.h"
 #include "device.h"
 #include "pool.h"
@@ -56,16 +57,6 @@ int fail(rn_model* model, int code, const char* format, ...) {
   return code;
 }
 
-size_t columns_of(const rn_tensor& t) {
-  return static_cast<size_t>(t.border_left + t.width + t.border_right);
-}
-size_t rows_of(const rn_tensor& t) {
-  return static_cast<size_t>(t.border_top + t.height + t.border_bottom);
-}
-size_t image_floats(const rn_tensor& t) {
-  return rows_of(t) * columns_of(t) * static_cast<size_t>(t.channels);
-}
-
 float* tensor_start(const rn_model* model, const rn_tensor& t) {
   return reinterpret_cast<float*>(model->arena + t.offset * static_cast<size_t>(model->at_once));
 }
@@ -73,30 +64,17 @@ float* tensor_start(const rn_model* model, const rn_tensor& t) {
 // Images are (c, x, y, n); a result is written inside the border only, an operand is read with it.
 void describe_tensor(const rn_model* model, const rn_tensor& t, bool is_result, halide_buffer_t* buffer,
                      halide_dimension_t* dim) {
-  const int c = t.channels, columns = static_cast<int>(columns_of(t)), rows = static_cast<int>(rows_of(t));
   float* origin = tensor_start(model, t);
-  dim[0] = {0, c, 1, 0};
+  describe_bordered(t, dim);
   if (is_result) {
-    origin += (t.border_top * columns + t.border_left) * c;
-    dim[1] = {0, t.width, c, 0};
-    dim[2] = {0, t.height, columns * c, 0};
-  } else {
-    dim[1] = {-t.border_left, columns, c, 0};
-    dim[2] = {-t.border_top, rows, columns * c, 0};
+    origin += t.border_top * dim[2].stride + t.border_left * dim[1].stride;
+    dim[1].min = dim[2].min = 0;
+    dim[1].extent = t.width;
+    dim[2].extent = t.height;
   }
-  dim[3] = {0, 1, rows * columns * c, 0};
   // A vector [n, c] is stored as an image of one pixel; its kernels see (c, n).
   buffer->dimensions = 4;
   buffer->host = reinterpret_cast<uint8_t*>(origin);
-}
-
-void describe_dense(const int* extent, int dimensions, halide_buffer_t* buffer, halide_dimension_t* dim) {
-  int stride = 1;
-  for (int d = 0; d < dimensions; d++) {
-    dim[d] = {0, extent[d], stride, 0};
-    stride *= extent[d];
-  }
-  buffer->dimensions = dimensions;
 }
 
 void describe_calls(rn_model* model) {
@@ -200,15 +178,6 @@ int run_chunk(rn_model* model, const float* input, int batch, float* output) {
                   status, model->pool.error ? model->pool.error : "no reason given");
   }
   return rn_ok;
-}
-
-size_t output_floats(const rn_description& d) {
-  return static_cast<size_t>(d.output_channels) * static_cast<size_t>(d.output_height) *
-         static_cast<size_t>(d.output_width);
-}
-
-size_t input_floats(const rn_description& d) {
-  return static_cast<size_t>(d.channels) * static_cast<size_t>(d.height) * static_cast<size_t>(d.width);
 }
 
 // Pages of zeros; NULL without memory.

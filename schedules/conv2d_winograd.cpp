@@ -72,8 +72,7 @@ double output_transform_cycles(int m) {
 }
 
 // Whether the weights that a task has transformed reach its products without leaving the first-level cache.
-bool weights_in_level1(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Shape s(key, choice, machine);
+bool weights_in_level1(const Shape& s, const Machine& machine) {
   return !s.stored && 4.0 * s.size() * s.size() * s.part * s.g.block <= static_cast<double>(machine.level1_bytes);
 }
 
@@ -96,7 +95,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   // Nets whose transformed weights are small have all their weights in the caches.
   const double weight_bytes = s.stored ? 0 : all_weights * 9;
   const double weight_traffic =
-      weights_in_level1(key, choice, machine) ? 0 : cache_cycles(all_weights * values * (s.groups > 0 ? strips : 1));
+      weights_in_level1(s, machine) ? 0 : cache_cycles(all_weights * values * (s.groups > 0 ? strips : 1));
   const double traffic = 0.5 * cache_cycles(input_bytes * g.block_count) + 0.7 * weight_traffic;
   const double work = weights + products + output + traffic;
   const int tasks = s.groups > 0 ? strips * s.groups : g.block_count;
@@ -179,8 +178,8 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   std::map<std::vector<int>, int> kinds;
   std::vector<Choice> result;
   for (auto& [estimate, choice] : all)
-    if (kinds[{choice["tile"], choice["channel_groups"] > 0, choice["stored"], weights_in_level1(key, choice, machine),
-               choice["prefetch"]}]++ < 3)
+    if (kinds[{choice["tile"], choice["channel_groups"] > 0, choice["stored"],
+               weights_in_level1(Shape(key, choice, machine), machine), choice["prefetch"]}]++ < 3)
       result.push_back(std::move(choice));
   return result;
 }

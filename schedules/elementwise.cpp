@@ -1,18 +1,12 @@
 // Ops without a window or with one that is read once: bound by memory, vectorised over channels, parallel over rows.
-#include <functional>
-
-#include "schedules/conv2d_geometry.h"
 #include "schedules/cost.h"
+#include "schedules/elementwise_ops.h"
 
 namespace resnetc {
 namespace {
 
 // Below this many elements a parallel loop costs more than it saves (1 to 2 us against some 8 floats a cycle).
 constexpr int64_t parallel_threshold = 1 << 15;
-
-PackedWeight pack_plain(const KernelKey&, const Choice&, const Machine&, size_t, const std::vector<float>& values) {
-  return padded_vector(values, static_cast<int>(values.size()));
-}
 
 double cycles(const KernelKey& key, const Choice&, const Machine& machine) {
   return traffic_cycles(key, machine);
@@ -29,34 +23,12 @@ void schedule_image(Halide::Func& result, const TensorType& type, const Halide::
   if (element_count(type) >= parallel_threshold) result.parallel(y);
 }
 
-bool is_elementwise(const KernelKey& key, const Machine&) {
-  return std::holds_alternative<Relu>(key.op) || std::holds_alternative<Add>(key.op) ||
-         std::holds_alternative<ScaleShift>(key.op);
-}
-
 KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Machine& machine) {
   Halide::Var c("c"), x("x"), y("y"), n("n");
   Halide::Func result("result");
-  Halide::ImageParam input = activation_param(key.operands[0], "input");
   KernelPipeline kernel;
-  kernel.arguments = {input};
-  const bool image = key.result.is_image();
-  const std::vector<Halide::Expr> at = image ? std::vector<Halide::Expr>{c, x, y, n} : std::vector<Halide::Expr>{c, n};
-  Halide::Expr value = input(at);
-  if (const auto* op = std::get_if<ScaleShift>(&key.op)) {
-    Halide::ImageParam scale = weight_param({key.result.channels()}, "scale"),
-                       shift = weight_param({key.result.channels()}, "shift");
-    kernel.arguments.insert(kernel.arguments.end(), {scale, shift});
-    value = value * scale(c) + shift(c);
-    if (op->relu) value = Halide::max(value, 0.0f);
-  } else if (const auto* add = std::get_if<Add>(&key.op)) {
-    Halide::ImageParam other = activation_param(key.operands[1], "other");
-    kernel.arguments.push_back(other);
-    value = image ? add_residual(*add, key.operands[1], other, value, c, x, y, n, machine.lanes) : value + other(c, n);
-  } else {
-    value = rectified(std::get<Relu>(key.op), value);
-  }
-  if (image) {
+  const Halide::Expr value = elementwise_value(key, c, x, y, n, machine.lanes, kernel.arguments);
+  if (key.result.is_image()) {
     result(c, x, y, n) = value;
     schedule_image(result, key.result, c, y, machine);
   } else {
@@ -69,19 +41,10 @@ KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Mach
 }
 
 KernelPipeline build_max_pool(const KernelKey& key, const Choice&, const Machine& machine) {
-  const auto& pool = std::get<MaxPool>(key.op);
   const TensorType& type = key.operands[0];
-  Halide::ImageParam input = activation_param(type, "input");
+  const Halide::ImageParam input = activation_param(type, "input");
+  Halide::Func best = largest_of_window(std::get<MaxPool>(key.op), type, input), result("result");
   Halide::Var c("c"), x("x"), y("y"), n("n");
-  Halide::Func best("best"), result("result");
-  Halide::RDom r(0, pool.kernel.w, 0, pool.kernel.h, "r");
-  // Clamping stays inside the window, since every window holds a pixel of the image.
-  const auto clamped = [&](const Halide::Expr& dx, const Halide::Expr& dy) {
-    return input(c, Halide::clamp(x * pool.stride.w - pool.padding.left + dx, 0, type.width() - 1),
-                 Halide::clamp(y * pool.stride.h - pool.padding.top + dy, 0, type.height() - 1), n);
-  };
-  best(c, x, y, n) = clamped(0, 0);
-  best(c, x, y, n) = Halide::max(best(c, x, y, n), clamped(r.x, r.y));
   result(c, x, y, n) = best(c, x, y, n);
   schedule_image(result, key.result, c, y, machine);
   best.compute_at(result, c).vectorize(c);
@@ -161,15 +124,6 @@ KernelPipeline build_layout(const KernelKey& key, const Choice&, const Machine& 
   bound_caller_result(result, key.operands[0]);
   if (element_count(key.result) >= parallel_threshold) result.parallel(c);
   return {Halide::Pipeline(result), {input}};
-}
-
-template <class Wanted>
-bool is_op(const KernelKey& key, const Machine&) {
-  return std::holds_alternative<Wanted>(key.op);
-}
-
-bool is_layout(const KernelKey& key, const Machine&) {
-  return std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op);
 }
 
 }  // namespace

@@ -89,6 +89,14 @@ void schedule_vector_on_gpu(Func& result, int channels, const Var& c, const Var&
       .gpu_threads(lane);
 }
 
+Expr weight_block(const Conv2dGeometry& g, const Expr& c) {
+  return Halide::min(c / g.block, g.block_count - 1);
+}
+
+Expr first_sum(const Conv2dGeometry& g, const Conv2dOperands& operands, const Expr& c) {
+  return g.has_bias ? Expr(operands.bias(weight_block(g, c) * g.block + c % g.block)) : Expr(0.0f);
+}
+
 PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice&, const Machine&, size_t operand,
                              const std::vector<float>& values) {
   return Conv2dGeometry(key, gpu_block_channels).pack(operand, values);

@@ -43,6 +43,13 @@ Halide::Func image_on_gpu(const Halide::Func& value, const TensorType& type, con
 void schedule_vector_on_gpu(Halide::Func& result, int channels, const Halide::Var& c, const Halide::Var& n,
                             const Machine& machine);
 
+// The block of weights that channel c reads. Channels past the last block, of a last tile, read the last; what they
+// compute is not stored.
+Halide::Expr weight_block(const Conv2dGeometry& geometry, const Halide::Expr& c);
+
+// What the sum for channel c begins with: its bias, or 0.
+Halide::Expr first_sum(const Conv2dGeometry& geometry, const Conv2dOperands& operands, const Halide::Expr& c);
+
 // The convolution's weights and biases as gpu_block_channels wants them.
 PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                              const std::vector<float>& values);

@@ -72,11 +72,9 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
               if (tile.threads() < 32 || tile.threads() > machine.device_threads) continue;
               if (int64_t{4} * tile.depth * (oc * g.kh * g.kw + tile.columns * tile.rows) > machine.device_shared_bytes)
                 continue;
-              if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(choice);
+              result.push_back(choice);
             }
-  std::stable_sort(result.begin(), result.end(),
-                   [&](const Choice& a, const Choice& b) { return cycles(key, a, machine) < cycles(key, b, machine); });
-  return result;
+  return ranked(result, key, machine, cycles);
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
@@ -89,10 +87,10 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   // The tiles at the right and bottom edge cover windows beyond the image, whose sums are not stored.
   image(k, x, y, n) = operands.input(k, Halide::min(x, g.input.width() + g.input.border.right - 1),
                                      Halide::min(y, g.input.height() + g.input.border.bottom - 1), n);
-  const Expr block = Halide::min(c / g.block, g.block_count - 1);
+  const Expr block = weight_block(g, c);
   filter(c, k, kx, ky) = operands.weight(c % g.block, k, kx, ky, block);
   Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
-  sum(c, x, y, n) = g.has_bias ? Expr(operands.bias(block * g.block + c % g.block)) : Expr(0.0f);
+  sum(c, x, y, n) = first_sum(g, operands, c);
   sum(c, x, y, n) += image(r.x, x * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w,
                            y * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h, n) *
                      filter(c, r.x, r.y, r.z);

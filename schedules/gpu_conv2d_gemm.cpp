@@ -66,11 +66,9 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
             if ((oc > 16 && oc / 2 >= most_oc) || (tile_pixels > 16 && tile_pixels / 2 >= pixels)) continue;
             if (tile.threads() < 32 || tile.threads() > machine.device_threads) continue;
             if (int64_t{4} * (oc + tile_pixels) * depth > machine.device_shared_bytes) continue;
-            if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(choice);
+            result.push_back(choice);
           }
-  std::stable_sort(result.begin(), result.end(),
-                   [&](const Choice& a, const Choice& b) { return cycles(key, a, machine) < cycles(key, b, machine); });
-  return result;
+  return ranked(result, key, machine, cycles);
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
@@ -91,11 +89,10 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       operands.input(k, remainder(in_image, g.ow) * g.conv.stride.w - g.conv.padding.left + kx * g.conv.dilation.w,
                      quotient(in_image, g.ow, g.oh - 1) * g.conv.stride.h - g.conv.padding.top + ky * g.conv.dilation.h,
                      quotient(p, image_pixels, images - 1));
-  // Channels past the last block, of the last tile, are computed from the last block's weights and not stored.
-  const Expr block = Halide::min(c / g.block, g.block_count - 1);
+  const Expr block = weight_block(g, c);
   filter(c, k, kx, ky) = operands.weight(c % g.block, k, kx, ky, block);
   Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
-  sum(c, i, t) = g.has_bias ? Expr(operands.bias(block * g.block + c % g.block)) : Expr(0.0f);
+  sum(c, i, t) = first_sum(g, operands, c);
   sum(c, i, t) += image(i, r.x, r.y, r.z, t) * filter(c, r.x, r.y, r.z);
 
   Halide::RDom q(0, tile.pixels, 0, (pixels + tile.pixels - 1) / tile.pixels, "q");

@@ -48,9 +48,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
                          {"threads_x", along}}});
     }
   }
-  std::stable_sort(result.begin(), result.end(),
-                   [&](const Choice& a, const Choice& b) { return cycles(key, a, machine) < cycles(key, b, machine); });
-  return result;
+  return ranked(result, key, machine, cycles);
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {

@@ -52,11 +52,9 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
       if (oc > 16 && oc / 2 >= round_up(g.oc, gpu_block_channels)) continue;
       if (tile.shared_bytes() > machine.device_shared_bytes) continue;
       if (oc / 4 * tile.rows_width > machine.device_threads) continue;
-      if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(choice);
+      result.push_back(choice);
     }
-  std::stable_sort(result.begin(), result.end(),
-                   [&](const Choice& a, const Choice& b) { return cycles(key, a, machine) < cycles(key, b, machine); });
-  return result;
+  return ranked(result, key, machine, cycles);
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
@@ -68,11 +66,11 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   Var c("c"), x("x"), y("y"), n("n");
   Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
   Func sum("sum"), rows("rows"), pooled("pooled");
-  const Expr block = Halide::min(c / g.block, g.block_count - 1), own = Halide::min(c, g.oc - 1);
+  const Expr block = weight_block(g, c), own = Halide::min(c, g.oc - 1);
   // Outputs beyond the image are asked for by windows that reach over its edge: those of the nearest pixel do no harm
   // to a maximum, since every window holds a pixel of the image.
   const Expr x_in = Halide::clamp(x, 0, g.ow - 1), y_in = Halide::clamp(y, 0, g.oh - 1);
-  sum(c, x, y, n) = g.has_bias ? Expr(operands.bias(block * g.block + c % g.block)) : Expr(0.0f);
+  sum(c, x, y, n) = first_sum(g, operands, c);
   sum(c, x, y, n) += operands.input(r.x, x_in * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w,
                                     y_in * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h, n) *
                      operands.weight(c % g.block, r.x, r.y, r.z, block);

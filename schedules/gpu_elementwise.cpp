@@ -1,4 +1,5 @@
 // Ops without a window, pools and changes of layout on a device: a thread for each element, bound by memory.
+#include "schedules/elementwise_ops.h"
 #include "schedules/gpu.h"
 
 namespace resnetc {
@@ -8,42 +9,16 @@ using Halide::Expr;
 using Halide::Func;
 using Halide::Var;
 
-PackedWeight pack_plain(const KernelKey&, const Choice&, const Machine&, size_t, const std::vector<float>& values) {
-  return padded_vector(values, static_cast<int>(values.size()));
-}
-
 double cycles(const KernelKey& key, const Choice&, const Machine&) {
   return gpu_cycles(1, 1, 1, operand_bytes(key));
-}
-
-bool is_elementwise(const KernelKey& key, const Machine&) {
-  return std::holds_alternative<Relu>(key.op) || std::holds_alternative<Add>(key.op) ||
-         std::holds_alternative<ScaleShift>(key.op);
 }
 
 KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Machine& machine) {
   Var c("c"), x("x"), y("y"), n("n");
   Func element("element"), result("result");
-  Halide::ImageParam input = activation_param(key.operands[0], "input");
   KernelPipeline kernel;
-  kernel.arguments = {input};
-  const bool image = key.result.is_image();
-  const std::vector<Expr> at = image ? std::vector<Expr>{c, x, y, n} : std::vector<Expr>{c, n};
-  Expr value = input(at);
-  if (const auto* op = std::get_if<ScaleShift>(&key.op)) {
-    Halide::ImageParam scale = weight_param({key.result.channels()}, "scale"),
-                       shift = weight_param({key.result.channels()}, "shift");
-    kernel.arguments.insert(kernel.arguments.end(), {scale, shift});
-    value = value * scale(c) + shift(c);
-    if (op->relu) value = Halide::max(value, 0.0f);
-  } else if (const auto* add = std::get_if<Add>(&key.op)) {
-    Halide::ImageParam other = activation_param(key.operands[1], "other");
-    kernel.arguments.push_back(other);
-    value = image ? add_residual(*add, key.operands[1], other, value, c, x, y, n, 1) : value + other(c, n);
-  } else {
-    value = rectified(std::get<Relu>(key.op), value);
-  }
-  if (image) {
+  const Expr value = elementwise_value(key, c, x, y, n, 1, kernel.arguments);
+  if (key.result.is_image()) {
     element(c, x, y, n) = value;
     result = image_on_gpu(element, key.result, machine);
   } else {
@@ -56,19 +31,11 @@ KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Mach
 }
 
 KernelPipeline build_max_pool(const KernelKey& key, const Choice&, const Machine& machine) {
-  const auto& pool = std::get<MaxPool>(key.op);
   const TensorType& type = key.operands[0];
-  Halide::ImageParam input = activation_param(type, "input");
+  const Halide::ImageParam input = activation_param(type, "input");
+  const Func best = largest_of_window(std::get<MaxPool>(key.op), type, input);
   Var c("c"), x("x"), y("y"), n("n");
-  Func best("best"), element("element");
-  Halide::RDom r(0, pool.kernel.w, 0, pool.kernel.h, "r");
-  // Clamping stays inside the window, since every window holds a pixel of the image.
-  const auto clamped = [&](const Expr& dx, const Expr& dy) {
-    return input(c, Halide::clamp(x * pool.stride.w - pool.padding.left + dx, 0, type.width() - 1),
-                 Halide::clamp(y * pool.stride.h - pool.padding.top + dy, 0, type.height() - 1), n);
-  };
-  best(c, x, y, n) = clamped(0, 0);
-  best(c, x, y, n) = Halide::max(best(c, x, y, n), clamped(r.x, r.y));
+  Func element("element");
   element(c, x, y, n) = best(c, x, y, n);
   return {Halide::Pipeline(image_on_gpu(element, key.result, machine)), {input}};
 }
@@ -142,15 +109,6 @@ KernelPipeline build_layout(const KernelKey& key, const Choice&, const Machine& 
       .gpu_threads(pixel)
       .unroll(to.c);
   return {Halide::Pipeline(to.result), {input}};
-}
-
-template <class Wanted>
-bool is_op(const KernelKey& key, const Machine&) {
-  return std::holds_alternative<Wanted>(key.op);
-}
-
-bool is_layout(const KernelKey& key, const Machine&) {
-  return std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op);
 }
 
 template <const char* name>

@@ -83,6 +83,18 @@ std::vector<Choice> candidates(const KernelKey& key, const Machine& machine) {
   return all;
 }
 
+std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& key, const Machine& machine,
+                           double (*cycles)(const KernelKey&, const Choice&, const Machine&)) {
+  std::vector<std::pair<double, Choice>> estimates;
+  for (const Choice& choice : choices)
+    if (std::none_of(estimates.begin(), estimates.end(), [&](const auto& e) { return e.second == choice; }))
+      estimates.emplace_back(cycles(key, choice, machine), choice);
+  std::stable_sort(estimates.begin(), estimates.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Choice> result;
+  for (auto& [estimate, choice] : estimates) result.push_back(std::move(choice));
+  return result;
+}
+
 Choice default_choice(const KernelKey& key, const Machine& machine) {
   return candidates(key, machine).front();
 }

@@ -67,6 +67,10 @@ const Strategy& strategy_named(std::string_view name);
 // Every candidate of every strategy that applies, the default first. Throws Error if there is none.
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);
 
+// What a strategy may give as its candidates: each choice once, by its estimated cycles.
+std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& key, const Machine& machine,
+                           double (*cycles)(const KernelKey&, const Choice&, const Machine&));
+
 // Of the strategies' best guesses, that with the least estimate. Throws Error if no strategy applies.
 Choice default_choice(const KernelKey& key, const Machine& machine);
 

@@ -4,6 +4,7 @@
 #define RESNETC_RUNTIME_DEVICE_DRIVER_H
 
 #include <HalideRuntime.h>
+#include <dlfcn.h>
 #include <stddef.h>
 
 #include "../device.h"
@@ -16,7 +17,6 @@ struct DeviceContext {
   Worker worker;  // first: hooks that know nothing of devices take the user context for one
   void* context;  // cl_context or CUcontext
   void* queue;    // cl_command_queue; none for CUDA
-  int ordinal;    // of the device
 };
 
 struct DeviceInfo {
@@ -43,6 +43,26 @@ int create_net(const Driver& driver, void** net, const rn_description* descripti
                char* message, size_t bytes);
 int run_net(void* net, const float* input, int batch, float* output, double* seconds, char* message, size_t bytes);
 void destroy_net(void* net);
+
+// The address of a driver's function; false if the library has none of that name.
+template <class Function>
+bool find(void* library, const char* name, Function* function) {
+  *function = reinterpret_cast<Function>(dlsym(library, name));
+  return *function != nullptr;
+}
+
+// What a net's description points to. `driver` outlives the program.
+template <const Driver& driver>
+constexpr rn_device device_of(const char* api) {
+  return {api,
+          [](char* message, size_t bytes) { return count_devices(driver, message, bytes); },
+          [](int index, char* text, size_t bytes) { describe_device(driver, index, text, bytes); },
+          [](void** net, const rn_description* description, int index, int max_batch, char* message, size_t bytes) {
+            return create_net(driver, net, description, index, max_batch, message, bytes);
+          },
+          run_net,
+          destroy_net};
+}
 
 }  // namespace resnetc::runtime
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../buffers.h"
 #include "../runtime.h"
 #include "driver.h"
 
@@ -74,23 +75,14 @@ void* zeroed(size_t count, size_t size) {
 }
 
 void dense(const int* extent, int dimensions, halide_buffer_t* buffer, halide_dimension_t* dim) {
-  int stride = 1;
-  for (int d = 0; d < dimensions; d++) {
-    dim[d] = {0, extent[d], stride, 0};
-    stride *= extent[d];
-  }
+  describe_dense(extent, dimensions, buffer, dim);
   buffer->type = halide_type_t(halide_type_float, 32, 1);
   buffer->dim = dim;
-  buffer->dimensions = dimensions;
 }
 
 // With its border, whether it is read or written.
 void describe_tensor(const rn_tensor& t, halide_buffer_t* buffer, halide_dimension_t* dim) {
-  const int columns = t.border_left + t.width + t.border_right, rows = t.border_top + t.height + t.border_bottom;
-  dim[0] = {0, t.channels, 1, 0};
-  dim[1] = {-t.border_left, columns, t.channels, 0};
-  dim[2] = {-t.border_top, rows, columns * t.channels, 0};
-  dim[3] = {0, 1, rows * columns * t.channels, 0};
+  describe_bordered(t, dim);
   buffer->type = halide_type_t(halide_type_float, 32, 1);
   buffer->dim = dim;
   buffer->dimensions = 4;
@@ -98,12 +90,6 @@ void describe_tensor(const rn_tensor& t, halide_buffer_t* buffer, halide_dimensi
     dim[1] = dim[3];
     buffer->dimensions = 2;
   }
-}
-
-size_t stored_bytes(const rn_tensor& t) {
-  return static_cast<size_t>(t.border_left + t.width + t.border_right) *
-         static_cast<size_t>(t.border_top + t.height + t.border_bottom) * static_cast<size_t>(t.channels) *
-         sizeof(float);
 }
 
 // Brings up what buffer->host holds, into new memory if it has none.
@@ -139,7 +125,8 @@ int make_arena(Net* net, const Message& message) {
     tensor.buffer.device_interface = nullptr;
     tensor.buffer.dim = tensor.dim;
     tensor.dim[1].min = static_cast<int>(d.tensors[i].offset * images / row_bytes);
-    tensor.dim[1].extent = static_cast<int>((stored_bytes(d.tensors[i]) * images + row_bytes - 1) / row_bytes);
+    tensor.dim[1].extent =
+        static_cast<int>((image_floats(d.tensors[i]) * sizeof(float) * images + row_bytes - 1) / row_bytes);
     if (halide_device_crop(&net->context, &net->arena.buffer, &tensor.buffer) != 0)
       return message.fail(rn_error_memory, "%s: the arena cannot be divided (%s)", net->info.name, reason(net));
   }
@@ -265,9 +252,7 @@ int run(Net* net, const float* input, int batch, float* output, double* seconds,
 // Compiles every kernel for the device, by running it.
 int run_once(Net* net, const Message& message) {
   const rn_description& d = *net->description;
-  const size_t inputs = static_cast<size_t>(d.channels) * static_cast<size_t>(d.height) * static_cast<size_t>(d.width);
-  const size_t outputs = static_cast<size_t>(d.output_channels) * static_cast<size_t>(d.output_height) *
-                         static_cast<size_t>(d.output_width);
+  const size_t inputs = input_floats(d), outputs = output_floats(d);
   auto* values = static_cast<float*>(zeroed(inputs + outputs, sizeof(float)));
   if (!values) return message.fail(rn_error_memory, "no memory for a handle");
   const int status = run(net, values, 1, values + inputs, nullptr, message);

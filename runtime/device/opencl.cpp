@@ -8,6 +8,7 @@
 
 using resnetc::runtime::DeviceContext;
 using resnetc::runtime::DeviceInfo;
+using resnetc::runtime::find;
 
 extern "C" const struct halide_device_interface_t* halide_opencl_device_interface();
 
@@ -34,12 +35,6 @@ struct Functions {
 
 void* library() {
   return dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);  // counted: the second time costs next to nothing
-}
-
-template <class Function>
-bool find(void* from, const char* name, Function* function) {
-  *function = reinterpret_cast<Function>(dlsym(from, name));
-  return *function != nullptr;
 }
 
 bool functions(Functions* f) {
@@ -123,15 +118,7 @@ constexpr resnetc::runtime::Driver driver = {
 
 extern "C" {
 
-const rn_device rn_opencl = {
-    "OpenCL",
-    [](char* message, size_t bytes) { return resnetc::runtime::count_devices(driver, message, bytes); },
-    [](int index, char* text, size_t bytes) { resnetc::runtime::describe_device(driver, index, text, bytes); },
-    [](void** net, const rn_description* description, int index, int max_batch, char* message, size_t bytes) {
-      return resnetc::runtime::create_net(driver, net, description, index, max_batch, message, bytes);
-    },
-    resnetc::runtime::run_net,
-    resnetc::runtime::destroy_net};
+const rn_device rn_opencl = resnetc::runtime::device_of<driver>("OpenCL");
 
 // ---- Hooks of Halide's runtime.
 
