@@ -7,12 +7,27 @@
 namespace resnetc {
 namespace {
 
-// Untried candidates that the fitted model puts this far behind the best are not worth their compilation.
+// Untried candidates that the fitted model puts this far behind the best are not worth their compilation, unless they
+// are the first to show what a parameter's value does.
 constexpr double hopeless = 1.3;
 constexpr size_t enough_tried_to_judge = 24;
 
 size_t index_of(const KeySearch& search, const Choice& choice) {
   return static_cast<size_t>(std::find(search.choices.begin(), search.choices.end(), choice) - search.choices.begin());
+}
+
+// Whether each of its parameters had this value in some candidate of its strategy that was tried: what the model knows
+// of others it has from the estimate alone.
+bool is_known(const KeySearch& search, const Choice& choice) {
+  return std::all_of(choice.parameters.begin(), choice.parameters.end(), [&](const auto& parameter) {
+    for (size_t i = 0; i < search.choices.size(); i++) {
+      const Choice& other = search.choices[i];
+      if (search.tried[i] && other.strategy == choice.strategy &&
+          std::find(other.parameters.begin(), other.parameters.end(), parameter) != other.parameters.end())
+        return true;
+    }
+    return false;
+  });
 }
 
 }  // namespace
@@ -52,7 +67,9 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
     if (!search.tried[i]) untried.emplace_back(model.predict(search.text, search.choices[i], search.cycles[i]), i);
   std::sort(untried.begin(), untried.end());
   if (search.milliseconds > 0 && search.tried_count() >= enough_tried_to_judge)
-    std::erase_if(untried, [&](const auto& u) { return u.first > hopeless * search.milliseconds; });
+    std::erase_if(untried, [&](const auto& u) {
+      return u.first > hopeless * search.milliseconds && is_known(search, search.choices[u.second]);
+    });
   for (size_t i = 0, taken = 0; i < untried.size() && batch.size() <= count; i++, taken++) {
     // A fixed pick from the rest: the same database and the same times give the same search.
     const size_t far = i + (untried.size() - i) * 2 / 3;

@@ -25,7 +25,7 @@ std::vector<Measurement> measured(const std::vector<Choice>& batch, Time&& time)
 
 double by_pixels(const Choice& c) {
   for (const auto& [name, value] : c.parameters)
-    if (name == "pixels") return 1.0 + 0.03 * value;
+    if (name == "pixels") return 1.0 + 0.1 * value;
   return 3.0;
 }
 
