@@ -91,6 +91,7 @@ Machine machine_of(const ModelArguments& arguments) {
   Machine machine =
       machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : runtime::default_thread_count());
   machine.largest_winograd = parse_winograd(arguments.winograd);
+  machine.batch = arguments.batch;
   return machine;
 }
 
@@ -185,12 +186,15 @@ void confine([[maybe_unused]] uint64_t gib) {
 }
 
 // Hidden: one kernel, in a process of its own.
-int compile_one_kernel(char** argv) {
+int compile_one_kernel(char** argv) try {
   confine(8);
   const CompiledKernel kernel = compile_kernel(parse_key(argv[0]), parse_choice(argv[1]),
                                                machine_for(argv[2], std::stoi(argv[3])), argv[4], argv[5]);
   fmt::print("{}\n", nlohmann::json{{"scratch_bytes", kernel.scratch_bytes}, {"from_cache", kernel.from_cache}}.dump());
   return 0;
+} catch (const Halide::Error& error) {  // which prints nothing of itself when it ends a program
+  fmt::print(stderr, "{}\n", error.what());
+  return 1;
 }
 
 void print_targets() {

@@ -1,6 +1,7 @@
 #include "schedules/gpu.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "schedules/cost.h"
 
@@ -102,10 +103,29 @@ PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice&, const Machine&
   return Conv2dGeometry(key, gpu_block_channels).pack(operand, values);
 }
 
-double gpu_cycles(double gpu_blocks, double multiply_adds, double efficiency, double bytes) {
-  constexpr double multiprocessors = 80, lanes = 128, bytes_a_cycle = 640, launch = 4000;
-  const double waves = std::max(1.0, gpu_blocks / multiprocessors);
-  return launch + std::max(waves * multiply_adds / (lanes * efficiency), bytes / bytes_a_cycle);
+double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine) {
+  constexpr double multiprocessors = 100, bytes_a_cycle = 1024, launch = 3000, latency = 800;
+  const double warps = std::ceil(block.threads / 32);
+  const double resident =
+      std::max(1.0, std::floor(std::min({2048 / (32 * warps), 65536 / (32 * warps * block.registers), 32.0,
+                                         block.shared_bytes > 0 ? 100 * 1024 / block.shared_bytes : 32.0})));
+  // Four warps of multiply-adds a cycle; 32 floats read from shared memory, four at a time by each of 8 threads.
+  const double busy = std::max(block.multiply_adds / 128, block.shared_reads / 64) + block.staged_floats / 32;
+  const double alone = block.stages * latency + std::max(busy, busy * 16 / warps);
+  const double batch = machine.batch, each = std::ceil(batch * gpu_blocks / multiprocessors),
+               rounds = std::ceil(each / resident);
+  return (launch + std::max({each * busy, rounds * alone, batch * image_bytes / bytes_a_cycle})) / batch;
+}
+
+int most_gpu_threads(const Machine& machine, int sums) {
+  return machine.device == Device::cuda && sums <= 16 ? 2 * machine.device_threads : machine.device_threads;
+}
+
+void align_operands(Conv2dOperands& operands, Func& result) {
+  constexpr int bytes = 16;
+  operands.input.set_host_alignment(bytes);
+  for (Halide::ImageParam& residual : operands.residuals) residual.set_host_alignment(bytes);
+  result.output_buffer().set_host_alignment(bytes);
 }
 
 double operand_bytes(const KernelKey& key) {

@@ -54,10 +54,25 @@ Halide::Expr first_sum(const Conv2dGeometry& geometry, const Conv2dOperands& ope
 PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                              const std::vector<float>& values);
 
-// Estimated cycles of blocks of threads, each of `multiply_adds` that reach `efficiency` of what the multiprocessor
-// can do, and of moving so many bytes. Only ranks candidates: the device is thought to have 80 multiprocessors of 128
-// lanes each and 640 bytes of memory traffic a cycle.
-double gpu_cycles(double gpu_blocks, double multiply_adds, double efficiency, double bytes);
+// What one block of threads does, for gpu_cycles.
+struct GpuBlock {
+  double threads = 32, registers = 64, shared_bytes = 0;  // registers: of each thread
+  double stages = 1;                                      // times that it waits for memory and for all its threads
+  double staged_floats = 0;                               // brought into shared memory
+  double multiply_adds = 0;                               // of all its threads
+  double shared_reads = 0;                                // floats read by threads from shared memory
+};
+
+// Estimated cycles of one of machine.batch images, each with so many blocks and bytes to move. Only ranks candidates:
+// the device is thought to have 100 multiprocessors of 128 lanes, 65,536 registers and 100 KB of shared memory each,
+// and 1,024 bytes of memory traffic a cycle.
+double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine);
+
+// Threads of one block whose threads keep so many sums each: CUDA devices have registers for 512 of few sums.
+int most_gpu_threads(const Machine& machine, int sums);
+
+// Images start at aligned addresses on a device, so that four channels can be moved at once.
+void align_operands(Conv2dOperands& operands, Halide::Func& result);
 
 // Bytes of all operands and the result, for one image.
 double operand_bytes(const KernelKey& key);
@@ -66,5 +81,10 @@ double operand_bytes(const KernelKey& key);
 // sums of the whole block. This lowering pass leaves it only its own, at constant places, so that they are registers.
 // `buffer`: the Func's name; each thread must use its own elements alone. Returns what KernelPipeline::passes must say.
 std::string keep_sums_in_registers(Halide::Pipeline& pipeline, const std::string& buffer);
+
+// A loop over stages, each of which waits for memory before it computes. This lowering pass has it bring the next
+// stage's operands into registers while it computes this one's, and joins what several Funcs stage between the same
+// two barriers. A loop of another form is left as it is. Returns what KernelPipeline::passes must say.
+std::string stage_ahead(Halide::Pipeline& pipeline);
 
 }  // namespace resnetc

@@ -34,19 +34,25 @@ struct Tile {
         columns((width - 1) * g.conv.stride.w + (g.kw - 1) * g.conv.dilation.w + 1),
         rows((height - 1) * g.conv.stride.h + (g.kh - 1) * g.conv.dilation.h + 1) {}
   int threads() const { return oc / register_oc * (width / register_w) * height; }
+  int64_t shared_bytes(const Conv2dGeometry& g) const {
+    return int64_t{4} * depth * (oc * g.kh * g.kw + columns * rows);
+  }
 };
 
-double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Conv2dGeometry g(key, gpu_block_channels);
   const Tile tile(choice, g);
-  const double taps = g.kh * g.kw, stages = static_cast<double>(g.reduction) / tile.depth;
-  const double shared = 1.0 / tile.register_oc + 1.0 / tile.register_w;
-  const double hidden = std::min(1.0, tile.threads() / 128.0);
-  const double staged = (tile.oc * taps + static_cast<double>(tile.columns) * tile.rows) * tile.depth;
+  const double taps = g.kh * g.kw;
   const double tiles = blocks(g.oc, tile.oc) * blocks(g.ow, tile.width) * blocks(g.oh, tile.height);
-  const double work = static_cast<double>(tile.oc) * tile.width * tile.height * taps * g.reduction;
-  return gpu_cycles(tiles, work + stages * (60.0 * 128 + staged * 2.0), hidden / (1.0 + 0.8 * shared),
-                    operand_bytes(key));
+  GpuBlock block;
+  block.threads = tile.threads();
+  block.registers = 40 + 1.5 * tile.register_oc * tile.register_w;
+  block.shared_bytes = static_cast<double>(tile.shared_bytes(g));
+  block.stages = static_cast<double>(g.reduction) / tile.depth;
+  block.staged_floats = (tile.oc * taps + static_cast<double>(tile.columns) * tile.rows) * g.reduction;
+  block.multiply_adds = static_cast<double>(tile.oc) * tile.width * tile.height * taps * g.reduction;
+  block.shared_reads = block.multiply_adds * (1.0 / tile.register_oc + 1.0 / tile.register_w);
+  return gpu_cycles(tiles, block, operand_bytes(key), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
@@ -70,8 +76,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
                                    {"depth", largest_divisor(g.reduction, most_depth)}}};
               const Tile tile(choice, g);
               if (tile.threads() < 32 || tile.threads() > machine.device_threads) continue;
-              if (int64_t{4} * tile.depth * (oc * g.kh * g.kw + tile.columns * tile.rows) > machine.device_shared_bytes)
-                continue;
+              if (tile.shared_bytes(g) > machine.device_shared_bytes) continue;
               result.push_back(choice);
             }
   return ranked(result, key, machine, cycles);
@@ -79,7 +84,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
   const Conv2dGeometry g(key, gpu_block_channels);
-  const Conv2dOperands operands(key, g);
+  Conv2dOperands operands(key, g);
   const Tile tile(choice, g);
 
   Var c("c"), x("x"), y("y"), n("n"), k("k"), kx("kx"), ky("ky");
@@ -136,21 +141,26 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       .unroll(c_own)
       .unroll(x_own)
       .unroll(within);
+  if (g.kw <= 3) sum.update().unroll(r.y);
 
   const int across = tile.oc / tile.register_oc, along = tile.width / tile.register_w;
-  Var f("f"), f_across("f_across"), f_along("f_along"), f_row("f_row"), f_step("f_step");
+  const int width = tile.depth % 4 == 0 ? 4 : 1;
+  Var f("f"), f_across("f_across"), f_along("f_along"), f_row("f_row"), f_step("f_step"), lane("lane");
   const auto share = [&](Func& staged) {
     staged.split(f, f, f_across, across, TailStrategy::GuardWithIf)
         .split(f, f, f_along, along, TailStrategy::GuardWithIf)
         .split(f, f_step, f_row, tile.height, TailStrategy::GuardWithIf)
-        .reorder(f_across, f_along, f_row, f_step)
-        .gpu_threads(f_across, f_along, f_row);
+        .reorder(lane, f_step, f_across, f_along, f_row)
+        .gpu_threads(f_across, f_along, f_row)
+        .vectorize(lane)
+        .unroll(f_step);
   };
   image.compute_at(sum, stage)
       .store_in(MemoryType::GPUShared)
       .bound_extent(k, tile.depth)
       .bound_extent(x, tile.columns)
       .bound_extent(y, tile.rows)
+      .split(k, k, lane, width)
       .fuse(k, x, f)
       .fuse(f, y, f);
   share(image);
@@ -158,18 +168,21 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       .store_in(MemoryType::GPUShared)
       .bound_extent(c, tile.oc)
       .bound_extent(k, tile.depth)
+      .split(c, c, lane, 4)
       .fuse(c, k, f)
       .fuse(f, kx, f)
       .fuse(f, ky, f);
   share(filter);
 
+  align_operands(operands, to.result);
   KernelPipeline kernel{Halide::Pipeline(to.result), operands.arguments};
   kernel.passes = keep_sums_in_registers(kernel.pipeline, sum.name());
+  kernel.passes += stage_ahead(kernel.pipeline);
   return kernel;
 }
 
 }  // namespace
 
-const Strategy gpu_conv2d_direct = {"gpu_conv2d_direct", applies, choices, build, pack_gpu_conv2d, cycles};
+const Strategy gpu_conv2d_direct = {"gpu_conv2d_direct", applies, choices, build, pack_gpu_conv2d, cycles, 2};
 
 }  // namespace resnetc

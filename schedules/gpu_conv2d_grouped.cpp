@@ -19,7 +19,7 @@ bool applies(const KernelKey& key, const Machine&) {
   return conv && !pool_of(*conv) && conv->groups > 1 && border_holds_padding(key);
 }
 
-double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Conv2dGeometry g(key, gpu_block_channels);
   const double own = choice["register_oc"] * choice["register_pixels"];
   const double loads = 1.0 / choice["register_oc"] + 1.0 / choice["register_pixels"];
@@ -27,8 +27,10 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
   const double tiles =
       blocks(g.oc, choice["register_oc"] * choice["threads_c"]) * g.oh * std::ceil(g.ow / block_pixels);
   const double steps = static_cast<double>(g.ic) / g.conv.groups * g.kh * g.kw;
-  return gpu_cycles(tiles, own * choice["threads_c"] * choice["threads_x"] * steps, 0.5 / (1.0 + 2.0 * loads),
-                    operand_bytes(key));
+  GpuBlock block;
+  block.threads = choice["threads_c"] * choice["threads_x"];
+  block.multiply_adds = own * block.threads * steps * 2.0 * (1.0 + 2.0 * loads);
+  return gpu_cycles(tiles, block, operand_bytes(key), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {

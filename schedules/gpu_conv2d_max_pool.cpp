@@ -28,15 +28,25 @@ struct Tile {
         rows_width((width - 1) * pool.stride.w + pool.kernel.w),
         rows_height((height - 1) * pool.stride.h + pool.kernel.h) {}
   int64_t shared_bytes() const { return int64_t{4} * oc * rows_width * rows_height; }
+  // Each thread has four channels by `own_rows` rows, one below the other, whose windows share inputs.
+  static constexpr int own_rows = 3;
+  int across() const { return oc / 4 * rows_width; }
+  int along(const Machine& machine) const {
+    return std::clamp(most_gpu_threads(machine, 4 * own_rows) / across(), 1, blocks(rows_height, own_rows));
+  }
 };
 
-double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Conv2dGeometry g(key, gpu_block_channels);
   const Tile tile(choice, *pool_of(g.conv));
   const double tiles =
       blocks(g.oc, tile.oc) * blocks(key.result.width(), tile.width) * blocks(key.result.height(), tile.height);
   const double work = static_cast<double>(tile.oc) * tile.rows_width * tile.rows_height * g.reduction * g.kh * g.kw;
-  return gpu_cycles(tiles, work, 0.3, operand_bytes(key));
+  GpuBlock block;
+  block.threads = tile.across() * tile.along(machine);
+  block.shared_bytes = static_cast<double>(tile.shared_bytes());
+  block.multiply_adds = work / 0.3;
+  return gpu_cycles(tiles, block, operand_bytes(key), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
@@ -51,30 +61,37 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
       const Tile tile(choice, *pool_of(g.conv));
       if (oc > 16 && oc / 2 >= round_up(g.oc, gpu_block_channels)) continue;
       if (tile.shared_bytes() > machine.device_shared_bytes) continue;
-      if (oc / 4 * tile.rows_width > machine.device_threads) continue;
+      if (tile.across() > machine.device_threads) continue;
       result.push_back(choice);
     }
   return ranked(result, key, machine, cycles);
 }
 
-KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Conv2dGeometry g(key, gpu_block_channels);
-  const Conv2dOperands operands(key, g);
+  Conv2dOperands operands(key, g);
   const MaxPool& pool = *pool_of(g.conv);
   const Tile tile(choice, pool);
 
   Var c("c"), x("x"), y("y"), n("n");
   Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
   Func sum("sum"), rows("rows"), pooled("pooled");
-  const Expr block = weight_block(g, c), own = Halide::min(c, g.oc - 1);
-  // Outputs beyond the image are asked for by windows that reach over its edge: those of the nearest pixel do no harm
-  // to a maximum, since every window holds a pixel of the image.
+  const bool whole_tiles = g.oc % tile.oc == 0;
+  const Expr block = whole_tiles ? Expr(c / g.block) : weight_block(g, c),
+             own = whole_tiles ? Expr(c) : Halide::min(c, g.oc - 1);
+  // Outputs beyond the image are asked for by windows that reach over its edge, each of which holds a pixel of the
+  // image too. Beyond the left and right those of the nearest pixel do no harm to a maximum; rows, of which a thread
+  // has several that share inputs, are read from where memory ends and then left out.
   const Expr x_in = Halide::clamp(x, 0, g.ow - 1), y_in = Halide::clamp(y, 0, g.oh - 1);
-  sum(c, x, y, n) = first_sum(g, operands, c);
-  sum(c, x, y, n) += operands.input(r.x, x_in * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w,
-                                    y_in * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h, n) *
-                     operands.weight(c % g.block, r.x, r.y, r.z, block);
-  rows(c, x, y, n) = apply_epilogue(key, operands, sum(c, x, y, n), own, x_in, y_in, n, Expr(), 1);
+  const Expr row_in = Halide::clamp(y * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h,
+                                    -g.input.border.top, g.input.height() + g.input.border.bottom - 1);
+  sum(c, x, y, n) = whole_tiles && g.has_bias ? Expr(operands.bias(c)) : first_sum(g, operands, c);
+  sum(c, x, y, n) +=
+      operands.input(r.x, x_in * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w, row_in, n) *
+      operands.weight(c % g.block, r.x, r.y, r.z, block);
+  rows(c, x, y, n) =
+      Halide::select(y == y_in, apply_epilogue(key, operands, sum(c, x, y, n), own, x_in, y_in, n, Expr(), 1),
+                     Halide::Float(32).min());
   Expr best;
   for (int ky = 0; ky < pool.kernel.h; ky++)
     for (int kx = 0; kx < pool.kernel.w; kx++) {
@@ -85,42 +102,49 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   pooled(c, x, y, n) = best;
 
   Interior to(pooled, key.result);
-  Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), y_own("y_own");
-  RVar x_tile("x_tile"), x_thread("x_thread"), y_tile("y_tile"), row("row"), tiles("tiles");
+  Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), y_own("y_own"), y_thread("y_thread");
+  RVar x_tile("x_tile"), x_thread("x_thread"), y_tile("y_tile"), row("row"), row_own("row_own"), tiles("tiles");
+  const int along = tile.along(machine);
   to.result.bound(to.c, 0, g.oc);
-  to.store.split(to.c, c_tile, to.c, tile.oc, g.oc % tile.oc == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf)
+  to.store.split(to.c, c_tile, to.c, tile.oc, whole_tiles ? TailStrategy::RoundUp : TailStrategy::GuardWithIf)
       .split(to.c, c_thread, c_own, 4)
       .split(to.x, x_tile, x_thread, tile.width, TailStrategy::GuardWithIf)
       .split(to.y, y_tile, row, tile.height, TailStrategy::GuardWithIf)
-      .reorder(row, c_own, c_thread, x_thread, x_tile, y_tile, c_tile, to.n)
+      .split(row, row, row_own, blocks(tile.height, along), TailStrategy::GuardWithIf)
+      .reorder(c_own, row_own, c_thread, x_thread, row, x_tile, y_tile, c_tile, to.n)
       .fuse(x_tile, y_tile, tiles)
       .gpu_blocks(tiles, c_tile, to.n)
-      .gpu_threads(c_thread, x_thread);
-  // Each thread four channels by three rows.
+      .gpu_threads(c_thread, x_thread, row);
   rows.compute_at(to.result, tiles)
       .store_in(Halide::MemoryType::GPUShared)
       .bound_extent(c, tile.oc)
       .bound_extent(x, tile.rows_width)
       .bound_extent(y, tile.rows_height)
       .split(c, c_thread, c_own, 4)
-      .split(y, y, y_own, 3, TailStrategy::GuardWithIf)
-      .reorder(c_own, y_own, y, c_thread, x, n)
-      .gpu_threads(c_thread, x)
-      .unroll(c_own)
+      .split(y, y, y_own, Tile::own_rows, TailStrategy::GuardWithIf)
+      .split(y, y, y_thread, along, TailStrategy::GuardWithIf)
+      .reorder(c_own, y_own, y, c_thread, x, y_thread, n)
+      .gpu_threads(c_thread, x, y_thread)
+      .vectorize(c_own)
       .unroll(y_own);
   sum.compute_at(rows, y)
       .store_in(Halide::MemoryType::Register)
       .bound_extent(c, 4)
-      .bound_extent(y, 3)
-      .unroll(c)
+      .bound_extent(y, Tile::own_rows)
+      .vectorize(c)
       .unroll(y);
-  sum.update().reorder(c, y, r.x, r.y, r.z).unroll(c).unroll(y);
+  sum.update().reorder(c, y, r.z, r.x, r.y).vectorize(c).unroll(y);
+  if (whole_tiles) {
+    to.store.vectorize(c_own);
+    align_operands(operands, to.result);
+  }
+  if (g.kh <= 7) sum.update().unroll(r.z);
   if (g.reduction <= 4) sum.update().unroll(r.x);
   return {Halide::Pipeline(to.result), operands.arguments};
 }
 
 }  // namespace
 
-const Strategy gpu_conv2d_max_pool = {"gpu_conv2d_max_pool", applies, choices, build, pack_gpu_conv2d, cycles};
+const Strategy gpu_conv2d_max_pool = {"gpu_conv2d_max_pool", applies, choices, build, pack_gpu_conv2d, cycles, 2};
 
 }  // namespace resnetc

@@ -1,5 +1,6 @@
-// Dense layers on a device: a block of threads has `outputs` outputs of one image, and `slices` threads for each, which
-// sum a part of the inputs each. What a global average pool in front gives lies in shared memory.
+// Dense layers on a device: a block of threads has `outputs` outputs of one image, four to a thread, and `slices`
+// threads for each four, which sum a part of the inputs each. What a global average pool in front gives lies in shared
+// memory.
 #include <algorithm>
 
 #include "schedules/gpu.h"
@@ -19,12 +20,12 @@ bool applies(const KernelKey& key, const Machine& machine) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   std::vector<Choice> result;
-  for (int outputs : {32, 16, 64})
-    for (int slices : {8, 4, 16}) {
-      if (outputs * slices > machine.device_threads || slices > key.operands[0].channels()) continue;
+  for (int outputs : {16, 32, 64})
+    for (int slices : {64, 32, 16, 8}) {
+      if (outputs / 4 * slices > machine.device_threads || slices > key.operands[0].channels()) continue;
       result.push_back({"gpu_dense", {{"outputs", outputs}, {"slices", slices}}});
     }
-  if (result.empty()) result.push_back({"gpu_dense", {{"outputs", 32}, {"slices", 1}}});
+  if (result.empty()) result.push_back({"gpu_dense", {{"outputs", 16}, {"slices", 1}}});
   return result;
 }
 
@@ -41,48 +42,64 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   Halide::ImageParam weight = weight_param(weight_extent(key), "weight");
   Halide::ImageParam bias = weight_param({round_up(oc, block)}, "bias");
 
-  Var c("c"), n("n"), s("s"), c_tile("c_tile"), lane("lane"), part("part");
-  Func pooled("pooled"), total("total"), partial("partial"), result("result");
+  Var c("c"), n("n"), s("s"), c_tile("c_tile"), lane("lane"), four("four"), part("part");
+  Func pooled("pooled"), total("total"), partial("partial"), shares("shares"), result("result");
   if (average) {
     Halide::RDom p(0, x_type.width(), 0, x_type.height(), "p");
     total(c, n) = 0.0f;
     total(c, n) += input(c, p.x, p.y, n);
     pooled(c, n) = total(c, n) / static_cast<float>(x_type.width() * x_type.height());
+    total.update().reorder(c, p.x, p.y, n);
+    if (x_type.width() <= 8) total.update().unroll(p.x);
+    if (x_type.width() * x_type.height() <= 64) total.update().unroll(p.y);
   } else {
     pooled(c, n) = input(c, n);
   }
   Halide::RDom r(0, slice, "r");
-  const Expr k = s * slice + r, own = Halide::min(c, oc - 1);
-  partial(c, s, n) = 0.0f;
+  const Expr k = s * slice + r;
   const Expr product = pooled(Halide::min(k, ic - 1), n) *
-                       weight(own % block, Halide::min(k, ic - 1), Halide::min(own / block, (oc - 1) / block));
+                       weight(c % block, Halide::min(k, ic - 1), Halide::min(c / block, (oc - 1) / block));
+  partial(c, s, n) = 0.0f;
   partial(c, s, n) += ic % slices == 0 ? product : Halide::select(k < ic, product, 0.0f);
+  shares(c, s, n) = partial(c, s, n);
   Expr sum = has_bias ? Expr(bias(c)) : Expr(0.0f);
-  for (int i = 0; i < slices; i++) sum += partial(c, i, n);
+  for (int i = 0; i < slices; i++) sum += shares(c, i, n);
   result(c, n) = sum;
 
   bound_result(result, key.result);
   result.bound(c, 0, oc)
       .split(c, c_tile, lane, outputs, TailStrategy::GuardWithIf)
-      .reorder(lane, n, c_tile)
+      .split(lane, four, lane, outputs / 4)
+      .reorder(four, lane, n, c_tile)
       .gpu_blocks(n, c_tile)
-      .gpu_threads(lane);
-  partial.compute_at(result, n)
+      .gpu_threads(lane)
+      .unroll(four);
+  shares.compute_at(result, n)
       .store_in(MemoryType::GPUShared)
       .bound_extent(c, outputs)
+      .split(c, c, four, 4)
       .gpu_threads(c, s)
+      .vectorize(four);
+  partial.compute_at(shares, c)
+      .store_in(MemoryType::Register)
+      .vectorize(c, 4)
       .update()
-      .reorder(r, c, s)
-      .gpu_threads(c, s);
+      .reorder(c, r, s, n)
+      .vectorize(c, 4);
+  if (slice % 8 == 0) partial.update().unroll(r, 8);
   if (average) {
+    input.set_host_alignment(16);
+    const int width = ic % 4 == 0 ? 4 : 1;
     pooled.compute_at(result, n)
         .store_in(MemoryType::GPUShared)
         .bound_extent(c, ic)
-        .split(c, part, lane, outputs * slices, TailStrategy::GuardWithIf)
-        .split(lane, s, lane, outputs)
-        .reorder(lane, s, part)
-        .gpu_threads(lane, s);
-    total.compute_at(pooled, lane);
+        .split(c, c, four, width)
+        .split(c, part, lane, outputs / 4 * slices, TailStrategy::GuardWithIf)
+        .split(lane, s, lane, outputs / 4)
+        .reorder(four, lane, s, part)
+        .gpu_threads(lane, s)
+        .vectorize(four);
+    total.compute_at(pooled, lane).vectorize(c, width).update().vectorize(c, width);
   }
   KernelPipeline kernel{Halide::Pipeline(result), {input, weight}};
   if (has_bias) kernel.arguments.push_back(bias);
@@ -101,14 +118,16 @@ PackedWeight pack(const KernelKey& key, const Choice&, const Machine&, size_t op
   return packed;
 }
 
-double cycles(const KernelKey& key, const Choice& choice, const Machine&) {
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const double tiles = blocks(key.result.channels(), choice["outputs"]);
-  return gpu_cycles(tiles, static_cast<double>(choice["outputs"]) * key.operands[0].channels(), 0.2,
-                    operand_bytes(key));
+  GpuBlock block;
+  block.threads = choice["outputs"] / 4 * choice["slices"];
+  block.multiply_adds = 5.0 * choice["outputs"] * key.operands[0].channels();
+  return gpu_cycles(tiles, block, operand_bytes(key), machine);
 }
 
 }  // namespace
 
-const Strategy gpu_dense = {"gpu_dense", applies, choices, build, pack, cycles};
+const Strategy gpu_dense = {"gpu_dense", applies, choices, build, pack, cycles, 2};
 
 }  // namespace resnetc

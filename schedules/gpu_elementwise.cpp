@@ -9,8 +9,8 @@ using Halide::Expr;
 using Halide::Func;
 using Halide::Var;
 
-double cycles(const KernelKey& key, const Choice&, const Machine&) {
-  return gpu_cycles(1, 1, 1, operand_bytes(key));
+double cycles(const KernelKey& key, const Choice&, const Machine& machine) {
+  return gpu_cycles(1, {}, operand_bytes(key), machine);
 }
 
 KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Machine& machine) {

@@ -80,6 +80,13 @@ class RegisterSums : public IRMutator {
 
   Expr visit(const Load* op) override {
     if (op->name != inside_) return IRMutator::visit(op);
+    if (const Ramp* ramp = op->index.as<Ramp>()) {
+      std::vector<Expr> lanes;
+      for (int i = 0; i < ramp->lanes; i++)
+        lanes.push_back(mutate(Load::make(op->type.element_of(), op->name, ramp->base + i * ramp->stride, op->image,
+                                          op->param, const_true(), ModulusRemainder())));
+      return Shuffle::make_concat(lanes);
+    }
     return Load::make(op->type, op->name, place_of(op->index), op->image, op->param, op->predicate, ModulusRemainder());
   }
   Stmt visit(const Store* op) override {

@@ -23,6 +23,7 @@ struct Machine {
   int largest_winograd = 4;  // the largest m of Winograd's F(m x m, 3 x 3) that may be used; 0: none
   int threads = 1;           // that schedules are chosen for; any number gives the same results
   Device device = Device::cpu;
+  int batch = 1;  // images at once, which default choices for devices are made for
   // What every device of the kind can do, so that a program runs on each of them.
   int device_threads = 0;  // of one block
   int64_t device_shared_bytes = 0;

@@ -300,6 +300,7 @@ double parse_duration(const std::string& text) {
 void tune(const TuneOptions& options) {
   Tuning t{options, machine_for(options.target, options.threads), {}, {}, {}, {}, {}, {}, 0, 0, Clock::now(), {}};
   t.machine.largest_winograd = options.largest_winograd;
+  t.machine.batch = options.batch;
   require_own_instruction_set(t.machine);
   t.records = options.records.empty() ? own_record_file(t.machine) : options.records;
   if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");

@@ -1,0 +1,143 @@
+// The lowering pass of stage_ahead.
+#include <optional>
+#include <set>
+
+#include "schedules/gpu.h"
+
+namespace resnetc {
+namespace {
+
+using namespace Halide::Internal;  // of Halide's IR alone; what follows is written in its terms
+using Halide::Expr;
+
+using Names = std::set<std::string>;
+
+bool is_barrier(const Stmt& s) {
+  const auto* evaluate = s.as<Evaluate>();
+  const Call* call = evaluate ? evaluate->value.as<Call>() : nullptr;
+  return call && call->is_intrinsic(Call::gpu_thread_barrier);
+}
+
+class Touches : public IRVisitor {
+ public:
+  explicit Touches(const Names& shared) : shared_(shared) {}
+  bool loads_shared = false;
+  bool is_plain = true;  // no loops, no barriers, stores to shared memory only and without predicates
+
+ private:
+  const Names& shared_;
+  using IRVisitor::visit;
+
+  void visit(const Load* op) override {
+    loads_shared = loads_shared || shared_.count(op->name) > 0;
+    IRVisitor::visit(op);
+  }
+  void visit(const Store* op) override {
+    is_plain = is_plain && shared_.count(op->name) > 0 && is_const_one(op->predicate);
+    IRVisitor::visit(op);
+  }
+  void visit(const For* op) override {
+    is_plain = false;
+    IRVisitor::visit(op);
+  }
+  void visit(const Allocate* op) override {
+    is_plain = false;
+    IRVisitor::visit(op);
+  }
+  void visit(const Call* op) override {
+    is_plain = is_plain && !op->is_intrinsic(Call::gpu_thread_barrier);
+    IRVisitor::visit(op);
+  }
+};
+
+// Every store to shared memory as one to registers (`bring`), or from there (`put`), each with a place of its own.
+class ThroughRegisters : public IRMutator {
+ public:
+  ThroughRegisters(const std::string& registers, bool bring) : registers_(registers), bring_(bring) {}
+  int count = 0;
+
+ private:
+  const std::string& registers_;
+  bool bring_;
+  using IRMutator::visit;
+
+  Stmt visit(const Store* op) override {
+    const int lanes = op->value.type().lanes();
+    const Expr place = lanes == 1 ? Expr(count) : Ramp::make(count, 1, lanes);
+    count += lanes;
+    if (bring_)
+      return Store::make(registers_, op->value, place, Halide::Parameter(), op->predicate, ModulusRemainder());
+    const Expr value = Load::make(op->value.type(), registers_, place, Halide::Buffer<>(), Halide::Parameter(),
+                                  op->predicate, ModulusRemainder());
+    return Store::make(op->name, value, op->index, op->param, op->predicate, op->alignment);
+  }
+};
+
+class StageAhead : public IRMutator {
+ private:
+  Names shared_;
+  using IRMutator::visit;
+
+  Stmt visit(const Allocate* op) override {
+    if (op->memory_type == Halide::MemoryType::GPUShared) shared_.insert(op->name);
+    return IRMutator::visit(op);
+  }
+
+  Stmt visit(const For* op) override {
+    if (op->for_type == ForType::Serial)
+      if (const std::optional<Stmt> ahead = staged_ahead(op)) return *ahead;
+    return IRMutator::visit(op);
+  }
+
+  std::optional<Stmt> staged_ahead(const For* op) const {
+    std::vector<const LetStmt*> lets;
+    Stmt body = op->body;
+    while (const auto* let = body.as<LetStmt>()) lets.push_back(let), body = let->body;
+    std::vector<Stmt> steps;
+    while (const auto* block = body.as<Block>()) steps.push_back(block->first), body = block->rest;
+    steps.push_back(body);
+
+    std::vector<Stmt> staging;
+    size_t next = 0;
+    for (; next < steps.size(); next++) {
+      if (is_barrier(steps[next])) continue;
+      Touches touches(shared_);
+      steps[next].accept(&touches);
+      if (touches.loads_shared) break;
+      if (!touches.is_plain) return {};
+      staging.push_back(steps[next]);
+    }
+    if (staging.empty() || next == steps.size() || !is_barrier(steps[next - 1]) || !is_barrier(steps.back())) return {};
+
+    const std::string registers = unique_name("ahead");
+    ThroughRegisters bring(registers, true), put(registers, false);
+    Stmt bringing, putting;
+    const auto follow = [](const Stmt& first, const Stmt& second) {
+      return first.defined() ? Block::make(first, second) : second;
+    };
+    for (const Stmt& step : staging) {
+      bringing = follow(bringing, bring.mutate(step));
+      putting = follow(putting, put.mutate(step));
+    }
+    for (size_t i = lets.size(); i-- > 0;) bringing = LetStmt::make(lets[i]->name, lets[i]->value, bringing);
+    const Expr stage = Variable::make(Halide::Int(32), op->name);
+    Stmt looped = follow(putting, steps[next - 1]);
+    looped =
+        follow(looped, IfThenElse::make(stage < op->min + op->extent - 1, substitute(op->name, stage + 1, bringing)));
+    for (; next < steps.size(); next++) looped = follow(looped, steps[next]);
+    for (size_t i = lets.size(); i-- > 0;) looped = LetStmt::make(lets[i]->name, lets[i]->value, looped);
+    const Stmt loop =
+        For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, looped);
+    const Stmt all = Block::make({substitute(op->name, op->min, bringing), loop, Free::make(registers)});
+    return Allocate::make(registers, Halide::Float(32), Halide::MemoryType::Register, {bring.count}, const_true(), all);
+  }
+};
+
+}  // namespace
+
+std::string stage_ahead(Halide::Pipeline& pipeline) {
+  pipeline.add_custom_lowering_pass(new StageAhead);  // the pipeline deletes it
+  return ", stages brought ahead";
+}
+
+}  // namespace resnetc
