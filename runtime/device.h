@@ -27,6 +27,9 @@ typedef struct rn_device {
   /* As rn_run, of at most max_batch images; seconds as in rn_profile. */
   int (*run)(void* net, const float* input, int batch, float* output, double* seconds, char* message,
              size_t message_bytes);
+  /* The kernels alone, once more on the input that the last run brought up: the seconds from the first one's start
+     until the device has done them all. batch: as then. */
+  int (*run_kernels)(void* net, int batch, double* seconds, char* message, size_t message_bytes);
   void (*destroy)(void* net);
 } rn_device;
 

@@ -339,6 +339,12 @@ void rn_destroy(rn_model* model) {
 void rn_profile(rn_model* model, double* seconds) {
   model->seconds = seconds;
 }
+int rn_run_kernels(rn_model* model, int batch, double* seconds) {
+  if (!model->device_net || batch < 1 || batch > model->at_once)
+    return fail(model, rn_error_argument, "no net on a device that was made for %d images", batch);
+  return model->description->device->run_kernels(model->device_net, batch, seconds, model->message,
+                                                 sizeof model->message);
+}
 int rn_thread_count(const rn_model* model) {
   return model->pool.threads;
 }

@@ -27,6 +27,19 @@ struct Functions {
   int (*create_context)(Handle*, unsigned, int);
   int (*pop_context)(Handle*);
   int (*destroy_context)(Handle);
+  int (*push_context)(Handle);
+  int (*create_stream)(Handle*, unsigned);
+  int (*destroy_stream)(Handle);
+};
+
+// Not in every driver that runs the kernels: since CUDA 11.4.
+struct GraphFunctions {
+  int (*begin_capture)(Handle, int);
+  int (*end_capture)(Handle, Handle*);
+  int (*instantiate)(Handle*, Handle, unsigned long long);
+  int (*launch)(Handle, Handle);
+  int (*destroy_graph)(Handle);
+  int (*destroy)(Handle);
 };
 
 void* library() {
@@ -39,7 +52,16 @@ bool functions(Functions* f) {
          find(from, "cuDeviceGet", &f->get) && find(from, "cuDeviceGetName", &f->get_name) &&
          find(from, "cuDeviceTotalMem_v2", &f->get_memory) && find(from, "cuDeviceGetAttribute", &f->get_attribute) &&
          find(from, "cuCtxCreate_v2", &f->create_context) && find(from, "cuCtxPopCurrent_v2", &f->pop_context) &&
-         find(from, "cuCtxDestroy_v2", &f->destroy_context);
+         find(from, "cuCtxDestroy_v2", &f->destroy_context) && find(from, "cuCtxPushCurrent_v2", &f->push_context) &&
+         find(from, "cuStreamCreate", &f->create_stream) && find(from, "cuStreamDestroy_v2", &f->destroy_stream);
+}
+
+bool graph_functions(GraphFunctions* f) {
+  void* from = library();
+  return from && find(from, "cuStreamBeginCapture_v2", &f->begin_capture) &&
+         find(from, "cuStreamEndCapture", &f->end_capture) &&
+         find(from, "cuGraphInstantiateWithFlags", &f->instantiate) && find(from, "cuGraphLaunch", &f->launch) &&
+         find(from, "cuGraphDestroy", &f->destroy_graph) && find(from, "cuGraphExecDestroy", &f->destroy);
 }
 
 bool load() {
@@ -76,18 +98,69 @@ bool open(DeviceContext* context, int index) {
   int device = 0;
   if (!functions(&f) || f.initialise(0) != 0 || f.get(&device, index) != 0) return false;
   if (f.create_context(&context->context, 0, device) != 0) return false;
+  // Copies, which Halide's runtime does in the default stream, wait for what is in this one, and it for them.
+  const bool has_stream = f.create_stream(&context->queue, 0) == 0;
   Handle popped = nullptr;
   f.pop_context(&popped);  // whatever the caller's thread has as its context stays so
-  return true;
+  return has_stream;
 }
 
 void close(DeviceContext* context) {
   Functions f;
-  if (functions(&f) && context->context) f.destroy_context(context->context);
+  if (!functions(&f) || !context->context) return;
+  if (context->queue && f.push_context(context->context) == 0) {
+    f.destroy_stream(context->queue);
+    Handle popped = nullptr;
+    f.pop_context(&popped);
+  }
+  f.destroy_context(context->context);
 }
 
-constexpr resnetc::runtime::Driver driver = {"libcuda.so.1", halide_cuda_device_interface, load, count, info, open,
-                                             close};
+// Runs a function with the handle's context as the thread's.
+template <class Function>
+bool within(DeviceContext* context, Function&& function) {
+  Functions f;
+  if (!functions(&f) || f.push_context(context->context) != 0) return false;
+  const bool done = function();
+  Handle popped = nullptr;
+  f.pop_context(&popped);
+  return done;
+}
+
+bool begin_recording(DeviceContext* context) {
+  constexpr int this_thread_only = 1;  // other threads may go on with handles of their own
+  GraphFunctions f;
+  return graph_functions(&f) && within(context, [&] { return f.begin_capture(context->queue, this_thread_only) == 0; });
+}
+
+void* end_recording(DeviceContext* context) {
+  GraphFunctions f;
+  Handle graph = nullptr, executable = nullptr;
+  if (!graph_functions(&f)) return nullptr;
+  within(context, [&] {
+    if (f.end_capture(context->queue, &graph) != 0 || !graph) return false;
+    if (f.instantiate(&executable, graph, 0) != 0) executable = nullptr;
+    return f.destroy_graph(graph) == 0;
+  });
+  return executable;
+}
+
+bool replay(DeviceContext* context, void* recording) {
+  GraphFunctions f;
+  return graph_functions(&f) && within(context, [&] { return f.launch(recording, context->queue) == 0; });
+}
+
+void forget(DeviceContext* context, void* recording) {
+  GraphFunctions f;
+  if (graph_functions(&f)) within(context, [&] { return f.destroy(recording) == 0; });
+}
+
+constexpr resnetc::runtime::Driver driver = {"libcuda.so.1", halide_cuda_device_interface,
+                                             load,           count,
+                                             info,           open,
+                                             close,          begin_recording,
+                                             end_recording,  replay,
+                                             forget};
 
 }  // namespace
 
@@ -127,8 +200,8 @@ int halide_cuda_release_context(void*) {
   return 0;
 }
 
-int halide_cuda_get_stream(void*, Handle, Handle* stream) {
-  *stream = nullptr;
+int halide_cuda_get_stream(void* user_context, Handle, Handle* stream) {
+  *stream = user_context ? static_cast<const DeviceContext*>(user_context)->queue : nullptr;
   return 0;
 }
 

@@ -16,7 +16,7 @@ namespace resnetc::runtime {
 struct DeviceContext {
   Worker worker;  // first: hooks that know nothing of devices take the user context for one
   void* context;  // cl_context or CUcontext
-  void* queue;    // cl_command_queue; none for CUDA
+  void* queue;    // cl_command_queue or CUstream
 };
 
 struct DeviceInfo {
@@ -35,6 +35,14 @@ struct Driver {
   bool (*info)(int index, DeviceInfo* info);
   bool (*open)(DeviceContext* context, int index);  // false: the device is busy, lost or out of memory
   void (*close)(DeviceContext* context);
+
+  // The kernels of a net as one unit of work, which costs the host one call: what is queued between the first two is
+  // not run but recorded. Null where the interface has no such thing. end_recording returns null if it cannot be had;
+  // then, too, nothing has run.
+  bool (*begin_recording)(DeviceContext* context);
+  void* (*end_recording)(DeviceContext* context);
+  bool (*replay)(DeviceContext* context, void* recording);
+  void (*forget)(DeviceContext* context, void* recording);
 };
 
 int count_devices(const Driver& driver, char* message, size_t bytes);
@@ -42,6 +50,7 @@ void describe_device(const Driver& driver, int index, char* text, size_t bytes);
 int create_net(const Driver& driver, void** net, const rn_description* description, int index, int max_batch,
                char* message, size_t bytes);
 int run_net(void* net, const float* input, int batch, float* output, double* seconds, char* message, size_t bytes);
+int run_kernels(void* net, int batch, double* seconds, char* message, size_t bytes);
 void destroy_net(void* net);
 
 // The address of a driver's function; false if the library has none of that name.
@@ -61,6 +70,7 @@ constexpr rn_device device_of(const char* api) {
             return create_net(driver, net, description, index, max_batch, message, bytes);
           },
           run_net,
+          run_kernels,
           destroy_net};
 }
 

@@ -46,6 +46,7 @@ struct Net {
   Weight* weights;
   Call* calls;
   Call caller;      // the caller's input and output
+  void* recording;  // of the kernels for max_batch images, or null
   char error[400];  // what Halide's runtime said
 };
 
@@ -220,20 +221,14 @@ double now() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-int run(Net* net, const float* input, int batch, float* output, double* seconds, const Message& message) {
+int queue_kernels(Net* net, double* seconds, const Message& message) {
   const rn_description& d = *net->description;
-  net->pool.error = nullptr;
-  set_batch(net, batch);
-  halide_buffer_t *up = &net->caller.buffers[0], *down = &net->caller.buffers[1];
-  up->host = reinterpret_cast<uint8_t*>(const_cast<float*>(input));
-  if (bring_up(net, up) != 0)
-    return message.fail(rn_error_kernel, "%s: the input cannot be brought up (%s)", net->info.name, reason(net));
   double last = seconds ? now() : 0;
   for (uint32_t s = 0; s < d.step_count; s++) {
     int status = d.steps[s].kernel(net->calls[s].arguments);
     if (status == 0 && net->pool.error) status = rn_error_kernel;  // compiled without asserts, it does not say so
     if (seconds && status == 0) {
-      status = halide_device_sync(&net->context, down);
+      status = halide_device_sync(&net->context, &net->caller.buffers[1]);
       const double time = now();
       seconds[s] += time - last;
       last = time;
@@ -242,11 +237,49 @@ int run(Net* net, const float* input, int batch, float* output, double* seconds,
       return message.fail(rn_error_kernel, "kernel %s failed on %s: %s", d.kernel_keys[d.steps[s].kernel_index],
                           net->info.name, reason(net));
   }
+  return rn_ok;
+}
+
+// Queues the kernels: as recorded, where there is a recording for so many images and no step's time is asked for.
+int start(Net* net, int batch, double* seconds, const Message& message) {
+  net->pool.error = nullptr;
+  set_batch(net, batch);
+  if (seconds || !net->recording || batch != net->max_batch) return queue_kernels(net, seconds, message);
+  return net->driver->replay(&net->context, net->recording)
+             ? rn_ok
+             : message.fail(rn_error_kernel, "%s: the recorded kernels cannot be started", net->info.name);
+}
+
+int run(Net* net, const float* input, int batch, float* output, double* seconds, const Message& message) {
+  halide_buffer_t *up = &net->caller.buffers[0], *down = &net->caller.buffers[1];
+  net->pool.error = nullptr;
+  set_batch(net, batch);
+  up->host = reinterpret_cast<uint8_t*>(const_cast<float*>(input));
+  if (bring_up(net, up) != 0)
+    return message.fail(rn_error_kernel, "%s: the input cannot be brought up (%s)", net->info.name, reason(net));
+  const int status = start(net, batch, seconds, message);
+  if (status != rn_ok) return status;
   down->host = reinterpret_cast<uint8_t*>(output);
   down->flags = halide_buffer_flag_device_dirty;
   if (halide_copy_to_host(&net->context, down) != 0)
     return message.fail(rn_error_kernel, "%s: the output cannot be brought down (%s)", net->info.name, reason(net));
   return rn_ok;
+}
+
+// After run_once: nothing is compiled or allocated while kernels are recorded. Without a recording all works as well,
+// at the cost of one start for each kernel.
+void record(Net* net) {
+  const Driver& driver = *net->driver;
+  char ignored[sizeof net->error];
+  if (!driver.begin_recording || !driver.begin_recording(&net->context)) return;
+  set_batch(net, net->max_batch);
+  const int status = queue_kernels(net, nullptr, {ignored, sizeof ignored});
+  void* recording = driver.end_recording(&net->context);
+  if (status == rn_ok) {
+    net->recording = recording;
+  } else if (recording) {
+    driver.forget(&net->context, recording);
+  }
 }
 
 // Compiles every kernel for the device, by running it.
@@ -282,7 +315,9 @@ int initialise(Net* net, int index, const Message& message) {
   net->calls = static_cast<Call*>(zeroed(d.step_count, sizeof(Call)));
   if (!net->calls) return message.fail(rn_error_memory, "no memory for a handle");
   describe_calls(net);
-  return run_once(net, message);
+  status = run_once(net, message);
+  if (status == rn_ok) record(net);
+  return status;
 }
 
 }  // namespace
@@ -335,9 +370,23 @@ int run_net(void* net, const float* input, int batch, float* output, double* sec
   return run(static_cast<Net*>(net), input, batch, output, seconds, {text, bytes});
 }
 
+int run_kernels(void* memory, int batch, double* seconds, char* text, size_t bytes) {
+  auto* net = static_cast<Net*>(memory);
+  const Message message = {text, bytes};
+  halide_buffer_t* output = &net->caller.buffers[1];
+  int status = halide_device_sync(&net->context, output);
+  const double before = now();
+  if (status == 0) status = start(net, batch, nullptr, message);
+  if (status == rn_ok && halide_device_sync(&net->context, output) != 0)
+    status = message.fail(rn_error_kernel, "%s: the kernels did not end (%s)", net->info.name, reason(net));
+  *seconds = now() - before;
+  return status;
+}
+
 void destroy_net(void* memory) {
   auto* net = static_cast<Net*>(memory);
   if (!net) return;
+  if (net->recording) net->driver->forget(&net->context, net->recording);
   const rn_description& d = *net->description;
   void* context = &net->context;
   for (uint32_t i = 0; net->tensors && i < d.tensor_count; i++)

@@ -112,7 +112,8 @@ void close(DeviceContext* context) {
 }
 
 constexpr resnetc::runtime::Driver driver = {
-    "libOpenCL.so.1", halide_opencl_device_interface, load, count, info, open, close};
+    "libOpenCL.so.1", halide_opencl_device_interface, load, count, info, open, close, nullptr, nullptr, nullptr,
+    nullptr};
 
 }  // namespace
 

@@ -38,6 +38,19 @@ std::uint64_t peak_rss_bytes() {
   return kib * 1024;
 }
 
+// The median of the kernels alone on a device, for what goes through the net together; 0 on the CPU.
+double kernels_median(const rn_description& net, Model& model, int batch, double seconds) {
+  if (net.device == nullptr) return 0;
+  const int together = rn_images_at_once(&net, batch);
+  Samples times(1, 1 << 18);
+  const Clock::time_point start = Clock::now();
+  do {
+    const double time = model.run_kernels(together);
+    times.add(&time);
+  } while (seconds_since(start) < seconds);
+  return quantile(times.values({0}), 0.5);
+}
+
 }  // namespace
 
 void benchmark(const rn_description& net, const Options& options) {
@@ -62,6 +75,7 @@ void benchmark(const rn_description& net, const Options& options) {
     times.add(&seconds);
   } while (seconds_since(start) < options.benchmark_seconds);
 
+  const double kernels = kernels_median(net, model, options.batch, options.benchmark_seconds);
   const std::uint64_t rss = peak_rss_bytes();
   const std::vector<float> kept = times.values({0});
   const double least = quantile(kept, 0) * 1e3, median = quantile(kept, 0.5) * 1e3, p99 = quantile(kept, 0.99) * 1e3;
@@ -71,6 +85,7 @@ void benchmark(const rn_description& net, const Options& options) {
                  json_string(net.name).c_str(), json_string(net.target).c_str(), model.threads(), options.batch,
                  times.added()));
     print(format("\"latency_ms\": {\"min\": %.9g, \"median\": %.9g, \"p99\": %.9g}, ", least, median, p99));
+    if (net.device != nullptr) print(format("\"kernels_ms\": %.9g, ", kernels * 1e3));
     print(
         format("\"images_per_second\": %.9g, \"peak_rss_bytes\": %llu}\n", rate, static_cast<unsigned long long>(rss)));
     return;
@@ -78,6 +93,8 @@ void benchmark(const rn_description& net, const Options& options) {
   print(format("%s, %s\n", net.name, net.target));
   print(format("threads %d, batch %d, runs %zu\n", model.threads(), options.batch, times.added()));
   print(format("latency     min %.3f ms, median %.3f ms, p99 %.3f ms\n", least, median, p99));
+  if (net.device != nullptr)
+    print(format("kernels     median %.3f ms, without moving input and output\n", kernels * 1e3));
   print(format("throughput  %.2f images/s\n", rate));
   print(format("peak memory %.1f MiB\n", static_cast<double>(rss) / (1 << 20)));
 }

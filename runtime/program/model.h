@@ -54,6 +54,13 @@ class Model {
   // As rn_profile.
   void time_steps(double* seconds) { rn_profile(model_, seconds); }
 
+  // As rn_run_kernels: seconds. Throws Error.
+  double run_kernels(int n) {
+    double seconds = 0;
+    if (rn_run_kernels(model_, n, &seconds) != rn_ok) throw Error(rn_message(model_));
+    return seconds;
+  }
+
   int threads() const { return rn_thread_count(model_); }
 
  private:
