@@ -110,7 +110,7 @@ double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, 
       std::max(1.0, std::floor(std::min({2048 / (32 * warps), 65536 / (32 * warps * block.registers), 32.0,
                                          block.shared_bytes > 0 ? 100 * 1024 / block.shared_bytes : 32.0})));
   // Four warps of multiply-adds a cycle; 32 floats read from shared memory, four at a time by each of 8 threads.
-  const double busy = std::max(block.multiply_adds / 128, block.shared_reads / 64) + block.staged_floats / 32;
+  const double busy = std::max(block.multiply_adds / 128, block.shared_reads / 32) + block.staged_floats / 32;
   const double alone = block.stages * latency + std::max(busy, busy * 16 / warps);
   const double batch = machine.batch, each = std::ceil(batch * gpu_blocks / multiprocessors),
                rounds = std::ceil(each / resident);

@@ -46,7 +46,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const double tiles = blocks(g.oc, tile.oc) * blocks(g.ow, tile.width) * blocks(g.oh, tile.height);
   GpuBlock block;
   block.threads = tile.threads();
-  block.registers = 40 + 1.5 * tile.register_oc * tile.register_w;
+  block.registers = 60 + 3.0 * tile.register_oc * tile.register_w;
   block.shared_bytes = static_cast<double>(tile.shared_bytes(g));
   block.stages = static_cast<double>(g.reduction) / tile.depth;
   block.staged_floats = (tile.oc * taps + static_cast<double>(tile.columns) * tile.rows) * g.reduction;

@@ -50,7 +50,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
       blocks(g.oc, tile.oc) * std::ceil(double{1} * machine.batch * g.oh * g.ow / tile.pixels) / machine.batch;
   GpuBlock block;
   block.threads = tile.threads();
-  block.registers = 40 + 1.5 * tile.register_oc * tile.register_pixels;
+  block.registers = 35 + 2.2 * tile.register_oc * tile.register_pixels;
   block.shared_bytes = static_cast<double>(tile.shared_bytes());
   block.stages = steps / tile.staged();
   block.staged_floats = (tile.oc + tile.pixels) * steps;

@@ -18,29 +18,25 @@ bool is_barrier(const Stmt& s) {
   return call && call->is_intrinsic(Call::gpu_thread_barrier);
 }
 
-class Touches : public IRVisitor {
- public:
-  explicit Touches(const Names& shared) : shared_(shared) {}
+struct Touches : IRVisitor {
+  explicit Touches(const Names& shared_memory) : shared(shared_memory) {}
+  const Names& shared;
   bool loads_shared = false;
-  bool is_plain = true;  // no loops, no barriers, stores to shared memory only and without predicates
+  bool is_plain = true;  // no loops, no barriers, stores without predicates
+  Names loads, own;      // own: stored to, but for shared memory
 
- private:
-  const Names& shared_;
   using IRVisitor::visit;
-
   void visit(const Load* op) override {
-    loads_shared = loads_shared || shared_.count(op->name) > 0;
+    loads_shared = loads_shared || shared.count(op->name) > 0;
+    loads.insert(op->name);
     IRVisitor::visit(op);
   }
   void visit(const Store* op) override {
-    is_plain = is_plain && shared_.count(op->name) > 0 && is_const_one(op->predicate);
+    is_plain = is_plain && is_const_one(op->predicate);
+    if (shared.count(op->name) == 0) own.insert(op->name);
     IRVisitor::visit(op);
   }
   void visit(const For* op) override {
-    is_plain = false;
-    IRVisitor::visit(op);
-  }
-  void visit(const Allocate* op) override {
     is_plain = false;
     IRVisitor::visit(op);
   }
@@ -53,15 +49,18 @@ class Touches : public IRVisitor {
 // Every store to shared memory as one to registers (`bring`), or from there (`put`), each with a place of its own.
 class ThroughRegisters : public IRMutator {
  public:
-  ThroughRegisters(const std::string& registers, bool bring) : registers_(registers), bring_(bring) {}
+  ThroughRegisters(const Names& shared, const std::string& registers, bool bring)
+      : shared_(shared), registers_(registers), bring_(bring) {}
   int count = 0;
 
  private:
+  const Names& shared_;
   const std::string& registers_;
   bool bring_;
   using IRMutator::visit;
 
   Stmt visit(const Store* op) override {
+    if (shared_.count(op->name) == 0) return IRMutator::visit(op);
     const int lanes = op->value.type().lanes();
     const Expr place = lanes == 1 ? Expr(count) : Ramp::make(count, 1, lanes);
     count += lanes;
@@ -98,6 +97,7 @@ class StageAhead : public IRMutator {
     steps.push_back(body);
 
     std::vector<Stmt> staging;
+    Names own;  // what only the staging may use, for it is done twice
     size_t next = 0;
     for (; next < steps.size(); next++) {
       if (is_barrier(steps[next])) continue;
@@ -105,12 +105,19 @@ class StageAhead : public IRMutator {
       steps[next].accept(&touches);
       if (touches.loads_shared) break;
       if (!touches.is_plain) return {};
+      own.insert(touches.own.begin(), touches.own.end());
       staging.push_back(steps[next]);
+    }
+    for (size_t i = next; i < steps.size(); i++) {
+      Touches touches(shared_);
+      steps[i].accept(&touches);
+      for (const std::string& name : own)
+        if (touches.loads.count(name) > 0) return {};
     }
     if (staging.empty() || next == steps.size() || !is_barrier(steps[next - 1]) || !is_barrier(steps.back())) return {};
 
     const std::string registers = unique_name("ahead");
-    ThroughRegisters bring(registers, true), put(registers, false);
+    ThroughRegisters bring(shared_, registers, true), put(shared_, registers, false);
     Stmt bringing, putting;
     const auto follow = [](const Stmt& first, const Stmt& second) {
       return first.defined() ? Block::make(first, second) : second;

@@ -46,8 +46,9 @@ std::span<const Strategy* const> strategies() {
 
 std::span<const Strategy* const> device_strategies() {
   static constexpr const Strategy* all[] = {
-      &gpu_conv2d_gemm, &gpu_conv2d_direct, &gpu_conv2d_grouped, &gpu_conv2d_max_pool,     &gpu_dense,
-      &gpu_max_pool,    &gpu_average_pool,  &gpu_layout,         &gpu_global_average_pool, &gpu_elementwise};
+      &gpu_conv2d_gemm, &gpu_conv2d_direct, &gpu_conv2d_winograd, &gpu_conv2d_grouped, &gpu_conv2d_max_pool,
+      &gpu_dense,       &gpu_max_pool,      &gpu_average_pool,    &gpu_layout,         &gpu_global_average_pool,
+      &gpu_elementwise};
   return all;
 }
 

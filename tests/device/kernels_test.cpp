@@ -32,8 +32,9 @@ std::vector<Choice> some_of(const std::vector<Choice>& all, size_t most) {
   return result;
 }
 
-void check_key(const std::string& text, const char* strategy, size_t most = 1) {
-  const Machine machine = machine_for("host-opencl", 2);
+void check_key(const std::string& text, const char* strategy, size_t most = 1, int largest_winograd = 4) {
+  Machine machine = machine_for("host-opencl", 2);
+  machine.largest_winograd = largest_winograd;
   const KernelKey key = parse_key(text);
   REQUIRE(to_string(key) == text);
   REQUIRE(strategy_named(strategy).applies(key, machine));
@@ -47,10 +48,9 @@ void check_key(const std::string& text, const char* strategy, size_t most = 1) {
     for (int batch : {3, 1}) {
       if (batch == 1 && !is_default) continue;  // that would be compiled anew
       const std::vector<Tensor> operands = integer_operands(key, batch, 7);
-      const Tensor expected = reference_result(key, operands);
       try {
         const Tensor got = run_kernel(key, choice, machine, operands);
-        CHECK(got == expected);
+        CHECK(equals_reference(key, choice, operands, got));
       } catch (const Halide::Error& error) {
         FAIL_CHECK(std::string(error.what()));
       }
@@ -93,6 +93,18 @@ TEST_CASE("convolution with a staged window equals the reference") {
                  "conv2d_i12x12x4b3_w8x3x3x4_w8_i12x12x8_to_i12x12x8_dilation2_padding2_relu_add_f32",
                  "conv2d_i15x15x12b1_w40x3x3x12_w40_to_i8x8x40b1_stride2_padding1_relu_f32",
              });
+}
+
+TEST_CASE("Winograd on a device equals the reference") {
+  if (!has_device()) return;
+  const char* keys[] = {
+      "conv2d_i7x7x16b1_w32x3x3x16_w32_to_i7x7x32b1_padding1_relu_f32",
+      "conv2d_i9x11x24b1_w13x3x3x24_w13_i9x11x13b1_to_i9x11x13b1_padding1_add_relu_f32",
+      "conv2d_i8x8x16b1_w32x3x3x16_w32_i16x16x16b1_to_i8x8x32b1_padding1_add_subsample2_channels_before8_relu_f32",
+      "conv2d_i5x3x8_w40x3x3x8_to_i3x1x40b2_f32",
+  };
+  for (const char* key : keys)
+    for (int largest : {2, 4}) check_key(key, "gpu_conv2d_winograd", 2, largest);
 }
 
 TEST_CASE("grouped convolution on a device equals the reference") {

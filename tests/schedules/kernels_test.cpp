@@ -43,28 +43,6 @@ KernelKey conv_key(const ConvCase& c) {
   return key;
 }
 
-// Largest |sum| of absolute products of any output, the scale of Winograd's bound.
-float largest_absolute_sum(KernelKey key, std::vector<Tensor> operands) {
-  std::get<Conv2d>(key.op).epilogue.clear();
-  key.operands.resize(2);
-  operands.resize(2);
-  for (Tensor& operand : operands)
-    for (float& v : operand.values) v = std::abs(v);
-  float largest = 0;
-  for (float v : reference_result(key, operands).values) largest = std::max(largest, v);
-  return largest;
-}
-
-float largest_difference(const Tensor& a, const Tensor& b) {
-  float largest = 0;
-  for (size_t i = 0; i < a.values.size(); i++) largest = std::max(largest, std::abs(a.values[i] - b.values[i]));
-  return largest;
-}
-
-bool is_exact(const Choice& choice) {
-  return choice.strategy != "conv2d_winograd" || choice["tile"] == 2;
-}
-
 void check_choice(const KernelKey& key, const Choice& choice, const Machine& machine,
                   std::initializer_list<int> batches = {1, 3}) {
   CHECK(parse_choice(to_string(choice)) == choice);
@@ -74,13 +52,7 @@ void check_choice(const KernelKey& key, const Choice& choice, const Machine& mac
     const std::vector<Tensor> operands = integer_operands(key, batch, 7);
     Tensor got;
     CHECK_NOTHROW(got = run_kernel(key, choice, machine, operands));
-    if (is_exact(choice)) {
-      CHECK(got == reference_result(key, operands));
-    } else {
-      REQUIRE(got.dims == reference_result(key, operands).dims);
-      CHECK(largest_difference(got, reference_result(key, operands)) <=
-            winograd_error_bound(choice["tile"]) * largest_absolute_sum(key, operands));
-    }
+    CHECK(equals_reference(key, choice, operands, got));
   }
 }
 

@@ -1,6 +1,10 @@
 #include "tests/support/kernel_runner.h"
 
+#include <algorithm>
+#include <cmath>
 #include <random>
+
+#include "schedules/winograd_transforms.h"
 
 namespace resnetc {
 namespace {
@@ -170,6 +174,32 @@ Tensor reference_result(const KernelKey& key, const std::vector<Tensor>& operand
   std::vector<const Tensor*> pointers;
   for (const Tensor& t : operands) pointers.push_back(&t);
   return evaluate_op(key.op, pointers, 2);
+}
+
+float largest_absolute_sum(KernelKey key, std::vector<Tensor> operands) {
+  std::get<Conv2d>(key.op).epilogue.clear();
+  key.operands.resize(2);
+  operands.resize(2);
+  for (Tensor& operand : operands)
+    for (float& v : operand.values) v = std::abs(v);
+  float largest = 0;
+  for (float v : reference_result(key, operands).values) largest = std::max(largest, v);
+  return largest;
+}
+
+float largest_difference(const Tensor& a, const Tensor& b) {
+  float largest = 0;
+  for (size_t i = 0; i < a.values.size(); i++) largest = std::max(largest, std::abs(a.values[i] - b.values[i]));
+  return largest;
+}
+
+bool equals_reference(const KernelKey& key, const Choice& choice, const std::vector<Tensor>& operands,
+                      const Tensor& got) {
+  const Tensor expected = reference_result(key, operands);
+  const bool is_winograd = choice.strategy.find("winograd") != std::string::npos;
+  if (!is_winograd || choice["tile"] == 2) return got == expected;
+  return got.dims == expected.dims && largest_difference(got, expected) <=
+                                          winograd_error_bound(choice["tile"]) * largest_absolute_sum(key, operands);
 }
 
 Tensor integer_tensor(std::vector<int> dims, unsigned seed, int least, int most) {

@@ -16,6 +16,15 @@ Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& mac
 // The reference evaluator's answer to the same.
 Tensor reference_result(const KernelKey& key, const std::vector<Tensor>& operands);
 
+// Largest |sum| of absolute products of any output of a convolution, the scale of Winograd's bound.
+float largest_absolute_sum(KernelKey key, std::vector<Tensor> operands);
+
+float largest_difference(const Tensor& a, const Tensor& b);
+
+// Whether the result, of integers, is the reference's: exactly, but for Winograd's larger tiles within their bound.
+bool equals_reference(const KernelKey& key, const Choice& choice, const std::vector<Tensor>& operands,
+                      const Tensor& got);
+
 // Small integers, so that sums are exact in any order; a fixed function of dims and seed.
 Tensor integer_tensor(std::vector<int> dims, unsigned seed, int least = -2, int most = 2);
 

@@ -1,0 +1,252 @@
+// Winograd's F(m x m, 3 x 3) on a device (see conv2d_winograd.cpp), as one kernel: a block of threads has `tile_oc`
+// output channels of `tiles` tiles, counted through the rows and images of the batch. For `depth` channels at a time
+// its threads transform weights and inputs into shared memory; then each thread, for one of the (m + 2)^2 places of a
+// transformed tile, keeps register_oc x register_tiles sums. At the end the sums pass through shared memory to threads
+// that transform them to outputs. Weights stay 3x3 in memory: transformed they would be 1.8 or 4 times as many bytes.
+#include <algorithm>
+#include <cmath>
+
+#include "schedules/gpu.h"
+#include "schedules/winograd_transforms.h"
+
+namespace resnetc {
+namespace {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::MemoryType;
+using Halide::RVar;
+using Halide::TailStrategy;
+using Halide::Var;
+
+bool applies(const KernelKey& key, const Machine& machine) {
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  if (machine.largest_winograd < 2) return false;
+  if (!conv || pool_of(*conv) || conv->groups != 1 || conv->stride != Hw{} || conv->dilation != Hw{}) return false;
+  const std::vector<int>& weight = key.operands[1].dims;
+  return weight[1] == 3 && weight[2] == 3 && key.operands[0].channels() % 4 == 0 && border_holds_padding(key);
+}
+
+struct Shape {
+  int m, oc, tiles, register_oc, register_tiles, depth;
+  explicit Shape(const Choice& choice)
+      : m(choice["tile"]),
+        oc(choice["tile_oc"]),
+        tiles(choice["tiles"]),
+        register_oc(choice["register_oc"]),
+        register_tiles(choice["register_tiles"]),
+        depth(choice["depth"]) {}
+  int size() const { return m + 2; }
+  int places() const { return size() * size(); }
+  int across() const { return oc / register_oc; }
+  int along() const { return tiles / register_tiles; }
+  int threads() const { return across() * along() * places(); }
+  int sums() const { return register_oc * register_tiles; }
+  int64_t shared_bytes() const { return int64_t{4} * places() * std::max((oc + tiles) * depth, oc * tiles); }
+};
+
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  const Shape s(choice);
+  // Additions and multiplications of one transform, and its stores to shared memory.
+  const double input = s.m == 2 ? 48 : 180, weight = s.m == 2 ? 44 : 110, output = s.m == 2 ? 40 : 160;
+  const double products = static_cast<double>(s.oc) * s.tiles * s.places() * g.ic;
+  GpuBlock block;
+  block.threads = s.threads();
+  block.registers = 50 + 1.5 * s.places() + 1.5 * s.sums();
+  block.shared_bytes = static_cast<double>(s.shared_bytes());
+  block.stages = static_cast<double>(g.ic) / s.depth + 2;
+  block.staged_floats = static_cast<double>(s.oc + s.tiles) * s.places() * g.ic;
+  block.multiply_adds = products + g.ic * (s.tiles * input + s.oc * weight) + s.oc * s.tiles * output;
+  block.shared_reads = products * (1.0 / s.register_oc + 1.0 / s.register_tiles);
+  const double image_tiles = static_cast<double>(blocks(g.ow, s.m)) * blocks(g.oh, s.m);
+  const double gpu_blocks = blocks(g.oc, s.oc) * std::ceil(machine.batch * image_tiles / s.tiles) / machine.batch;
+  return gpu_cycles(gpu_blocks, block, operand_bytes(key), machine);
+}
+
+std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  std::vector<Choice> result;
+  const auto consider = [&](int m, int oc, int tiles, int register_oc, int register_tiles, int depth) {
+    const Choice choice{"gpu_conv2d_winograd",
+                        {{"tile", m},
+                         {"tile_oc", oc},
+                         {"tiles", tiles},
+                         {"register_oc", register_oc},
+                         {"register_tiles", register_tiles},
+                         {"depth", depth}}};
+    const Shape s(choice);
+    if (m > machine.largest_winograd || (oc > 16 && oc / 2 >= round_up(g.oc, gpu_block_channels))) return;
+    if (s.threads() < 32 || s.threads() > most_gpu_threads(machine, s.sums())) return;
+    if (g.ic % depth != 0 || s.shared_bytes() > machine.device_shared_bytes) return;
+    // Outputs are shared out by tiles along the places, and by channels along the others.
+    if (s.tiles > s.places() || s.oc % (s.across() * s.along()) != 0) return;
+    result.push_back(choice);
+  };
+  for (int m : {2, 4})
+    for (int oc : {16, 32, 64})
+      for (int tiles : {8, 16, 32})
+        for (int register_oc : {4, 8})
+          for (int register_tiles : {2, 4, 8})
+            for (int depth : {4, 8}) consider(m, oc, tiles, register_oc, register_tiles, depth);
+  return ranked(result, key, machine, cycles);
+}
+
+using Transform = std::vector<Expr> (*)(int m, const std::vector<Expr>&);
+
+// One axis: the place-th of what the transform makes of values(0), values(1), ...
+template <class Values>
+Expr transformed(Transform transform, int m, int count, const Expr& place, Values&& values) {
+  std::vector<Expr> from;
+  for (int i = 0; i < count; i++) from.push_back(values(i));
+  return Halide::mux(place, transform(m, from));
+}
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
+  const Conv2dGeometry g(key, gpu_block_channels);
+  Conv2dOperands operands(key, g);
+  const Shape s(choice);
+  const int size = s.size(), across = blocks(g.ow, s.m), down = blocks(g.oh, s.m), image_tiles = across * down;
+  const Expr images = operands.input.dim(3).extent(), tiles = images * image_tiles;
+  const bool whole = g.oc % s.oc == 0;
+
+  Var c("c"), x("x"), y("y"), n("n"), t("t"), b("b"), k("k"), p("p"), i("i"), stage("stage");
+  Func input_half("input_half"), input("input_transformed"), weight_half("weight_half"), weight("weight_transformed"),
+      sum("sum"), shares("shares"), output_half("output_half"), result("result");
+
+  // The t-th tile of block b. Those of the last block beyond all tiles do the last one again.
+  const auto tile = [&](const Expr& of_block, const Expr& of_tile) {
+    return Halide::min(of_block * s.tiles + of_tile, tiles - 1);
+  };
+  const Expr own = tile(b, t), in_image = remainder(own, image_tiles), own_n = quotient(own, image_tiles, images - 1);
+  const Expr left = remainder(in_image, across) * s.m - g.conv.padding.left,
+             top = quotient(in_image, across, down - 1) * s.m - g.conv.padding.top;
+  const Expr channel = stage * s.depth + k;
+  // The last tiles of a row and a column reach over the border, for outputs that are not stored.
+  const auto pixel = [&](const Expr& column, const Expr& row) {
+    return operands.input(channel, Halide::min(column, g.input.width() + g.input.border.right - 1),
+                          Halide::min(row, g.input.height() + g.input.border.bottom - 1), own_n);
+  };
+  input_half(p, i, t, k, stage, b) =
+      transformed(winograd_input<Expr>, s.m, size, p, [&](int column) { return pixel(left + column, top + i); });
+  input(t, k, p, stage, b) = transformed(winograd_input<Expr>, s.m, size, p / size,
+                                         [&](int row) { return input_half(p % size, row, t, k, stage, b); });
+  const Expr block = whole ? Expr(c / g.block) : weight_block(g, c);
+  weight_half(p, i, c, k, stage) = transformed(winograd_weight<Expr>, s.m, 3, p, [&](int column) {
+    return operands.weight(c % g.block, channel, column, i, block);
+  });
+  weight(c, k, p, stage) = transformed(winograd_weight<Expr>, s.m, 3, p / size,
+                                       [&](int row) { return weight_half(p % size, row, c, k, stage); });
+  Halide::RDom r(0, s.depth, 0, g.ic / s.depth, "r");
+  sum(c, t, p, b) = 0.0f;
+  sum(c, t, p, b) += input(t, r.x, p, r.y, b) * weight(c, r.x, p, r.y);
+  shares(c, t, p, b) = sum(c, t, p, b);
+  output_half(i, p, c, t, b) =
+      transformed(winograd_output<Expr>, s.m, size, i, [&](int column) { return shares(c, t, p * size + column, b); });
+
+  Halide::RDom q(0, s.m, 0, s.m, 0, s.tiles, 0, (tiles + s.tiles - 1) / s.tiles, "q");
+  const Expr done = tile(q.w, q.z), of_image = remainder(done, image_tiles),
+             x_done = remainder(of_image, across) * s.m + q.x,
+             y_done = quotient(of_image, across, down - 1) * s.m + q.y,
+             n_done = quotient(done, image_tiles, images - 1);
+  if (g.ow % s.m != 0) q.where(x_done < g.ow);
+  if (g.oh % s.m != 0) q.where(y_done < g.oh);
+  Expr total =
+      transformed(winograd_output<Expr>, s.m, size, q.y, [&](int row) { return output_half(q.x, row, c, q.z, q.w); });
+  if (g.has_bias) total += whole ? Expr(operands.bias(c)) : first_sum(g, operands, c);
+  result(c, x, y, n) = Halide::undef<float>();
+  result(c, Halide::unsafe_promise_clamped(x_done, 0, g.ow - 1), Halide::unsafe_promise_clamped(y_done, 0, g.oh - 1),
+         n_done) = apply_epilogue(key, operands, total, c, Halide::unsafe_promise_clamped(x_done, 0, g.ow - 1),
+                                  Halide::unsafe_promise_clamped(y_done, 0, g.oh - 1), n_done, Expr(), 1);
+
+  bound_bordered_result(result, key.result);
+  result.bound(c, 0, g.oc);
+  Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), four("four"), t_thread("t_thread"), t_own("t_own");
+  Halide::Stage store = result.update();
+  store.allow_race_conditions();
+  store.split(c, c_tile, c, s.oc, whole ? TailStrategy::RoundUp : TailStrategy::GuardWithIf)
+      .split(c, c_own, c, s.across() * s.along())
+      .split(c, c, c_thread, s.across())
+      .reorder(q.x, q.y, c_own, c_thread, c, q.z, q.w, c_tile)
+      .gpu_blocks(q.w, c_tile)
+      .gpu_threads(c_thread, c, q.z)
+      .unroll(q.x)
+      .unroll(q.y)
+      .unroll(c_own);
+  output_half.compute_at(result, c_own).store_in(MemoryType::Register).bound_extent(i, s.m).bound_extent(p, size);
+  output_half.reorder(i, p, c, t, b).unroll(i).unroll(p);
+
+  const auto own_sums = [&](auto&& of) {
+    of.split(t, t_thread, t_own, s.register_tiles)
+        .split(c, c_own, c_thread, 4 * s.across())
+        .split(c_thread, c_thread, four, 4);
+  };
+  sum.compute_at(result, q.w)
+      .store_in(MemoryType::Register)
+      .bound_extent(c, s.oc)
+      .bound_extent(t, s.tiles)
+      .bound_extent(p, s.places());
+  own_sums(sum);
+  sum.reorder(four, c_own, t_own, c_thread, t_thread, p, b)
+      .gpu_threads(c_thread, t_thread, p)
+      .unroll(four)
+      .unroll(c_own)
+      .unroll(t_own);
+  Halide::Stage adding = sum.update();
+  own_sums(adding);
+  adding.reorder(four, c_own, t_own, r.x, c_thread, t_thread, p, r.y, b)
+      .gpu_threads(c_thread, t_thread, p)
+      .unroll(four)
+      .unroll(c_own)
+      .unroll(t_own)
+      .unroll(r.x);
+  shares.compute_at(result, q.w)
+      .store_in(MemoryType::GPUShared)
+      .bound_extent(c, s.oc)
+      .bound_extent(t, s.tiles)
+      .bound_extent(p, s.places());
+  own_sums(shares);
+  shares.reorder(four, c_own, t_own, c_thread, t_thread, p, b)
+      .gpu_threads(c_thread, t_thread, p)
+      .vectorize(four)
+      .unroll(c_own)
+      .unroll(t_own);
+
+  // A thread transforms all places of one channel of a tile, or of one weight; neighbours have neighbouring ones.
+  Var f("f"), f_across("f_across"), f_along("f_along"), f_place("f_place"), f_step("f_step");
+  const auto share = [&](Func& staged, const Var& inner, Func& half, int half_rows) {
+    staged.compute_at(sum, r.y)
+        .store_in(MemoryType::GPUShared)
+        .bound_extent(inner, &staged == &input ? s.tiles : s.oc)
+        .bound_extent(k, s.depth)
+        .bound_extent(p, s.places())
+        .fuse(inner, k, f)
+        .split(f, f, f_across, s.across(), TailStrategy::GuardWithIf)
+        .split(f, f, f_along, s.along(), TailStrategy::GuardWithIf)
+        .split(f, f_step, f_place, s.places(), TailStrategy::GuardWithIf)
+        .reorder(p, f_step, f_across, f_along, f_place)
+        .gpu_threads(f_across, f_along, f_place)
+        .unroll(p)
+        .unroll(f_step);
+    half.compute_at(staged, f_step)
+        .store_in(MemoryType::Register)
+        .bound_extent(p, size)
+        .bound_extent(i, half_rows)
+        .unroll(p)
+        .unroll(i);
+  };
+  share(input, t, input_half, size);
+  share(weight, c, weight_half, 3);
+
+  align_operands(operands, result);
+  KernelPipeline kernel{Halide::Pipeline(result), operands.arguments};
+  kernel.passes = keep_sums_in_registers(kernel.pipeline, sum.name());
+  kernel.passes += stage_ahead(kernel.pipeline);
+  return kernel;
+}
+
+}  // namespace
+
+const Strategy gpu_conv2d_winograd = {"gpu_conv2d_winograd", applies, choices, build, pack_gpu_conv2d, cycles};
+
+}  // namespace resnetc
