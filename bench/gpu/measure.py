@@ -1,0 +1,243 @@
+"""Tunes nets for a GPU, checks every logit and measures them beside PyTorch with cuDNN, all in float32 with random weights.
+
+Two times of each: the kernels alone, input and logits on the device; and host to host, from an input in ordinary memory
+to logits there. PyTorch runs eagerly and as a CUDA graph, with TF32 off and on, in both memory layouts; the better layout
+counts. In each round all take turns; a figure is the median over the rounds of the medians in a round.
+
+Without PyTorch or a GPU of its own (OpenCL on the CPU, say) programs are checked by their --self-test and measured alone.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "tools"))
+from process import Failed, machine, output_of, say  # noqa: E402
+
+# PyTorch on the CPU, where sums run in another order, is the reference.
+RELATIVE_BOUND = 1e-4
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="bench/gpu/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resnetc", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--models", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--target", default="host-cuda-cuda_capability_86", help="default: %(default)s")
+    parser.add_argument("--device", type=int, default=0)
+    parser.add_argument("--nets", nargs="+", default=["resnet18", "resnet50", "resnet152"], metavar="NET")
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64], metavar="N")
+    parser.add_argument("--size", help="another size of the input, HxW, without PyTorch only")
+    parser.add_argument("--tune", type=float, default=225, metavar="SECONDS", help="for all tuning; default: %(default)s; 0: none")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement; default: %(default)s")
+    parser.add_argument("--db", type=pathlib.Path, help="the file of records to add to and to use")
+    parser.add_argument("--json", type=pathlib.Path, help="write all figures")
+    return parser.parse_args()
+
+
+def load_torch():
+    try:
+        import torch
+        import torchvision
+    except ImportError as problem:
+        say(f"no PyTorch ({problem}): programs are checked by their self-test and measured alone")
+        return None
+    if not torch.cuda.is_available():
+        say("PyTorch sees no GPU: programs are checked by their self-test and measured alone")
+        return None
+    torch.backends.cudnn.benchmark = True
+    return torch, torchvision
+
+
+class Cell:
+    """One net at one batch size, compiled for the device."""
+
+    def __init__(self, options, net, batch, weights, folder, records):
+        self.options, self.net, self.batch, self.weights, self.records = options, net, batch, weights, records
+        self.folder = folder / f"{net}.{batch}"
+        self.program = self.folder / net
+        self.size = ["--size", options.size] if options.size else []
+
+    def command(self, name):
+        return [self.options.resnetc, name, self.options.models / f"{self.net}.json", "--weights", self.weights,
+                "--target", self.options.target, "--batch", self.batch, *self.size, "--db", self.records]
+
+    def tune(self, seconds):
+        command = [word for word in self.command("tune") if word not in ("--weights", self.weights)]
+        output_of([*command, "--device", self.options.device, "--budget", f"{max(1, round(seconds))}s"])
+
+    def compile(self):
+        output_of([*self.command("compile"), "--emit", "exe", "--output", self.folder])
+
+    def run(self, *words):
+        return output_of([self.program, "--device", self.options.device, "--batch", self.batch, *words])
+
+    def benchmark(self):
+        figures = json.loads(self.run("--benchmark", self.options.seconds, "--json"))
+        return {"kernels": figures["kernels_ms"], "host to host": figures["latency_ms"]["median"]}
+
+
+class Torch:
+    """The same net in PyTorch, for the batches asked for."""
+
+    def __init__(self, modules, net, folder):
+        from safetensors_file import write_safetensors
+
+        self.torch, torchvision = modules
+        self.torch.manual_seed(1)
+        self.model = getattr(torchvision.models, net)(weights=None).eval()
+        self.weights = folder / f"{net}.safetensors"
+        state = self.model.state_dict()
+        write_safetensors(self.weights, {name: tensor.numpy() for name, tensor in state.items() if tensor.ndim > 0})
+
+    def check(self, cell):
+        """The largest difference of any logit, relative to the largest |logit|."""
+        import numpy as np
+
+        x = self.torch.randn(cell.batch, 3, 224, 224)
+        with self.torch.inference_mode():
+            expected = self.model.cpu().to(memory_format=self.torch.contiguous_format)(x).numpy()
+        np.save(cell.folder / "x.npy", x.numpy())
+        cell.run("--input", cell.folder / "x.npy", "--output", cell.folder / "y.npy")
+        logits = np.load(cell.folder / "y.npy")
+        if logits.shape != expected.shape:
+            raise Failed(f"{cell.net}: logits of shape {logits.shape}, PyTorch {expected.shape}")
+        difference = float(np.abs(logits - expected).max() / np.abs(expected).max())
+        if not difference <= RELATIVE_BOUND:
+            raise Failed(f"{cell.net}, batch {cell.batch}: logits differ by {difference:.2g} of the largest; the bound is "
+                         f"{RELATIVE_BOUND:g}")
+        return difference
+
+    def median_ms(self, run, seconds):
+        times = []
+        start = time.perf_counter()
+        while len(times) < 3 or time.perf_counter() - start < seconds:
+            before = time.perf_counter()
+            run()
+            self.torch.cuda.synchronize()
+            times.append(time.perf_counter() - before)
+        return statistics.median(times) * 1e3
+
+    def measure(self, batch, seconds):
+        torch, figures = self.torch, {}
+        for tf32 in (False, True):
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+            for layout, memory in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
+                model = self.model.cuda().to(memory_format=memory)
+                host = torch.randn(batch, 3, 224, 224)
+                x = host.cuda().contiguous(memory_format=memory)
+                with torch.inference_mode():
+                    side = torch.cuda.Stream()
+                    with torch.cuda.stream(side):  # warms up, as recording wants it
+                        for _ in range(3):
+                            model(x)
+                    torch.cuda.current_stream().wait_stream(side)
+                    graph = torch.cuda.CUDAGraph()
+                    with torch.cuda.graph(graph):
+                        result = model(x)
+                    graph.replay()
+                    model(x)
+
+                    def host_to_host():
+                        x.copy_(host)
+                        graph.replay()
+                        return result.cpu()
+
+                    for kind, run in (("eager", lambda: model(x)), ("graph", graph.replay), ("host to host", host_to_host)):
+                        name = f"{kind}, {'TF32' if tf32 else 'float32'}, {layout}"
+                        figures[name] = self.median_ms(run, seconds)
+        return figures
+
+
+def best(figures, kind, precision):
+    return min(ms for name, ms in figures.items() if name.startswith(f"{kind}, {precision}"))
+
+
+def prepare(options, modules, folder, records):
+    """Cells with what checking them gave, and PyTorch's nets."""
+    cells, nets = [], {}
+    if modules:
+        nets = {net: Torch(modules, net, folder) for net in options.nets}
+    share = options.tune / (len(options.nets) * len(options.batches))
+    for net in options.nets:
+        for batch in options.batches:
+            cell = Cell(options, net, batch, nets[net].weights if nets else "random:1", folder, records)
+            start = time.perf_counter()
+            if options.tune > 0:
+                cell.tune(share)
+            cell.compile()
+            if nets:
+                checked = f"logits differ from PyTorch's by {nets[net].check(cell):.1e} of the largest"
+            else:
+                checked = cell.run("--self-test").strip()
+            say(f"{net}, batch {batch}: tuned and compiled in {time.perf_counter() - start:.0f} s; {checked}")
+            cells.append((cell, checked))
+    return cells, nets
+
+
+def measure(options, cells, nets):
+    """Milliseconds by net and batch, then by what was timed."""
+    samples = [{} for _ in cells]
+    for number in range(options.rounds):
+        for (cell, _), sample in zip(cells, samples):
+            figures = {f"resnetc, {kind}": ms for kind, ms in cell.benchmark().items()}
+            if nets:
+                figures.update(nets[cell.net].measure(cell.batch, options.seconds / 2))
+            for name, ms in figures.items():
+                sample.setdefault(name, []).append(ms)
+        say(f"round {number + 1} of {options.rounds} measured")
+    return [{name: statistics.median(ms) for name, ms in sample.items()} for sample in samples]
+
+
+def table(cells, figures, with_peer):
+    ours = ("resnetc, kernels", "resnetc, host to host")
+    lines = ["| net, batch | resnetc | host to host |", "|---|---|---|"]
+    if with_peer:
+        lines = ["Milliseconds; in brackets PyTorch's time against resnetc's.", "",
+                 "| net, batch | resnetc | PyTorch | with CUDA graphs | TF32 | TF32, graphs | host to host: resnetc | PyTorch, graphs |",
+                 "|---|---|---|---|---|---|---|---|"]
+    for (cell, _), ms in zip(cells, figures):
+        kernels, moved = (ms[name] for name in ours)
+        row = f"| {cell.net}, {cell.batch} | {kernels:.3f} |"
+        if with_peer:
+            for kind, precision in (("eager", "float32"), ("graph", "float32"), ("eager", "TF32"), ("graph", "TF32")):
+                theirs = best(ms, kind, precision)
+                row += f" {theirs:.3f} ({theirs / kernels:.2f}) |"
+            theirs = best(ms, "host to host", "float32")
+            row += f" {moved:.3f} | {theirs:.3f} ({theirs / moved:.2f}) |"
+        else:
+            row += f" {moved:.3f} |"
+        lines.append(row)
+    return "\n".join(lines)
+
+
+def main():
+    options = parse()
+    modules = load_torch() if "cuda" in options.target and not options.size else None
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        records = options.db or folder / "records.jsonl"
+        records.touch()
+        cells, nets = prepare(options, modules, folder, records)
+        device = cells[0][0].run("--list-devices").strip().splitlines()[options.device]
+        figures = measure(options, cells, nets)
+        say(device)
+        print(table(cells, figures, bool(nets)))
+        if options.json:
+            result = {"machine": machine(), "device": device, "rounds": options.rounds, "seconds": options.seconds,
+                      "cells": [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": ms}
+                                for (cell, checked), ms in zip(cells, figures)]}
+            options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Failed, OSError) as problem:
+        sys.exit(f"bench/gpu: {problem}")
