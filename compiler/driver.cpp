@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "compiler/toolchain.h"
 #include "compiler/version.h"
 
 namespace resnetc {
@@ -22,10 +23,6 @@ std::string c_string(const std::string& text) {
 
 // A convolution's input, weight, bias, residuals and result.
 static_assert(rn_max_operands >= 4 + most_epilogue_adds);
-
-std::string device_symbol(Device device) {
-  return device == Device::cuda ? "rn_cuda" : "rn_opencl";
-}
 
 struct OutputShape {
   int channels, height, width;

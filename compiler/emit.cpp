@@ -145,7 +145,7 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   for (const KernelObject& object : objects) tools.kernels.push_back(object.file);
   if (machine.device != Device::cpu) {
     tools.device_runtime = device_runtime_file;
-    tools.device_archive = machine.device == Device::cuda ? "libresnetc_cuda.a" : "libresnetc_opencl.a";
+    tools.device_archive = device_archive_of(machine.device);
   }
   write_file(folder / (model.name + ".h"), emit_header(inputs));
   write_file(folder / "driver.c", emit_driver(inputs));

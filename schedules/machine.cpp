@@ -97,6 +97,13 @@ int parse_winograd(std::string_view name) {
   throw Error(fmt::format("winograd must be off, f2, f4 or f6, got '{}'", name));
 }
 
+std::string record_target(const Machine& machine) {
+  Target target = machine.target;
+  for (const Level& level : levels)
+    if (machine.device != Device::cpu && level.feature != Target::SSE41) target = target.without_feature(level.feature);
+  return target.to_string();
+}
+
 Machine machine_for(const std::string& text, int threads) {
   const bool host = text == "host" || text.starts_with("host-");
   const Target own = host ? Halide::get_host_target() : Target();
