@@ -104,6 +104,12 @@ std::string record_target(const Machine& machine) {
   return target.to_string();
 }
 
+Machine host_of(const Machine& machine) {
+  Target cpu = machine.target.without_feature(Target::OpenCL).without_feature(Target::CUDA);
+  for (Target::Feature f : cuda_capabilities) cpu = cpu.without_feature(f);
+  return machine_for(cpu.to_string(), machine.threads);
+}
+
 Machine machine_for(const std::string& text, int threads) {
   const bool host = text == "host" || text.starts_with("host-");
   const Target own = host ? Halide::get_host_target() : Target();
