@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "compiler/toolchain.h"
 #include "compiler/version.h"
+#include "schedules/compile_kernel.h"
 
 namespace resnetc {
 namespace {
@@ -23,10 +25,6 @@ std::string c_string(const std::string& text) {
 // A convolution's input, weight, bias, residuals and result.
 static_assert(rn_max_operands >= 4 + most_epilogue_adds);
 
-std::string device_symbol(Device device) {
-  return device == Device::cuda ? "rn_cuda" : "rn_opencl";
-}
-
 struct OutputShape {
   int channels, height, width;
 };
@@ -42,10 +40,19 @@ const TensorType& input_type(const Program& program) {
       ->type;
 }
 
-std::string kernel_tables(const Program& program) {
+std::string kernel_tables(const Program& program, Device device) {
   std::string text = "/* One kernel for each distinct key; several steps may share one. */\n";
   for (const Kernel& kernel : program.kernels)
-    text += fmt::format("extern int {}_argv(void** arguments);\n", to_string(kernel.key));
+    text += fmt::format("extern int {}_argv(void** arguments);\n", kernel_symbol(kernel.key, device));
+  if (device != Device::cpu) {
+    text += "\n/* The same for the CPU. */\n";
+    std::string table = "\nstatic const rn_kernel fallback_kernels[] = {\n";
+    for (const Kernel& kernel : program.kernels) {
+      text += fmt::format("extern int {}_argv(void** arguments);\n", to_string(kernel.key));
+      table += fmt::format("    {}_argv,\n", to_string(kernel.key));
+    }
+    text += table + "};\n";
+  }
   text += "\nstatic const char* const kernel_keys[] = {\n";
   for (const Kernel& kernel : program.kernels) text += fmt::format("    \"{}\",\n", to_string(kernel.key));
   text += "};\n\nstatic const char* const kernel_choices[] = {\n";
@@ -85,7 +92,7 @@ std::string step_name(const Program& program, const Step& step) {
   return step.value < 0 ? "output" : program.graph[step.value].name;
 }
 
-std::string step_table(const Program& program, const MemoryPlan& plan) {
+std::string step_table(const Program& program, const MemoryPlan& plan, Device device) {
   std::vector<size_t> tensor_index(program.graph.nodes.size(), 0);
   for (size_t i = 0; i < plan.slots.size(); i++) tensor_index[static_cast<size_t>(plan.slots[i].value)] = i;
   std::string text =
@@ -111,8 +118,8 @@ std::string step_table(const Program& program, const MemoryPlan& plan) {
       }
     }
     text += fmt::format("    {{{}_argv, {}, {}, {{{}}}}}, /* {} */\n",
-                        to_string(program.kernels[static_cast<size_t>(step.kernel)].key), step.kernel, operands.size(),
-                        fmt::join(operands, ", "), step_name(program, step));
+                        kernel_symbol(program.kernels[static_cast<size_t>(step.kernel)].key, device), step.kernel,
+                        operands.size(), fmt::join(operands, ", "), step_name(program, step));
   }
   text += "};\n\nstatic const char* const step_names[] = {\n";
   for (const Step& step : program.steps) text += fmt::format("    {},\n", c_string(step_name(program, step)));
@@ -139,7 +146,8 @@ std::string version_text() {
 }
 
 constexpr const char* header_device =
-    "  int device;         /* as NAME --list-devices numbers them; the arena is in its memory: give none */\n";
+    "  int device;         /* as NAME --list-devices numbers them; the arena is in its memory: give none */\n"
+    "  int fallback;       /* 1: run on the CPU where there is no such device; {p}_message then says so */\n";
 
 std::string emit_header(const DriverInputs& in) {
   const std::string p = c_prefix(in.model.name);
@@ -148,7 +156,8 @@ std::string emit_header(const DriverInputs& in) {
   const std::string output_text =
       in.model.has_head ? fmt::format("n x {} logits, before any softmax", out.channels)
                         : fmt::format("the last feature map, n x {} x {} x {}", out.channels, out.height, out.width);
-  return fmt::format(R"(/* {name}, compiled by {version} for {target}. */
+  return fmt::format(
+      R"(/* {name}, compiled by {version} for {target}. */
 #ifndef RESNETC_MODEL_{p}_H
 #define RESNETC_MODEL_{p}_H
 
@@ -199,13 +208,13 @@ const char* {p}_label(int index);
 #endif
 #endif
 )",
-                     fmt::arg("name", in.model.name), fmt::arg("version", version_text()),
-                     fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p),
-                     fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),
-                     fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
-                     fmt::arg("device", in.machine.device == Device::cpu ? "" : header_device),
-                     fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
-                     fmt::arg("output_text", output_text));
+      fmt::arg("name", in.model.name), fmt::arg("version", version_text()),
+      fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p), fmt::arg("c", input.channels()),
+      fmt::arg("h", input.height()), fmt::arg("w", input.width()),
+      fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
+      fmt::arg("device", in.machine.device == Device::cpu ? "" : fmt::format(header_device, fmt::arg("p", p))),
+      fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
+      fmt::arg("output_text", output_text));
 }
 
 std::string emit_driver(const DriverInputs& in) {
@@ -217,8 +226,8 @@ std::string emit_driver(const DriverInputs& in) {
       "/* The driver of {}, by {}: tables that the runtime interprets. */\n#include \"{}.h\"\n#include "
       "\"runtime.h\"\n{}\n",
       in.model.name, version_text(), in.model.name, on_device ? "#include \"device.h\"\n" : "");
-  text += kernel_tables(in.program) + tensor_table(in.program, in.plan) + weight_table(in.program, in.blob) +
-          step_table(in.program, in.plan);
+  text += kernel_tables(in.program, in.machine.device) + tensor_table(in.program, in.plan) +
+          weight_table(in.program, in.blob) + step_table(in.program, in.plan, in.machine.device);
   if (!in.model.labels.empty()) {
     text += "static const char* const labels[] = {\n";
     for (const std::string& label : in.model.labels) text += fmt::format("    {},\n", c_string(label));
@@ -286,9 +295,11 @@ const char* {p}_label(int index) {{
   return index >= 0 && index < {oc} && resnetc_description.labels ? resnetc_description.labels[index] : NULL;
 }}
 )",
-      fmt::arg("p", p), fmt::arg("no_device", on_device ? ", 0" : ""),
-      fmt::arg("own_device", on_device ? ", options->device" : ""),
-      fmt::arg("device", on_device ? fmt::format("    .device = &{},\n", device_symbol(in.machine.device)) : ""),
+      fmt::arg("p", p), fmt::arg("no_device", on_device ? ", 0, 0" : ""),
+      fmt::arg("own_device", on_device ? ", options->device, options->fallback" : ""),
+      fmt::arg("device", on_device ? fmt::format("    .device = &{},\n    .fallback_kernels = fallback_kernels,\n",
+                                                 device_symbol(in.machine.device))
+                                   : ""),
       fmt::arg("name", c_string(in.model.name)), fmt::arg("target", c_string(in.machine.target.to_string())),
       fmt::arg("version", c_string(version_text())), fmt::arg("features", cpu_feature_bits(in.machine.target)),
       fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),

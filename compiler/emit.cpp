@@ -43,8 +43,18 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
                                       objects.back().file, options.cache));
     commands.back().time_limit_s = 300;
   }
-  if (machine.device != Device::cpu)
+  if (machine.device != Device::cpu) {
+    // What runs where there is no device, and what runs the others.
+    const Machine cpu = host_of(machine);
+    for (size_t i = 0; i < program.kernels.size(); i++) {
+      const KernelKey& key = program.kernels[i].key;
+      objects.push_back({fmt::format("fallback{}.o", i), 0, false, 0});
+      commands.push_back(kernel_command(key, fallback_choice(key, cpu), cpu.target.to_string(), cpu.threads, folder,
+                                        objects.back().file, options.cache));
+      commands.back().time_limit_s = 300;
+    }
     commands.push_back({{own_path().string(), compile_runtime_command, options.target, device_runtime_file}, folder});
+  }
   Progress progress("compiling kernels", commands.size());
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
     if (i == objects.size()) {
@@ -52,8 +62,8 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
       return progress.advance();
     }
     if (result.status != 0)
-      throw Error(
-          fmt::format("kernel {}: {}", to_string(program.kernels[i].key), describe_failure(commands[i], result)));
+      throw Error(fmt::format("kernel {}: {}", to_string(program.kernels[i % program.kernels.size()].key),
+                              describe_failure(commands[i], result)));
     const Json answer = Json::parse(result.output);
     objects[i].scratch_bytes = answer.at("scratch_bytes");
     objects[i].from_cache = answer.at("from_cache");
@@ -145,7 +155,7 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   for (const KernelObject& object : objects) tools.kernels.push_back(object.file);
   if (machine.device != Device::cpu) {
     tools.device_runtime = device_runtime_file;
-    tools.device_archive = machine.device == Device::cuda ? "libresnetc_cuda.a" : "libresnetc_opencl.a";
+    tools.device_archive = device_archive_of(machine.device);
   }
   write_file(folder / (model.name + ".h"), emit_header(inputs));
   write_file(folder / "driver.c", emit_driver(inputs));

@@ -1,12 +1,7 @@
 // resnetc: command line to stages.
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "compiler/clock.h"
@@ -19,11 +14,10 @@
 #include "compiler/passes.h"
 #include "compiler/process.h"
 #include "compiler/toolchain.h"
-#include "compiler/tune/time_kernels.h"
 #include "compiler/tune/tune.h"
+#include "compiler/worker.h"
 #include "runtime/program/machine_peak.h"
 #include "runtime/thread_count.h"
-#include "schedules/compile_kernel.h"
 
 namespace resnetc {
 namespace {
@@ -176,27 +170,6 @@ void inspect(const InspectArguments& arguments) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-// A process that resnetc has started to work for it: it ends with resnetc, and at so much memory.
-void confine([[maybe_unused]] uint64_t gib) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-#ifndef __SANITIZE_ADDRESS__  // whose shadow alone takes terabytes of address space
-  const rlimit memory = {gib << 30, gib << 30};
-  setrlimit(RLIMIT_AS, &memory);
-#endif
-}
-
-// Hidden: one kernel, in a process of its own.
-int compile_one_kernel(char** argv) try {
-  confine(8);
-  const CompiledKernel kernel = compile_kernel(parse_key(argv[0]), parse_choice(argv[1]),
-                                               machine_for(argv[2], std::stoi(argv[3])), argv[4], argv[5]);
-  fmt::print("{}\n", nlohmann::json{{"scratch_bytes", kernel.scratch_bytes}, {"from_cache", kernel.from_cache}}.dump());
-  return 0;
-} catch (const Halide::Error& error) {  // which prints nothing of itself when it ends a program
-  fmt::print(stderr, "{}\n", error.what());
-  return 1;
-}
-
 void print_targets() {
   const int threads = runtime::default_thread_count();
   const program::MachinePeak peak = program::measure_machine(threads);
@@ -271,10 +244,7 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& error, int
 }
 
 int run(int argc, char** argv) {
-  if (argc == 3 && std::string_view(argv[1]) == time_kernels_command) return confine(16), time_kernels(argv[2]);
-  if (argc == 4 && std::string_view(argv[1]) == compile_runtime_command)
-    return confine(8), compile_device_runtime(machine_for(argv[2], 1), argv[3]), 0;
-  if (argc == 8 && std::string_view(argv[1]) == compile_kernel_command) return compile_one_kernel(argv + 2);
+  if (const std::optional<int> status = run_worker(argc, argv)) return *status;
 
   CLI::App app{
       "resnetc compiles a ResNet, topology in JSON and trained weights, to a program and a library of its own."};
@@ -312,8 +282,12 @@ int run(int argc, char** argv) {
   TuneOptions& tune_options = to_tune.options;
   CLI::App* tune_app = app.add_subcommand("tune", "Find the fastest schedule of each kernel on this machine");
   tune_app->add_option("MODEL.json", tune_options.topologies, "The topology files")->required();
-  tune_app->add_option("-t,--target", tune_options.target, "host, or a Halide target that this CPU runs")
+  tune_app
+      ->add_option("-t,--target", tune_options.target,
+                   "host, or a Halide target that this CPU runs; host-opencl or host-cuda for a GPU of this machine")
       ->capture_default_str();
+  tune_app->add_option("--device", tune_options.device, "Which GPU, as programs for it list them (default 0)")
+      ->check(CLI::Range(0, 1023));
   tune_app->add_option("--budget", to_tune.budget, "Time to spend: 90s, 10m or 2h")
       ->capture_default_str()
       ->check(as_check([](const std::string& text) { parse_duration(text); }));

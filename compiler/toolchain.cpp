@@ -83,8 +83,27 @@ Command Toolchain::join_code() const {
   if (!device_runtime.empty()) result.argv.push_back(device_runtime);
   for (const std::string& argument : {std::string("--whole-archive"), runtime_file("libresnetc_runtime.a")})
     result.argv.push_back(argument);
-  if (!device_archive.empty()) result.argv.push_back(runtime_file(device_archive.c_str()));
+  // Of it only what the driver asks for.
+  if (!device_archive.empty())
+    for (const std::string& argument : {std::string("--no-whole-archive"), runtime_file(device_archive.c_str())})
+      result.argv.push_back(argument);
   return result;
+}
+
+// Symbolic: another library of the process may have a Halide runtime of its own.
+Command Toolchain::link_kernel_device() const {
+  return command(folder, {"cc", "-shared", "-o", kernel_device_file, device_runtime, "-Wl,--whole-archive",
+                          runtime_file(device_archive.c_str()), runtime_file("libresnetc_runtime.a"),
+                          "-Wl,--no-whole-archive", fmt::format("-Wl,-soname,{}", kernel_device_file), "-Wl,-Bsymbolic",
+                          "-Wl,-z,defs", "-Wl,-z,noexecstack", "-pthread", "-lm"});
+}
+
+const char* device_symbol(Device device) {
+  return device == Device::cuda ? "rn_cuda" : "rn_opencl";
+}
+
+std::string device_archive_of(Device device) {
+  return device == Device::cpu ? "" : device == Device::cuda ? "libresnetc_cuda.a" : "libresnetc_opencl.a";
 }
 
 Command Toolchain::localise_symbols() const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/process.h"
+#include "schedules/machine.h"
 
 namespace resnetc {
 
@@ -19,6 +20,15 @@ std::filesystem::path runtime_folder();
 // The records that came with resnetc, a folder beside the runtime. May not be there.
 std::filesystem::path shipped_records_folder();
 
+// What kernels need to run one by one on a device, see runtime/device/kernels.h.
+inline constexpr const char* kernel_device_file = "kernel_device.so";
+
+// Our runtime for a device, a file beside the runtime; "" for the CPU.
+std::string device_archive_of(Device device);
+
+// What runtime/device.h calls it.
+const char* device_symbol(Device device);
+
 // Commands that run in `folder` and name only files there. `kernels`: objects of the kernels.
 struct Toolchain {
   std::filesystem::path folder;
@@ -26,7 +36,7 @@ struct Toolchain {
   std::string prefix;  // of the library's global symbols
   std::vector<std::string> kernels;
   std::string device_runtime = {};  // an object, Halide's runtime, where kernels run on a device; or ""
-  std::string device_archive = {};  // ours for it, a file beside the runtime
+  std::string device_archive = {};  // device_archive_of
 
   Command compile_driver() const;        // driver.c -> driver.o
   Command adapt_device_runtime() const;  // asks us for environment variables and to run kernels
@@ -35,6 +45,7 @@ struct Toolchain {
   Command localise_symbols() const;      // code.o: only PREFIX_* stay global
   Command archive() const;               // code.o, weights.o -> libNAME.a
   Command link_shared() const;           // code.o, weights.o -> libNAME.so; reads exports.map
+  Command link_kernel_device() const;    // -> kernel_device_file
 };
 
 }  // namespace resnetc

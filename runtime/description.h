@@ -115,7 +115,8 @@ typedef struct rn_description {
   const float* self_test_logits; /* the reference evaluator's, for rn_self_test_input(seed); NULL if none */
   double self_test_bound;        /* of the largest |difference| divided by the largest |logit| */
 
-  const struct rn_device* device; /* that the kernels run on; NULL: the CPU */
+  const struct rn_device* device;    /* that the kernels run on; NULL: the CPU */
+  const rn_kernel* fallback_kernels; /* with a device: kernel_count of them for the CPU, with the same weights */
 } rn_description;
 
 #ifdef __cplusplus

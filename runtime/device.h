@@ -31,6 +31,8 @@ typedef struct rn_device {
      until the device has done them all. batch: as then. */
   int (*run_kernels)(void* net, int batch, double* seconds, char* message, size_t message_bytes);
   void (*destroy)(void* net);
+
+  const void* driver; /* of device/driver.h */
 } rn_device;
 
 extern const rn_device rn_opencl, rn_cuda;

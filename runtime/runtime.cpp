@@ -42,6 +42,7 @@ struct rn_model {
   int at_once;       // rn_images_at_once
   int batch;         // that the buffers are set for
   double* seconds;   // of rn_profile, or NULL
+  bool on_cpu;       // always, but where a device is used
   void* device_net;  // NULL: the kernels run on the CPU
   char message[512];
 };
@@ -171,7 +172,8 @@ int run_chunk(rn_model* model, const float* input, int batch, float* output) {
       clear_border(model, d.tensors[result.index], batch);
       if (seconds) lap(&seconds[d.step_count + s], &last);
     }
-    const int status = step.kernel(call.arguments);
+    const rn_kernel kernel = d.device ? d.fallback_kernels[step.kernel_index] : step.kernel;
+    const int status = kernel(call.arguments);
     if (seconds) lap(&seconds[s], &last);
     if (status != 0)
       return fail(model, rn_error_kernel, "kernel %s failed with status %d: %s", d.kernel_keys[step.kernel_index],
@@ -216,7 +218,7 @@ int make_memory(rn_model* model, const rn_options& options) {
   if (static_cast<size_t>(model->at_once) > INT32_MAX / largest)
     return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
                 INT32_MAX / largest);
-  if (d.device) {
+  if (!model->on_cpu) {
     if (options.arena)
       return fail(model, rn_error_argument, "the arena of %s lies in the device's memory: give none", d.name);
   } else if (options.arena) {
@@ -238,6 +240,15 @@ int make_memory(rn_model* model, const rn_options& options) {
   return model->calls && model->image_input ? rn_ok : fail(model, rn_error_memory, "no memory for a handle");
 }
 
+// If not, the message says why.
+bool has_device(rn_model* model, int index) {
+  const rn_device& device = *model->description->device;
+  const int count = device.count(model->message, sizeof model->message);
+  if (count >= 0 && index >= count)
+    fail(model, rn_error_device, "there is no %s device %d: there are %d", device.api, index, count);
+  return index >= 0 && index < count;
+}
+
 int initialise(rn_model* model, const rn_options& options) {
   const rn_description& d = *model->description;
   const uint32_t missing = d.cpu_features & ~cpu_features();
@@ -251,13 +262,14 @@ int initialise(rn_model* model, const rn_options& options) {
     return fail(model, rn_error_argument, "max_batch must not be negative, got %d", options.max_batch);
   model->max_batch = options.max_batch > 0 ? options.max_batch : 1;
   model->at_once = rn_images_at_once(&d, model->max_batch);
+  model->on_cpu = !d.device || (options.fallback && !has_device(model, options.device));
   int status = make_memory(model, options);
   if (status != rn_ok) return status;
-  status = make_threads(model, d.device ? 1 : options.threads > 0 ? options.threads : default_thread_count());
+  status = make_threads(model, !model->on_cpu ? 1 : options.threads > 0 ? options.threads : default_thread_count());
   if (status == rn_error_memory)
     return fail(model, status, "no memory for the scratch of the threads: ask for fewer threads");
   if (status != rn_ok) return status;
-  if (d.device)
+  if (!model->on_cpu)
     return d.device->create(&model->device_net, &d, options.device, model->at_once, model->message,
                             sizeof model->message);
   describe_calls(model);
@@ -274,7 +286,7 @@ int rn_create(rn_model** out, const rn_description* description, const rn_option
   if (!*out) return rn_error_memory;
   memset(static_cast<void*>(*out), 0, sizeof(rn_model));
   (*out)->description = description;
-  const rn_options defaults = {0, 0, nullptr, 0, 0};
+  const rn_options defaults = {0, 0, nullptr, 0, 0, 0};
   return initialise(*out, options ? *options : defaults);
 }
 
@@ -282,7 +294,7 @@ int rn_run(rn_model* model, const float* input, int n, float* output) {
   if (!model) return rn_error_argument;
   model->message[0] = '\0';
   if (!model->calls || !model->user_context || model->pool.started < model->pool.threads ||
-      (model->description->device && !model->device_net))
+      (!model->on_cpu && !model->device_net))
     return fail(model, rn_error_argument, "this handle could not be created");
   if (n < 0 || (n > 0 && (!input || !output)))
     return fail(model, rn_error_argument, "n must not be negative, and input and output not NULL");

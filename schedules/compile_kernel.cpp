@@ -100,9 +100,13 @@ void write_cached(const fs::path& cached, const fs::path& object, const Compiled
 
 }  // namespace
 
+std::string kernel_symbol(const KernelKey& key, Device device) {
+  return to_string(key) + (device == Device::cpu ? "" : "_on_device");
+}
+
 CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const Machine& machine,
                               const fs::path& object, const fs::path& cache) {
-  const std::string symbol = to_string(key);
+  const std::string symbol = kernel_symbol(key, machine.device);
   const Target target = object_target(machine);
   KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
 

@@ -17,8 +17,11 @@ struct CompiledKernel {
   bool from_cache = false;
 };
 
-// Writes the object, whose only entry is to_string(key) + "_argv" (and its plain form), to `object`. `cache`: a folder
-// of objects named by the SHA-256 of the serialised pipeline, target and Halide version, or empty for none.
+// The kernel's name as a symbol: its key, with "_on_device" behind it if it is for a device.
+std::string kernel_symbol(const KernelKey& key, Device device);
+
+// Writes the object, whose only entry is the kernel's symbol + "_argv" (and its plain form), to `object`. `cache`: a
+// folder of objects named by the SHA-256 of the serialised pipeline, target and Halide version, or empty for none.
 // Deterministic: call it in a process that has built no pipeline before, as Halide numbers names through a process.
 CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const Machine& machine,
                               const std::filesystem::path& object, const std::filesystem::path& cache);

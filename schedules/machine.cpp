@@ -97,6 +97,19 @@ int parse_winograd(std::string_view name) {
   throw Error(fmt::format("winograd must be off, f2, f4 or f6, got '{}'", name));
 }
 
+std::string record_target(const Machine& machine) {
+  Target target = machine.target;
+  for (const Level& level : levels)
+    if (machine.device != Device::cpu && level.feature != Target::SSE41) target = target.without_feature(level.feature);
+  return target.to_string();
+}
+
+Machine host_of(const Machine& machine) {
+  Target cpu = machine.target.without_feature(Target::OpenCL).without_feature(Target::CUDA);
+  for (Target::Feature f : cuda_capabilities) cpu = cpu.without_feature(f);
+  return machine_for(cpu.to_string(), machine.threads);
+}
+
 Machine machine_for(const std::string& text, int threads) {
   const bool host = text == "host" || text.starts_with("host-");
   const Target own = host ? Halide::get_host_target() : Target();

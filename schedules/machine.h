@@ -34,6 +34,12 @@ struct Machine {
 // Linux with SSE4.1.
 Machine machine_for(const std::string& target, int threads);
 
+// How records name the target: what the CPU beside a device can do makes no difference there.
+std::string record_target(const Machine& machine);
+
+// The CPU beside a device: the same target without it.
+Machine host_of(const Machine& machine);
+
 // Machine::largest_winograd as --winograd takes it: "off", "f2", "f4" or "f6". Throws Error for any other text.
 std::string winograd_name(int largest);
 int parse_winograd(std::string_view name);

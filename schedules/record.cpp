@@ -84,7 +84,10 @@ std::string to_json_line(const Record& r) {
   object["default_milliseconds"] = rounded(r.default_milliseconds);
   object["gflops"] = rounded(r.gflops);
   object["percent_of_peak"] = rounded(r.percent_of_peak);
-  object["cpu"] = r.cpu;
+  if (r.device.empty())
+    object["cpu"] = r.cpu;
+  else
+    object["device"] = r.device;
   object["halide"] = r.halide;
   object["strategy_version"] = r.strategy_version;
   return object.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -118,14 +121,21 @@ Record parse_record(std::string_view line) {
   r.default_milliseconds = number_of(object, "default_milliseconds");
   r.gflops = number_of(object, "gflops");
   r.percent_of_peak = number_of(object, "percent_of_peak");
-  r.cpu = text_of(object, "cpu");
+  if (object.contains("device"))
+    r.device = text_of(object, "device");
+  else
+    r.cpu = text_of(object, "cpu");
   r.halide = text_of(object, "halide");
   r.strategy_version = integer_in(field(object, "strategy_version"), "strategy_version", 1, 1'000'000);
   return r;
 }
 
+std::string hardware_kind(const Record& r) {
+  return r.device.empty() ? cpu_kind(r.cpu) : r.device;
+}
+
 std::string identity_of(const Record& r) {
-  return fmt::format("{} {} {} {} {} {}", r.key, r.target, cpu_kind(r.cpu), winograd_name(r.largest_winograd), r.batch,
+  return fmt::format("{} {} {} {} {} {}", r.key, r.target, hardware_kind(r), winograd_name(r.largest_winograd), r.batch,
                      r.threads);
 }
 

@@ -15,7 +15,7 @@ namespace resnetc {
 
 struct Record {
   std::string key;     // to_string of a KernelKey
-  std::string target;  // spelled out, as Halide::Target prints it
+  std::string target;  // record_target of that machine
   Choice choice;
   int threads = 1;
   int batch = 1;
@@ -26,7 +26,8 @@ struct Record {
   double default_milliseconds = 0;  // of the default choice, measured between the same calls
   double gflops = 0;
   double percent_of_peak = 0;  // of what `threads` threads reached on that machine
-  std::string cpu;             // cpu_name of that machine
+  std::string cpu;             // cpu_name of that machine, or
+  std::string device;          // the name of the device that the target is for
   std::string halide;          // version
   int strategy_version = 1;    // of choice.strategy
 };
@@ -35,6 +36,9 @@ std::string to_json_line(const Record& record);  // without a newline
 
 // Throws Error saying what is wrong with the line, without naming a file.
 Record parse_record(std::string_view line);
+
+// The kind of CPU, or the device.
+std::string hardware_kind(const Record& record);
 
 // What a record is about: a later one with the same text replaces it.
 std::string identity_of(const Record& record);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 
@@ -23,9 +24,10 @@ KernelKey body_of(KernelKey key) {
   return key;
 }
 
-bool among_candidates(const Choice& choice, const KernelKey& key, const Machine& machine, int recorded_threads) {
+bool among_candidates(const Choice& choice, const KernelKey& key, const Machine& machine, const Record& record) {
   Machine recorded = machine;
-  recorded.threads = recorded_threads;
+  recorded.threads = record.threads;
+  recorded.batch = record.batch;
   for (const Machine& each : {machine, recorded}) {
     const std::vector<Choice> all = candidates(key, each);
     if (std::find(all.begin(), all.end(), choice) != all.end()) return true;
@@ -33,10 +35,18 @@ bool among_candidates(const Choice& choice, const KernelKey& key, const Machine&
   return false;
 }
 
+// Whether code for the one may be code for the other.
+bool alike(const Machine& a, const Machine& b) {
+  if (a.device != Device::cpu || b.device != Device::cpu) return a.device == b.device;
+  return a.lanes == b.lanes && a.registers == b.registers && a.fused_multiply_add == b.fused_multiply_add;
+}
+
 bool is_of_this_version(const Record& r) {
-  const auto strategy = std::find_if(strategies().begin(), strategies().end(),
-                                     [&](const Strategy* s) { return s->name == r.choice.strategy; });
-  return r.halide == halide_version() && strategy != strategies().end() && (*strategy)->version == r.strategy_version;
+  for (const auto& list : {strategies(), device_strategies()})
+    for (const Strategy* strategy : list)
+      if (strategy->name == r.choice.strategy)
+        return r.halide == halide_version() && strategy->version == r.strategy_version;
+  return false;
 }
 
 std::vector<fs::path> record_files_in(const fs::path& folder) {
@@ -84,12 +94,14 @@ void ScheduleDb::add_file(const fs::path& file, RecordSource source) {
 }
 
 std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Machine& machine, int batch,
-                                                  const std::string& cpu) const {
-  const std::string text = to_string(key), kind = cpu_kind(cpu);
+                                                  const std::string& hardware) const {
+  const bool on_device = machine.device != Device::cpu;
+  const std::string text = to_string(key), target = record_target(machine),
+                    kind = on_device ? hardware : cpu_kind(hardware);
   const KernelKey body = body_of(key);
   // What differs weighs in this order; the least wins.
   struct Distance {
-    bool key, file, target, cpu;
+    bool key, file, target, hardware;
     RecordSource source;
     bool winograd;
     double batch, threads;
@@ -98,28 +110,26 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   std::vector<std::pair<Distance, const Entry*>> near;
   for (const Entry& entry : entries_) {
     const Record& r = entry.record;
-    if (entry.machine.lanes != machine.lanes || entry.machine.registers != machine.registers ||
-        entry.machine.fused_multiply_add != machine.fused_multiply_add || entry.machine.device != machine.device ||
-        !(entry.body == body))
-      continue;
+    if (!alike(entry.machine, machine) || !(entry.body == body)) continue;
+    const double threads = std::abs(std::log2(static_cast<double>(r.threads) / machine.threads));
     const Distance distance{r.key != text,
                             entry.source != RecordSource::given,
-                            entry.machine.target != machine.target,
-                            !cpu.empty() && cpu_kind(r.cpu) != kind,
+                            record_target(entry.machine) != target,
+                            !hardware.empty() && hardware_kind(r) != kind,
                             entry.source,
                             r.largest_winograd != machine.largest_winograd,
                             std::abs(std::log2(static_cast<double>(r.batch) / batch)),
-                            std::abs(std::log2(static_cast<double>(r.threads) / machine.threads))};
+                            on_device ? 0 : threads};
     near.emplace_back(distance, &entry);
   }
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [distance, entry] : near) {
     const Record& r = entry->record;
-    if (!among_candidates(r.choice, key, machine, r.threads)) continue;
+    if (!among_candidates(r.choice, key, machine, r)) continue;
     std::vector<std::string> differences;
     if (distance.key) differences.emplace_back("other epilogue or border");
     if (distance.target) differences.emplace_back("other target");
-    if (distance.cpu) differences.emplace_back("other CPU");
+    if (distance.hardware) differences.emplace_back(on_device ? "other device" : "other CPU");
     if (distance.winograd) differences.emplace_back("winograd " + winograd_name(r.largest_winograd));
     if (distance.batch > 0) differences.emplace_back(fmt::format("batch {}", r.batch));
     if (distance.threads > 0) differences.emplace_back(fmt::format("{} threads", r.threads));
@@ -141,13 +151,25 @@ ScheduleDb read_all_records(const fs::path& given, const fs::path& shipped) {
   return records;
 }
 
-std::string record_file_name(const Machine& machine) {
-  return fmt::format("{}-{}.jsonl", cpu_kind(cpu_name()), strongest_feature(machine.target));
+std::string record_file_name(const Machine& machine, const std::string& hardware) {
+  if (machine.device == Device::cpu)
+    return fmt::format("{}-{}.jsonl", cpu_kind(hardware), strongest_feature(machine.target));
+  constexpr size_t longest = 60;
+  std::string name;
+  for (const char c : hardware) {
+    if (std::isalnum(static_cast<unsigned char>(c)))
+      name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    else if (!name.empty() && name.back() != '-')
+      name += '-';
+  }
+  name = name.substr(0, longest);
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  return fmt::format("{}{}{}.jsonl", name, name.empty() ? "" : "-", machine.device == Device::cuda ? "cuda" : "opencl");
 }
 
-fs::path own_record_file(const Machine& machine) {
+fs::path own_record_file(const Machine& machine, const std::string& hardware) {
   const fs::path folder = own_folder();
-  return folder.empty() ? folder : folder / record_file_name(machine);
+  return folder.empty() ? folder : folder / record_file_name(machine, hardware);
 }
 
 }  // namespace resnetc

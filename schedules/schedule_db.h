@@ -29,11 +29,12 @@ class ScheduleDb {
     Record record;
   };
   // The nearest usable record: of this very key, else of one with another epilogue or border; of a given file; for the
-  // target; from a CPU of the same kind; the user's own; then by --winograd, batch and threads. Never one whose choice
-  // is not among the candidates of the key for the machine: a record of another version of a strategy or of Halide, of
-  // another width of vectors, or of larger Winograd tiles than allowed is kept in the file but not used.
-  // cpu: the name of the CPU that it is for; "" if it is not known.
-  std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& cpu) const;
+  // target; from a CPU of the same kind or the same device; the user's own; then by --winograd, batch and threads,
+  // which are the same to a device; the first in the order of file names. Never one whose choice is not among the
+  // candidates of the key for the machine: a record of another version of a strategy or of Halide, of another width of
+  // vectors, or of larger Winograd tiles than allowed is kept in the file but not used. hardware: the name of the CPU
+  // or of the device that it is for; "" if it is not known.
+  std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& hardware) const;
 
  private:
   struct Entry {
@@ -51,10 +52,11 @@ class ScheduleDb {
 // those that came with resnetc (`shipped`, a folder). Throws Error.
 ScheduleDb read_all_records(const std::filesystem::path& given, const std::filesystem::path& shipped);
 
-// How a file of records for this CPU and that target is called: as "amd-zen4-avx512_skylake.jsonl".
-std::string record_file_name(const Machine& machine);
+// How a file of records for hardware of that name and that target is called: as "amd-zen4-avx512_skylake.jsonl", or
+// "nvidia-h100-80gb-hbm3-cuda.jsonl".
+std::string record_file_name(const Machine& machine, const std::string& hardware);
 
 // Where `tune` writes: record_file_name in $XDG_DATA_HOME/resnetc/tuned, or an empty path without a home.
-std::filesystem::path own_record_file(const Machine& machine);
+std::filesystem::path own_record_file(const Machine& machine, const std::string& hardware);
 
 }  // namespace resnetc

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <iterator>
 
+#include "schedules/gpu.h"
+
 namespace resnetc {
 
 int Choice::operator[](std::string_view name) const {
@@ -98,6 +100,23 @@ std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& 
 
 Choice default_choice(const KernelKey& key, const Machine& machine) {
   return candidates(key, machine).front();
+}
+
+Choice fallback_choice(const KernelKey& key, const Machine& cpu) {
+  // Winograd has weights of its own, and grouped convolution.
+  constexpr std::string_view blocked[] = {"conv2d_direct", "conv2d_max_pool", "dense"};
+  const auto applying = std::find_if(std::begin(blocked), std::end(blocked),
+                                     [&](std::string_view name) { return strategy_named(name).applies(key, cpu); });
+  if (applying == std::end(blocked)) return default_choice(key, cpu);
+  Choice choice = strategy_named(*applying).candidates(key, cpu).front();
+  const int vectors = gpu_block_channels / cpu.lanes, most_pixels = (cpu.registers - 4) / vectors - 1;
+  for (auto& [name, value] : choice.parameters) {
+    if (name == "oc_vectors") value = vectors;
+    if (name == "pixels") value = std::clamp(value, 1, most_pixels);
+    if (name == "prefetch") value = 0;
+    if (name == "passes") value = 1;
+  }
+  return choice;
 }
 
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {

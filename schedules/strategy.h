@@ -74,6 +74,9 @@ std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& 
 // Of the strategies' best guesses, that with the least estimate. Throws Error if no strategy applies.
 Choice default_choice(const KernelKey& key, const Machine& machine);
 
+// A choice for the CPU that reads weights as packed for a device, so that no weight is stored twice.
+Choice fallback_choice(const KernelKey& key, const Machine& cpu);
+
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
 
 extern const Strategy halide_mullapudi2016, halide_adams2019, halide_li2018;

@@ -4,25 +4,25 @@
 
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
-#include "ir/reference.h"
-#include "schedules/strategy.h"
+#include "compiler/tune/kernel_data.h"
 
 namespace resnetc {
 
-// Starts on a cache line, as the arena and the weights of an emitted program do.
-template <class T>
-struct CacheLineAllocator {
-  using value_type = T;
-  static constexpr std::align_val_t line{64};
-  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), line)); }
-  void deallocate(T* memory, size_t) { ::operator delete(memory, line); }
-  bool operator==(const CacheLineAllocator&) const = default;
+// A shared object with a kernel.
+class KernelLibrary {
+ public:
+  KernelLibrary(const std::string& file, const KernelKey& key);  // throws Error if it does not define the key's symbol
+  ~KernelLibrary();
+  KernelLibrary(const KernelLibrary&) = delete;
+  KernelLibrary& operator=(const KernelLibrary&) = delete;
+  int (*kernel)(void** arguments) = nullptr;
+
+ private:
+  void* library_ = nullptr;
 };
-using AlignedFloats = std::vector<float, CacheLineAllocator<float>>;
 
 // Threads and scratch memory, shared by all kernels of a process.
 class KernelThreads {
@@ -40,27 +40,9 @@ class KernelThreads {
   std::unique_ptr<State> state_;
 };
 
-// Random operands of a key, the reference's result for them, and the memory that all its candidates share.
-class KernelData {
- public:
-  KernelData(const KernelKey& key, int batch, int threads);
-
-  const KernelKey& key() const { return key_; }
-  int batch() const { return batch_; }
-
- private:
-  friend class KernelRunner;
-  KernelKey key_;
-  int batch_;
-  std::vector<std::vector<float>> weights_;  // in the IR's order, empty for activations
-  std::vector<AlignedFloats> activations_;   // with borders of zeros; empty for weights
-  AlignedFloats result_;                     // with its border
-  Tensor expected_;
-};
-
 class KernelRunner {
  public:
-  // library: a shared object that defines the key's symbol. Throws Error.
+  // library: of the kernel. Throws Error.
   KernelRunner(KernelData& data, const Choice& choice, const Machine& machine, const std::string& library,
                const KernelThreads& threads);
   ~KernelRunner();
@@ -76,7 +58,7 @@ class KernelRunner {
   struct Call;
   KernelData& data_;
   const KernelThreads& threads_;
-  void* library_ = nullptr;
+  KernelLibrary library_;
   std::vector<AlignedFloats> packed_;
   std::unique_ptr<Call> call_;
   int run();

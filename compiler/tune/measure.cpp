@@ -42,12 +42,13 @@ std::vector<Object> compile_objects(const KernelKey& key, const std::vector<Choi
     }
     objects[i].scratch_bytes = nlohmann::json::parse(result.output).at("scratch_bytes");
   });
+  const fs::path hooks =
+      options.device_library.empty() ? runtime_folder() / "libresnetc_runtime.a" : options.device_library;
   std::vector<Command> links;
   std::vector<size_t> linked;
   for (size_t i = 0; i < choices.size(); i++) {
     if (!objects[i].failure.empty()) continue;
-    links.push_back({{"ld", "-shared", "-o", fmt::format("{}.so", i), fmt::format("{}.o", i),
-                      (runtime_folder() / "libresnetc_runtime.a").string()},
+    links.push_back({{"ld", "-shared", "-o", fmt::format("{}.so", i), fmt::format("{}.o", i), hooks.string()},
                      options.folder,
                      options.compile_limit_s});
     linked.push_back(i);
@@ -74,7 +75,10 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
   // Again without the one that crashed, until none does.
   const fs::path request_file = options.folder / "request.json";
   for (;;) {
-    TimingRequest request{to_string(key), options.target, options.threads, options.batch, options.cold, {}};
+    TimingRequest request{to_string(key),  options.target,
+                          options.threads, options.batch,
+                          options.cold,    options.device_library.string(),
+                          options.device,  {}};
     std::vector<size_t> index;
     for (size_t i = 0; i < choices.size(); i++) {
       if (!result[i].failure.empty()) continue;
@@ -84,8 +88,8 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     }
     if (index.empty()) return result;
     write_file(request_file, to_json(request));
-    const Command command{
-        {own_path().string(), time_kernels_command, request_file.string()}, options.folder, options.time_limit_s};
+    const char* kind = options.device_library.empty() ? time_kernels_command : time_on_device_command;
+    const Command command{{own_path().string(), kind, request_file.string()}, options.folder, options.time_limit_s};
     const MachineLock timing(MachineLock::time);
     const CommandResult ended = run_commands({command}, 1).front();
     const std::vector<TimingAnswer> answers = parse_timing_answers(ended.output, index.size());
@@ -100,10 +104,17 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
       }
       return result;
     }
-    size_t last = 0;
+    size_t last = index.size();
     for (size_t i = 0; i < answers.size(); i++)
       if (answers[i].started) last = i;
-    result[index[last]].failure = one_line(describe_failure(command, ended));
+    // Not a candidate's fault; on the CPU it may be its memory's.
+    if (last == index.size() && !options.device_library.empty())
+      throw Error(one_line(describe_failure(command, ended)));
+    if (ended.status == lost_device_status && !ended.timed_out) {
+      for (size_t i = 0; i < index.size(); i++) result[index[i]].failure = answers[i].failure;
+    } else {
+      result[index[last % index.size()]].failure = one_line(describe_failure(command, ended));
+    }
   }
 }
 

@@ -18,6 +18,8 @@ struct MeasureOptions {
   int batch = 1;
   bool cold = true;
   int jobs = 1;
+  std::filesystem::path device_library;  // make_kernel_device's; empty for the CPU
+  int device = 0;
   double compile_limit_s = 30;
   double time_limit_s = 60;
 };

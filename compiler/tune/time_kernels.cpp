@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "compiler/clock.h"
 #include "compiler/files.h"
+#include "compiler/tune/device_runner.h"
 #include "compiler/tune/kernel_runner.h"
 #include "compiler/tune/median.h"
+#include "runtime/thread_count.h"
 
 namespace resnetc {
 namespace {
@@ -18,20 +21,30 @@ using Json = nlohmann::ordered_json;
 
 struct Contender {
   size_t index;
-  std::unique_ptr<KernelRunner> runner;
+  std::function<double()> time;  // seconds of one call; throws Error
   std::vector<double> seconds;
 };
 
 void answer(const Json& line) {
-  fmt::print("{}\n", line.dump());
+  fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
   std::fflush(stdout);
 }
 
-// Each round begins with another contender: what ran before it tells in a kernel's time.
-void time_round(std::vector<Contender>& contenders, size_t round, bool cold) {
+// A kernel that ran before does so no longer. What it left of the device is nothing to time others on.
+struct KernelFailed {
+  size_t object;
+  std::string failure;
+};
+
+// Each round begins with another contender: what ran before it tells in a kernel's time. Throws KernelFailed.
+void time_round(std::vector<Contender>& contenders, size_t round) {
   for (size_t i = 0; i < contenders.size(); i++) {
     Contender& c = contenders[(round + i) % contenders.size()];
-    c.seconds.push_back(c.runner->time(cold));
+    try {
+      c.seconds.push_back(c.time());
+    } catch (const Error& e) {
+      throw KernelFailed{c.index, e.what()};
+    }
   }
 }
 
@@ -62,20 +75,47 @@ std::pair<double, double> ratio_to_first(const Contender& first, const Contender
   return {middle, 2 * 1.2533 * 1.4826 * median(deviations) / std::sqrt(static_cast<double>(rounds))};
 }
 
+// In turns, dropping the slower half after each stage (successive halving).
+void time_in_turns(std::vector<Contender> contenders) {
+  // The first round warms up: page tables, the branch predictors, the clock.
+  time_round(contenders, 0);
+  for (Contender& c : contenders) c.seconds.clear();
+  size_t rounds = 3;
+  while (contenders.size() > 3) {
+    for (size_t i = 0; i < rounds; i++) time_round(contenders, i);
+    drop_slower_half(contenders);
+    rounds += 2;
+  }
+  // The last stage: at least 15 rounds, more for short kernels, up to 0.25 s.
+  size_t last_rounds = 0;
+  const Clock::time_point start = Clock::now();
+  while (last_rounds < 15 || (last_rounds < 101 && seconds_since(start) < 0.25)) {
+    time_round(contenders, last_rounds);
+    last_rounds++;
+  }
+  for (const Contender& c : contenders) {
+    print_time(c);
+    const auto [ratio, noise] = ratio_to_first(contenders[0], c, last_rounds);
+    answer({{"object", c.index}, {"ratio", ratio}, {"noise", noise}});
+  }
+}
+
 }  // namespace
 
 std::string to_json(const TimingRequest& request) {
   Json objects = Json::array();
   for (const TimedObject& o : request.objects)
     objects.push_back({{"choice", to_string(o.choice)}, {"library", o.library}, {"scratch_bytes", o.scratch_bytes}});
-  return Json{{"key", request.key},     {"target", request.target}, {"threads", request.threads},
-              {"batch", request.batch}, {"cold", request.cold},     {"objects", objects}}
+  return Json{{"key", request.key},       {"target", request.target}, {"threads", request.threads},
+              {"batch", request.batch},   {"cold", request.cold},     {"device_library", request.device_library},
+              {"device", request.device}, {"objects", objects}}
       .dump();
 }
 
 TimingRequest parse_timing_request(const std::string& text) {
   const Json json = Json::parse(text);
-  TimingRequest request{json.at("key"), json.at("target"), json.at("threads"), json.at("batch"), json.at("cold"), {}};
+  TimingRequest request{json.at("key"),  json.at("target"),         json.at("threads"), json.at("batch"),
+                        json.at("cold"), json.at("device_library"), json.at("device"),  {}};
   for (const Json& o : json.at("objects"))
     request.objects.push_back(
         {parse_choice(o.at("choice").get<std::string>()), o.at("library"), o.at("scratch_bytes")});
@@ -98,48 +138,57 @@ std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t
   return answers;
 }
 
-int time_kernels(const std::filesystem::path& path) {
-  const TimingRequest request = parse_timing_request(read_file(path));
-  const Machine machine = machine_for(request.target, request.threads);
+namespace {
+
+int time_on_cpu(const TimingRequest& request, const Machine& machine) {
   uint64_t scratch = 0;
   for (const TimedObject& o : request.objects) scratch = std::max(scratch, o.scratch_bytes);
   const KernelThreads threads(request.threads, scratch);
   KernelData data(parse_key(request.key), request.batch, request.threads);
-
   std::vector<Contender> contenders;
   for (size_t i = 0; i < request.objects.size(); i++) {
     answer({{"object", i}});  // a crash from here on is its
-    auto runner =
-        std::make_unique<KernelRunner>(data, request.objects[i].choice, machine, request.objects[i].library, threads);
+    const TimedObject& object = request.objects[i];
+    const auto runner = std::make_shared<KernelRunner>(data, object.choice, machine, object.library, threads);
+    if (const std::string failure = runner->check(); !failure.empty())
+      answer({{"object", i}, {"failure", failure}});
+    else
+      contenders.push_back({i, [runner, &request] { return runner->time(request.cold); }, {}});
+  }
+  if (!contenders.empty()) time_in_turns(std::move(contenders));
+  return 0;
+}
+
+int time_on_device(const TimingRequest& request, const Machine& machine) {
+  KernelData data(parse_key(request.key), checked_images(request.batch), runtime::default_thread_count());
+  DeviceData on_device(request.device_library, machine, request.device, data, request.batch);
+  std::vector<Contender> contenders;
+  for (size_t i = 0; i < request.objects.size(); i++) {
+    answer({{"object", i}});
+    const TimedObject& object = request.objects[i];
+    const auto runner = std::make_shared<DeviceRunner>(on_device, object.choice, machine, object.library, request.cold);
     if (const std::string failure = runner->check(); !failure.empty()) {
       answer({{"object", i}, {"failure", failure}});
-      continue;
+      if (!on_device.works()) return lost_device_status;
+    } else {
+      contenders.push_back({i, [runner] { return runner->time(); }, {}});
     }
-    contenders.push_back({i, std::move(runner), {}});
   }
-  if (contenders.empty()) return 0;
-  // The first round warms up: page tables, the branch predictors, the clock.
-  time_round(contenders, 0, request.cold);
-  for (Contender& c : contenders) c.seconds.clear();
-  size_t rounds = 3;
-  while (contenders.size() > 3) {
-    for (size_t i = 0; i < rounds; i++) time_round(contenders, i, request.cold);
-    drop_slower_half(contenders);
-    rounds += 2;
-  }
-  // The last stage: at least 15 rounds, more for short kernels, up to 0.25 s.
-  size_t last_rounds = 0;
-  const Clock::time_point start = Clock::now();
-  while (last_rounds < 15 || (last_rounds < 101 && seconds_since(start) < 0.25)) {
-    time_round(contenders, last_rounds, request.cold);
-    last_rounds++;
-  }
-  for (const Contender& c : contenders) {
-    print_time(c);
-    const auto [ratio, noise] = ratio_to_first(contenders[0], c, last_rounds);
-    answer({{"object", c.index}, {"ratio", ratio}, {"noise", noise}});
+  try {
+    if (!contenders.empty()) time_in_turns(std::move(contenders));
+  } catch (const KernelFailed& e) {
+    answer({{"object", e.object}, {"failure", e.failure}});
+    return lost_device_status;
   }
   return 0;
+}
+
+}  // namespace
+
+int time_kernels(const std::filesystem::path& path) {
+  const TimingRequest request = parse_timing_request(read_file(path));
+  const Machine machine = machine_for(request.target, request.threads);
+  return machine.device == Device::cpu ? time_on_cpu(request, machine) : time_on_device(request, machine);
 }
 
 }  // namespace resnetc

@@ -11,12 +11,17 @@
 
 namespace resnetc {
 
-// A hidden command of resnetc: `resnetc time-kernels REQUEST.json`, answers on standard output.
-inline constexpr const char* time_kernels_command = "time-kernels";
+// Hidden commands of resnetc: `resnetc time-kernels REQUEST.json`, answers on standard output. On a device the process
+// has no limit of memory.
+inline constexpr const char *time_kernels_command = "time-kernels", *time_on_device_command = "time-on-device";
+
+// Its exit status when a kernel has broken the device, as far as this process goes: its failure is among the answers,
+// and the others are to be timed again without it.
+inline constexpr int lost_device_status = 3;
 
 struct TimedObject {
   Choice choice;
-  std::string library;  // a shared object with the kernel and the runtime's hooks
+  std::string library;  // a shared object with the kernel and, for the CPU, the runtime's hooks
   uint64_t scratch_bytes = 0;
 };
 
@@ -26,6 +31,8 @@ struct TimingRequest {
   int threads = 1;
   int batch = 1;
   bool cold = true;
+  std::string device_library;        // make_kernel_device's; "" for the CPU
+  int device = 0;                    // its number
   std::vector<TimedObject> objects;  // the first that runs is the one to beat: it is never eliminated
 };
 

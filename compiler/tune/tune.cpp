@@ -13,6 +13,7 @@
 #include "compiler/process.h"
 #include "compiler/program.h"
 #include "compiler/toolchain.h"
+#include "compiler/tune/device.h"
 #include "compiler/tune/key_search.h"
 #include "compiler/tune/trials.h"
 #include "compiler/tune/tune_progress.h"
@@ -35,18 +36,22 @@ struct Net {
 
 // What the whole run knows.
 struct Tuning {
-  const TuneOptions& options;
+  TuneOptions options;
   Machine machine;
-  fs::path records, trials;
-  std::vector<Net> nets;
-  std::vector<KeySearch> keys;
-  ScheduleDb before;  // what stood when it began
-  CostModel model;
+  std::string hardware = {};     // the name of the CPU or of the device
+  size_t cache_bytes = 0;        // of its last level
+  fs::path device_library = {};  // make_kernel_device's; empty for the CPU
+  fs::path records = {}, trials = {};
+  std::vector<Net> nets = {};
+  std::vector<KeySearch> keys = {};
+  ScheduleDb before = {};  // what stood when it began
+  CostModel model = {};
   double peak_gflops = 0;      // of all threads
   double earlier_seconds = 0;  // spent by earlier runs on the same file
-  Clock::time_point start;
-  fs::path folder;
+  Clock::time_point start = {};
+  fs::path folder = {};
 
+  bool on_device() const { return machine.device != Device::cpu; }
   double left() const { return options.budget_s - seconds_since(start); }
 };
 
@@ -82,7 +87,7 @@ std::vector<KeySearch> collect_keys(const Tuning& t) {
         known->cold |= net.cold;
         continue;
       }
-      const auto match = t.before.find(key, t.machine, t.options.batch, cpu_name());
+      const auto match = t.before.find(key, t.machine, t.options.batch, t.hardware);
       keys.push_back(start_search(key, calls, t.machine, match ? std::optional(match->choice) : std::nullopt));
       keys.back().cold = net.cold;
     }
@@ -96,7 +101,7 @@ std::vector<KeySearch> collect_keys(const Tuning& t) {
 Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds) {
   Record r;
   r.key = search.text;
-  r.target = t.machine.target.to_string();
+  r.target = record_target(t.machine);
   r.choice = choice;
   r.threads = t.options.threads;
   r.batch = t.options.batch;
@@ -106,9 +111,9 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
   r.default_milliseconds = search.milliseconds / search.fallback_ratio;
   if (milliseconds > 0) {
     r.gflops = static_cast<double>(flop_count(search.key)) * t.options.batch / milliseconds * 1e-6;
-    r.percent_of_peak = 100 * r.gflops / t.peak_gflops;
+    r.percent_of_peak = t.peak_gflops > 0 ? 100 * r.gflops / t.peak_gflops : 0;
   }
-  r.cpu = cpu_name();
+  (t.on_device() ? r.device : r.cpu) = t.hardware;
   r.halide = halide_version();
   r.strategy_version = strategy_named(choice.strategy).version;
   return r;
@@ -116,11 +121,11 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
 
 // Trials of earlier runs with the same conditions need no second try.
 void resume(Tuning& t) {
-  const std::string target = t.machine.target.to_string(), cpu = cpu_name(), halide = halide_version();
+  const std::string target = record_target(t.machine), halide = halide_version();
   for (const Trial& trial : read_trials(t.trials)) {
     const Record& r = trial.record;
     t.earlier_seconds = std::max(t.earlier_seconds, trial.second);
-    if (r.target != target || r.cpu != cpu || r.halide != halide || r.threads != t.options.threads ||
+    if (r.target != target || r.cpu + r.device != t.hardware || r.halide != halide || r.threads != t.options.threads ||
         r.batch != t.options.batch)
       continue;
     for (KeySearch& search : t.keys) {
@@ -165,8 +170,8 @@ std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::
                                  double compile_limit_s) {
   const fs::path folder = t.folder / "batch";
   fs::create_directories(folder);
-  MeasureOptions options{folder,          t.options.cache, t.options.target, t.options.threads,
-                         t.options.batch, search.cold,     t.options.jobs};
+  MeasureOptions options{folder,      t.options.cache, t.options.target, t.options.threads, t.options.batch,
+                         search.cold, t.options.jobs,  t.device_library, t.options.device};
   options.compile_limit_s = compile_limit_s;
   std::vector<Measurement> measured = measure(search.key, choices, options);
   fs::remove_all(folder);
@@ -197,57 +202,73 @@ double comparison_seconds(const Tuning& t) {
   return std::min(seconds, t.options.budget_s / 3);
 }
 
-// Wins of this run that are losses in a whole net are dropped, what stood before is said again; then the net as a
-// whole.
-std::vector<NetComparison> compare_whole_nets(Tuning& t, TuneProgress& progress) {
-  std::vector<NetComparison> comparisons;
-  const auto drop = [&](KeySearch& search) {
-    Record lost = record_of(t, search, search.best, search.milliseconds);
-    lost.dropped = true;
-    append_line(t.records, to_json_line(lost));
-    take_back(search);
-    append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
+// The record of the best choice no longer counts; what stood before is said again.
+void drop(Tuning& t, KeySearch& search) {
+  Record lost = record_of(t, search, search.best, search.milliseconds);
+  lost.dropped = true;
+  append_line(t.records, to_json_line(lost));
+  take_back(search);
+  append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
+}
+
+// Wins of this run that are losses in the whole net are dropped; if the net as a whole is slower, all are. share: of
+// the time.
+NetComparison compare_whole_net(Tuning& t, const Net& net, double share, TuneProgress& progress) {
+  progress.say(fmt::format("{}: timing the whole net, before against after", net.model.name));
+  const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target, t.options.threads,
+                                t.options.batch,  t.options.jobs,  t.options.device, std::min(share / 2, 20.0)};
+  fs::create_directories(options.folder);
+  const auto compare = [&] {
+    return compare_nets(net.model, select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware),
+                        select_kernels(net.graph, t.machine, read_all_records(t.records, shipped_records_folder()),
+                                       t.options.batch, t.hardware),
+                        t.machine, options);
   };
-  for (const Net& net : t.nets) {
-    progress.say(fmt::format("{}: timing the whole net, before against after", net.model.name));
-    const double share = std::max(3.0, (t.left() - 6) / static_cast<double>(t.nets.size() - comparisons.size()));
-    const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target,         t.options.threads,
-                                  t.options.batch,  t.options.jobs,  std::min(share / 2, 20.0)};
-    fs::create_directories(options.folder);
-    const auto compare = [&] {
-      return compare_nets(net.model, select_kernels(net.graph, t.machine, t.before, t.options.batch, cpu_name()),
-                          select_kernels(net.graph, t.machine, read_all_records(t.records, shipped_records_folder()),
-                                         t.options.batch, cpu_name()),
-                          t.machine, options);
-    };
-    NetComparison comparison = compare();
-    int lost = 0;
-    for (KeySearch& search : t.keys) {
-      const auto before = comparison.before.kernel.find(search.text), after = comparison.after.kernel.find(search.text);
-      if (before == comparison.before.kernel.end() || after == comparison.after.kernel.end()) continue;
-      if (search.best == search.before || after->second <= before->second) continue;
-      progress.say(fmt::format("{}: {} wins alone but not in {} ({:.4g} ms, {:.4g} before): dropped", search.text,
-                               to_string(search.best), net.model.name, after->second, before->second));
-      drop(search);
-      lost++;
+  NetComparison comparison = compare();
+  int lost = 0;
+  for (KeySearch& search : t.keys) {
+    const auto before = comparison.before.kernel.find(search.text), after = comparison.after.kernel.find(search.text);
+    if (before == comparison.before.kernel.end() || after == comparison.after.kernel.end()) continue;
+    if (search.best == search.before || after->second <= before->second) continue;
+    progress.say(fmt::format("{}: {} wins alone but not in {} ({:.4g} ms, {:.4g} before): dropped", search.text,
+                             to_string(search.best), net.model.name, after->second, before->second));
+    drop(t, search);
+    lost++;
+  }
+  if (lost > 0 && t.left() > 3) comparison = compare();
+  if (comparison.after.milliseconds > 1.01 * comparison.before.milliseconds) {
+    progress.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won is dropped",
+                             net.model.name, comparison.after.milliseconds, comparison.before.milliseconds));
+    for (KeySearch& search : t.keys)
+      if (search.best != search.before) drop(t, search);
+    comparison.after = comparison.before;
+  }
+  print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({}, batch {})\n", net.model.name,
+                comparison.before.milliseconds, comparison.after.milliseconds,
+                t.on_device() ? t.hardware : fmt::format("{} threads", t.options.threads), t.options.batch);
+  return comparison;
+}
+
+// Those that could be compared, by name. Where the default of a kernel does not run, there is no net without the new
+// records.
+std::vector<std::pair<std::string, NetComparison>> compare_whole_nets(Tuning& t, TuneProgress& progress) {
+  std::vector<std::pair<std::string, NetComparison>> comparisons;
+  for (size_t i = 0; i < t.nets.size(); i++) {
+    const std::string& name = t.nets[i].model.name;
+    const double share = std::max(3.0, (t.left() - 6) / static_cast<double>(t.nets.size() - i));
+    try {
+      comparisons.emplace_back(name, compare_whole_net(t, t.nets[i], share, progress));
+    } catch (const Error& e) {
+      check_interrupted();
+      progress.say(fmt::format("{}: cannot be timed as a whole: {}", name, e.what()));
     }
-    if (lost > 0 && t.left() > 3) comparison = compare();
-    if (comparison.after.milliseconds > 1.01 * comparison.before.milliseconds) {
-      progress.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won is dropped",
-                               net.model.name, comparison.after.milliseconds, comparison.before.milliseconds));
-      for (KeySearch& search : t.keys)
-        if (search.best != search.before) drop(search);
-      comparison.after = comparison.before;
-    }
-    print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({} threads, batch {})\n", net.model.name,
-                  comparison.before.milliseconds, comparison.after.milliseconds, t.options.threads, t.options.batch);
-    comparisons.push_back(std::move(comparison));
   }
   return comparisons;
 }
 
 void search_all(Tuning& t, TuneProgress& progress, double reserve) {
-  constexpr size_t batch_size = 8;
+  // What a batch costs beside its candidates is a driver's start; each may have a CPU to be compiled on.
+  const size_t batch_size = t.on_device() ? static_cast<size_t>(std::clamp(t.options.jobs, 8, 16)) : 8;
   std::vector<bool> done(t.keys.size(), false);
   double longest = 0;  // seconds of a batch; one is measured whatever the budget
   while (longest == 0 || t.left() > reserve + longest) {
@@ -297,16 +318,41 @@ double parse_duration(const std::string& text) {
   return number * scale;
 }
 
+// Finds out what the kernels run on.
+void find_hardware(Tuning& t) {
+  if (!t.on_device()) {
+    t.hardware = cpu_name();
+    t.cache_bytes = program::last_level_cache_bytes();
+    return;
+  }
+  const fs::path folder = t.folder / "device";
+  fs::create_directories(folder);
+  // What drivers compile serves the next process too, and goes with the folder.
+  setenv("CUDA_CACHE_PATH", (folder / "cache").c_str(), 0);
+  t.device_library = make_kernel_device(t.machine, t.options.target, folder);
+  const DeviceDescription device = describe_device(t.device_library, t.machine, t.options.device);
+  t.hardware = device.name;
+  t.cache_bytes = device.cache_bytes;
+  print_message("{}: {:.1f} GiB of memory, a cache of {:.1f} MiB\n", device.name,
+                static_cast<double>(device.memory_bytes) / (1u << 30),
+                static_cast<double>(device.cache_bytes) / (1u << 20));
+}
+
 void tune(const TuneOptions& options) {
-  Tuning t{options, machine_for(options.target, options.threads), {}, {}, {}, {}, {}, {}, 0, 0, Clock::now(), {}};
+  Tuning t{options, machine_for(options.target, options.threads)};
+  t.start = Clock::now();
   t.machine.largest_winograd = options.largest_winograd;
   t.machine.batch = options.batch;
   require_own_instruction_set(t.machine);
-  t.records = options.records.empty() ? own_record_file(t.machine) : options.records;
-  if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
-  t.trials = trials_file(t.records);
+  if (t.on_device()) t.options.threads = t.machine.threads = 1;
+  if (!t.on_device() && options.device > 0)
+    throw Error(fmt::format("--device {}: --target {} is for the CPU", options.device, options.target));
   const StagingFolder working(fs::temp_directory_path() / "resnetc-tune");
   t.folder = working.path();
+  find_hardware(t);
+  t.records = options.records.empty() ? own_record_file(t.machine, t.hardware) : options.records;
+  if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
+  t.trials = trials_file(t.records);
 
   t.before = read_all_records(t.records, shipped_records_folder());
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
@@ -314,7 +360,7 @@ void tune(const TuneOptions& options) {
     Model model = load_model(topology, "random:1", options.model);
     Graph graph = run_passes(model.graph);
     const size_t bytes = weight_bytes(graph);
-    const bool cold = bytes > program::last_level_cache_bytes() / 2;
+    const bool cold = bytes > t.cache_bytes / 2;
     print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", model.name,
                   1e-6 * static_cast<double>(bytes), cold ? "memory" : "the cache");
     t.nets.push_back({std::move(model), std::move(graph), cold});
@@ -323,18 +369,18 @@ void tune(const TuneOptions& options) {
   const RecordFile known = read_records(t.records);
   for (KeySearch& search : t.keys) search.has_record = has_record(t, known, search);
   resume(t);
-  t.peak_gflops = program::measure_machine(options.threads).flops * 1e-9;
+  if (!t.on_device()) t.peak_gflops = program::measure_machine(options.threads).flops * 1e-9;
 
   TuneProgress progress(options.budget_s, t.records.string());
   const double comparison = comparison_seconds(t), rest = options.budget_s - comparison;
   search_all(t, progress, comparison + (options.baseline ? rest / 2 : 0));
   if (options.baseline) measure_baselines(t, progress, comparison);
   progress.finish(t.keys, seconds_since(t.start));
-  const std::vector<NetComparison> comparisons = compare_whole_nets(t, progress);
+  const auto comparisons = compare_whole_nets(t, progress);
   if (!options.report.empty()) {
-    TuneReport report{
-        t.machine.target.to_string(), options.threads, options.batch, t.peak_gflops, t.keys, read_trials(t.trials), {}};
-    for (size_t i = 0; i < t.nets.size(); i++) report.nets.emplace_back(t.nets[i].model.name, comparisons[i]);
+    const TuneReport report{
+        record_target(t.machine), t.hardware, t.options.threads, options.batch, t.peak_gflops, t.keys,
+        read_trials(t.trials),    comparisons};
     replace_file(options.report, tune_report_html(report));
     print_message("{}: written\n", options.report.string());
   }

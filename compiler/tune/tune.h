@@ -1,4 +1,5 @@
-// `resnetc tune`: searches for the best choice of each kernel of some nets, on this machine, within a time budget.
+// `resnetc tune`: searches for the best choice of each kernel of some nets, on this machine's CPU or on a device of it,
+// within a time budget.
 #pragma once
 
 #include <filesystem>
@@ -13,11 +14,12 @@ struct TuneOptions {
   std::vector<std::filesystem::path> topologies;
   ModelOptions model;
   std::string target = "host";
-  int threads = 1;
+  int threads = 1;  // of the CPU
+  int device = 0;   // which one, where the target is for a device
   int batch = 1;
   int largest_winograd = 4;       // as in Machine
   double budget_s = 600;          // wall clock, all included
-  std::filesystem::path records;  // the file to append to; empty: the user's own file of that CPU and target
+  std::filesystem::path records;  // the file to append to; empty: the user's own file of that hardware and target
   std::string kernels;            // a regular expression; only keys that hold a match are tuned
   bool baseline = false;          // Halide's autoschedulers too
   std::filesystem::path report;   // an HTML page, or empty

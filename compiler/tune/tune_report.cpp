@@ -44,10 +44,11 @@ KeyTrials trials_of(const TuneReport& report, const KeySearch& search) {
   return result;
 }
 
-double of_peak(const TuneReport& report, const KeySearch& search, double milliseconds) {
-  return milliseconds > 0
-             ? static_cast<double>(flop_count(search.key)) * report.batch / milliseconds * 1e-6 / report.peak_gflops
-             : 0;
+std::string of_peak(const TuneReport& report, const KeySearch& search, double milliseconds) {
+  if (report.peak_gflops <= 0) return "";
+  const double gflops =
+      milliseconds > 0 ? static_cast<double>(flop_count(search.key)) * report.batch / milliseconds * 1e-6 : 0;
+  return fmt::format("{:.0f} %", 100 * gflops / report.peak_gflops);
 }
 
 std::string gain(double before, double after) {
@@ -145,9 +146,9 @@ std::string key_table(const TuneReport& report) {
     const KeyTrials trials = trials_of(report, search);
     text += fmt::format(
         "<tr><td><code>{}</code><br><code class=\"note\">{}</code></td><td>{}</td><td>{} of {}</td><td>{:.4g} ms</td>"
-        "<td>{:.0f} %</td><td>{}</td>",
+        "<td>{}</td><td>{}</td>",
         xml_escaped(search.text), xml_escaped(to_string(search.best)), search.calls, search.tried_count(),
-        search.choices.size(), search.milliseconds, 100 * of_peak(report, search, search.milliseconds),
+        search.choices.size(), search.milliseconds, of_peak(report, search, search.milliseconds),
         gain(search.milliseconds / search.fallback_ratio, search.milliseconds));
     for (const Strategy* baseline : measured) {
       const auto found = trials.baselines.find(std::string(baseline->name));
@@ -174,11 +175,11 @@ std::string key_details(const TuneReport& report, const KeySearch& search) {
   });
   text += "<table><tr><th>candidate</th><th>time</th><th>of peak</th><th>at second</th></tr>";
   for (const Trial* trial : trials.own)
-    text += fmt::format("<tr><td><code>{}</code></td><td>{}</td><td>{:.0f} %</td><td>{:.0f}</td></tr>",
+    text += fmt::format("<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{:.0f}</td></tr>",
                         xml_escaped(to_string(trial->record.choice)),
                         trial->record.milliseconds > 0 ? fmt::format("{:.4g} ms", trial->record.milliseconds)
                                                        : xml_escaped(trial->failure),
-                        100 * of_peak(report, search, trial->record.milliseconds), trial->second);
+                        of_peak(report, search, trial->record.milliseconds), trial->second);
   return text + "</table></details>";
 }
 
@@ -188,9 +189,9 @@ std::string tune_report_html(const TuneReport& report) {
   std::string text(head);
   std::string names;
   for (const auto& [name, net] : report.nets) names += (names.empty() ? "" : ", ") + xml_escaped(name);
-  text += fmt::format(
-      "<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}; measured peak {:.0f} GFLOP/s.</p>",
-      names, xml_escaped(report.target), report.threads, report.batch, xml_escaped(cpu_name()), report.peak_gflops);
+  text += fmt::format("<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}{}.</p>", names,
+                      xml_escaped(report.target), report.threads, report.batch, xml_escaped(report.hardware),
+                      report.peak_gflops > 0 ? fmt::format("; measured peak {:.0f} GFLOP/s", report.peak_gflops) : "");
   for (const auto& [name, net] : report.nets) text += net_section(name, net);
   text += key_table(report);
   text +=

@@ -11,9 +11,10 @@
 namespace resnetc {
 
 struct TuneReport {
-  std::string target;
+  std::string target;    // record_target
+  std::string hardware;  // the name of the CPU or of the device
   int threads = 1, batch = 1;
-  double peak_gflops = 0;  // of all threads
+  double peak_gflops = 0;  // of all threads; 0 if it is not known
   std::vector<KeySearch> keys;
   std::vector<Trial> trials;                                // of all runs on the same file
   std::vector<std::pair<std::string, NetComparison>> nets;  // by name

@@ -13,7 +13,7 @@ namespace resnetc {
 
 struct NetTimes {
   double milliseconds = 0;               // median of one inference
-  std::map<std::string, double> kernel;  // key -> milliseconds of all its calls in one inference
+  std::map<std::string, double> kernel;  // key -> milliseconds of all its calls in one inference; empty for a device
 };
 
 struct NetComparison {
@@ -23,7 +23,7 @@ struct NetComparison {
 struct WholeNetOptions {
   std::filesystem::path folder, cache;
   std::string target;
-  int threads = 1, batch = 1, jobs = 1;
+  int threads = 1, batch = 1, jobs = 1, device = 0;
   double seconds = 10;  // of measuring, about
 };
 

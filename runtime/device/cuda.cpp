@@ -13,7 +13,8 @@ extern "C" const struct halide_device_interface_t* halide_cuda_device_interface(
 
 namespace {
 
-constexpr int threads_of_block = 1, shared_of_block = 8, capability_major = 75, capability_minor = 76;
+constexpr int threads_of_block = 1, shared_of_block = 8, level2_bytes = 38, capability_major = 75,
+              capability_minor = 76;
 
 using Handle = void*;
 
@@ -80,15 +81,17 @@ bool info(int index, DeviceInfo* info) {
   int device = 0;
   if (!functions(&f) || f.initialise(0) != 0 || f.get(&device, index) != 0) return false;
   size_t memory = 0;
-  int threads = 0, shared = 0, major = 0, minor = 0;
+  int threads = 0, shared = 0, cache = 0, major = 0, minor = 0;
   f.get_name(info->name, sizeof info->name - 1, device);
   f.get_memory(&memory, device);
   f.get_attribute(&threads, threads_of_block, device);
   f.get_attribute(&shared, shared_of_block, device);
+  f.get_attribute(&cache, level2_bytes, device);
   f.get_attribute(&major, capability_major, device);
   f.get_attribute(&minor, capability_minor, device);
   snprintf(info->detail, sizeof info->detail, "compute capability %d.%d", major, minor);
   info->memory_bytes = memory, info->alignment = 256;
+  info->cache_bytes = static_cast<unsigned>(cache);
   info->threads = static_cast<unsigned>(threads), info->shared_bytes = static_cast<unsigned>(shared);
   return true;
 }

@@ -23,8 +23,9 @@ struct DeviceInfo {
   char name[256];
   char detail[256];  // the platform or the compute capability
   unsigned long long memory_bytes, shared_bytes;
-  unsigned long long threads;    // of one block
-  unsigned long long alignment;  // in bytes, of where a tensor may start in the arena
+  unsigned long long cache_bytes;  // of the last level
+  unsigned long long threads;      // of one block
+  unsigned long long alignment;    // in bytes, of where a tensor may start in the arena
 };
 
 struct Driver {
@@ -71,7 +72,8 @@ constexpr rn_device device_of(const char* api) {
           },
           run_net,
           run_kernels,
-          destroy_net};
+          destroy_net,
+          &driver};
 }
 
 }  // namespace resnetc::runtime

@@ -1,13 +1,9 @@
 // A net on a device: its memory there, and the loop over its kernels.
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "../buffers.h"
 #include "../runtime.h"
-#include "driver.h"
+#include "session.h"
 
 namespace resnetc::runtime {
 namespace {
@@ -32,14 +28,8 @@ struct Weight {
   halide_dimension_t dim[5];
 };
 
-struct Net {
-  DeviceContext context;  // first, for its alignment
-  Pool pool;
-  void* user_context;
-  const Driver* driver;
+struct Net : Session {
   const rn_description* description;
-  DeviceInfo info;
-  bool opened;
   int max_batch, batch;
   Rows arena;
   Rows* tensors;
@@ -47,29 +37,7 @@ struct Net {
   Call* calls;
   Call caller;      // the caller's input and output
   void* recording;  // of the kernels for max_batch images, or null
-  char error[400];  // what Halide's runtime said
 };
-
-struct Message {
-  char* text;
-  size_t bytes;
-  int fail(int code, const char* format, ...) const __attribute__((format(printf, 3, 4)));
-};
-
-int Message::fail(int code, const char* format, ...) const {
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(text, bytes, format, arguments);
-  va_end(arguments);
-  return code;
-}
-
-const char* reason(Net* net) {
-  if (!net->pool.error) return "no reason given";
-  for (char* c = net->error; *c; c++)
-    if (*c == '\n' || *c == '\t') *c = ' ';
-  return net->error;
-}
 
 void* zeroed(size_t count, size_t size) {
   return calloc(count > 0 ? count : 1, size);
@@ -91,12 +59,6 @@ void describe_tensor(const rn_tensor& t, halide_buffer_t* buffer, halide_dimensi
     dim[1] = dim[3];
     buffer->dimensions = 2;
   }
-}
-
-// Brings up what buffer->host holds, into new memory if it has none.
-int bring_up(Net* net, halide_buffer_t* buffer) {
-  buffer->flags = halide_buffer_flag_host_dirty;
-  return halide_copy_to_device(&net->context, buffer, net->driver->halide());
 }
 
 int make_arena(Net* net, const Message& message) {
@@ -215,12 +177,6 @@ void set_batch(Net* net, int batch) {
   }
 }
 
-double now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 int queue_kernels(Net* net, double* seconds, const Message& message) {
   const rn_description& d = *net->description;
   double last = seconds ? now() : 0;
@@ -293,22 +249,14 @@ int run_once(Net* net, const Message& message) {
   return status;
 }
 
-int initialise(Net* net, int index, const Message& message) {
-  const Driver& driver = *net->driver;
+int initialise(Net* net, const Driver& driver, int index, const Message& message) {
   const rn_description& d = *net->description;
-  const int count = count_devices(driver, message.text, message.bytes);
-  if (count < 0) return rn_error_device;
-  if (index < 0 || index >= count)
-    return message.fail(rn_error_device, "there is no %s device %d: there are %d", d.device->api, index, count);
-  if (!driver.info(index, &net->info))
-    return message.fail(rn_error_device, "%s device %d says nothing of itself", d.device->api, index);
+  int status = open_session(net, driver, d.device->api, index, message);
+  if (status != rn_ok) return status;
   if (row_bytes % (net->info.alignment > 0 ? net->info.alignment : 1) != 0)
     return message.fail(rn_error_device, "%s: wants memory aligned to %llu bytes, tensors lie at %zu", net->info.name,
                         net->info.alignment, row_bytes);
-  net->opened = true;
-  if (!driver.open(&net->context, index))
-    return message.fail(rn_error_device, "%s: cannot be opened; is it in use, or out of memory?", net->info.name);
-  int status = make_weights(net, message);
+  status = make_weights(net, message);
   if (status == rn_ok) status = make_arena(net, message);
   if (status == rn_ok) status = make_caller_tensors(net, message);
   if (status != rn_ok) return status;
@@ -322,42 +270,15 @@ int initialise(Net* net, int index, const Message& message) {
 
 }  // namespace
 
-int count_devices(const Driver& driver, char* message, size_t bytes) {
-  if (!driver.load()) {
-    snprintf(message, bytes, "no driver: %s is not there; install the GPU's driver, or compile for another --target",
-             driver.library);
-    return -1;
-  }
-  const int count = driver.count();
-  if (count > 0) return count;
-  snprintf(message, bytes, "%s knows no device; is its driver installed, and may this user use it?", driver.library);
-  return -1;
-}
-
-void describe_device(const Driver& driver, int index, char* text, size_t bytes) {
-  DeviceInfo info = {};
-  if (!driver.info(index, &info)) return void(snprintf(text, bytes, "says nothing of itself"));
-  snprintf(text, bytes, "%s (%s), %.1f GiB", info.name, info.detail,
-           static_cast<double>(info.memory_bytes) / (1u << 30));
-}
-
 int create_net(const Driver& driver, void** out, const rn_description* description, int index, int max_batch,
                char* text, size_t bytes) {
   const Message message = {text, bytes};
   *out = nullptr;
-  auto* net = static_cast<Net*>(aligned_alloc(64, (sizeof(Net) + 63) / 64 * 64));
+  auto* net = static_cast<Net*>(session_memory(sizeof(Net)));
   if (!net) return message.fail(rn_error_memory, "no memory for a handle");
-  memset(static_cast<void*>(net), 0, sizeof(Net));
-  net->driver = &driver;
   net->description = description;
   net->max_batch = max_batch;
-  net->user_context = &net->context;
-  net->context.worker.pool = &net->pool;
-  net->pool.workers = &net->context.worker;
-  net->pool.threads = 1;
-  net->pool.message = net->error;
-  net->pool.message_bytes = sizeof net->error;
-  const int status = initialise(net, index, message);
+  const int status = initialise(net, driver, index, message);
   if (status == rn_ok) {
     *out = net;
   } else {
@@ -395,8 +316,7 @@ void destroy_net(void* memory) {
     if (net->weights[i].buffer.device) halide_device_free(context, &net->weights[i].buffer);
   for (halide_buffer_t* buffer : {&net->arena.buffer, &net->caller.buffers[0], &net->caller.buffers[1]})
     if (buffer->device) halide_device_free(context, buffer);
-  if (net->context.context) halide_device_release(context, net->driver->halide());  // the compiled kernels
-  if (net->opened) net->driver->close(&net->context);
+  close_session(net);
   free(net->tensors);
   free(net->weights);
   free(net->calls);
@@ -404,20 +324,3 @@ void destroy_net(void* memory) {
 }
 
 }  // namespace resnetc::runtime
-
-// ---- What Halide's runtime asks for beside the hooks of pool.cpp.
-
-extern "C" {
-
-// Memory that is freed goes back to the device at once: handles allocate when they are made, and never again.
-bool halide_can_reuse_device_allocations(void*) {
-  return false;
-}
-
-// In place of getenv, to which no variable of the environment gets: the emitted code does not depend on any. Without
-// this Halide has the driver use no more than 64 registers a thread, fewer than the sums of a large tile alone.
-char* rn_device_getenv(const char* name) {
-  static char most_registers[] = "255";
-  return strcmp(name, "HL_CUDA_JIT_MAX_REGISTERS") == 0 ? most_registers : nullptr;
-}
-}

@@ -15,8 +15,8 @@ extern "C" const struct halide_device_interface_t* halide_opencl_device_interfac
 namespace {
 
 constexpr uint32_t platform_name = 0x0902;
-constexpr uint32_t device_name = 0x102B, device_memory = 0x101F, device_local_memory = 0x1023, device_group = 0x1004,
-                   device_alignment = 0x1019;
+constexpr uint32_t device_name = 0x102B, device_cache = 0x101E, device_memory = 0x101F, device_local_memory = 0x1023,
+                   device_group = 0x1004, device_alignment = 0x1019;
 constexpr uint64_t all_types = 0xFFFFFFFF;
 constexpr int most_devices = 64;
 
@@ -80,16 +80,18 @@ bool info(int index, DeviceInfo* info) {
   Found found[most_devices];
   if (!functions(&f) || index >= find_devices(f, found)) return false;
   const Found& d = found[index];
-  uint64_t memory = 0, local = 0;
+  uint64_t memory = 0, local = 0, cache = 0;
   size_t group = 0;
   uint32_t bits = 0;
   f.get_device_info(d.device, device_name, sizeof info->name - 1, info->name, nullptr);
   f.get_platform_info(d.platform, platform_name, sizeof info->detail - 1, info->detail, nullptr);
   f.get_device_info(d.device, device_memory, sizeof memory, &memory, nullptr);
+  f.get_device_info(d.device, device_cache, sizeof cache, &cache, nullptr);
   f.get_device_info(d.device, device_local_memory, sizeof local, &local, nullptr);
   f.get_device_info(d.device, device_group, sizeof group, &group, nullptr);
   f.get_device_info(d.device, device_alignment, sizeof bits, &bits, nullptr);
-  info->memory_bytes = memory, info->shared_bytes = local, info->threads = group, info->alignment = bits / 8;
+  info->memory_bytes = memory, info->cache_bytes = cache, info->shared_bytes = local, info->threads = group,
+  info->alignment = bits / 8;
   return true;
 }
 

@@ -28,7 +28,7 @@ class Batch {
   Batch(const rn_description& net, const Options& options)
       : net_(net),
         options_(options),
-        model_(net, options.threads, options.batch, options.device),
+        model_(net, options.threads, options.batch, options.device, options.fallback),
         input_size_(value_count(input_shape(net))),
         output_size_(value_count(output_shape(net))),
         input_(input_size_ * static_cast<std::size_t>(options.batch)),

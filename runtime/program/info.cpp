@@ -76,11 +76,13 @@ void print_info(const rn_description& net, const Options& options) {
   flush_output();
   if (net.device != nullptr) {
     char text[512];
-    if (net.device->count(text, sizeof text) < 0) throw Error(text);
+    const int count = net.device->count(text, sizeof text);
+    if (options.device >= count && options.fallback) return line("device", "none, the CPU runs it");
+    if (count < 0) throw Error(text);
     net.device->describe(options.device, text, sizeof text);
     return line("device", text);
   }
-  const Model model(net, options.threads, options.batch, options.device);
+  const Model model(net, options.threads, options.batch, options.device, options.fallback);
   line("threads", std::to_string(model.threads()));
 }
 

@@ -8,6 +8,7 @@
 
 #include "../runtime.h"
 #include "error.h"
+#include "print.h"
 
 namespace resnetc::program {
 
@@ -34,10 +35,14 @@ inline std::size_t value_count(const std::vector<std::uint64_t>& shape) {
 class Model {
  public:
   // Throws Error.
-  Model(const rn_description& net, int threads, int batch, int device = 0) {
-    const rn_options options = {threads, batch, nullptr, 0, device};
+  Model(const rn_description& net, int threads, int batch, int device = 0, bool fallback = false) {
+    const rn_options options = {threads, batch, nullptr, 0, device, fallback ? 1 : 0};
     const int status = rn_create(&model_, &net, &options);
-    if (status == rn_ok) return;
+    if (status == rn_ok) {
+      const std::string note = rn_message(model_);
+      if (!note.empty()) print_error(net.name, note + "; it runs on the CPU");
+      return;
+    }
     const std::string message = model_ != nullptr ? rn_message(model_) : "not enough memory";
     rn_destroy(model_);
     throw Error(message);

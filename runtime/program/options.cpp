@@ -74,6 +74,9 @@ class Reader {
       options_.batch = parse_integer(option_, value("N"), 1, max_batch);
     } else if (option_ == "--device" && on_device_) {
       options_.device = parse_integer(option_, value("N"), 0, max_device);
+    } else if (option_ == "--fallback" && on_device_) {
+      if (value("cpu") != "cpu") refuse("--fallback takes cpu, nothing else");
+      options_.fallback = true;
     } else if (option_ == "--input") {
       options_.input = file();
     } else if (option_ == "--output") {
@@ -185,6 +188,8 @@ Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png 
   --batch N           run N images at a time (1)
 )";
   text += on_device ? R"(  --device N          run on this device (0)
+  --fallback cpu      run on the CPU where there is no such device
+  --threads N         use N threads there
   --list-devices      list the devices by number, name and memory
 )"
                     : R"(  --threads N         use N threads (as many as this process may use)

@@ -20,7 +20,8 @@ struct Options {
   int top = 5;
   int threads = 0;  // 0: as many as this process may use
   int batch = 1;
-  int device = 0;  // of those that --list-devices lists
+  int device = 0;         // of those that --list-devices lists
+  bool fallback = false;  // to the CPU
   bool json = false;
   double benchmark_seconds = 0;
   double profile_seconds = 3;

@@ -27,7 +27,7 @@ void profile(const rn_description& net, const Options& options) {
   if (!options.html.empty()) page = std::make_unique<OutputFile>(options.html);
 
   const std::size_t batch = static_cast<std::size_t>(options.batch);
-  Model model(net, options.threads, options.batch, options.device);
+  Model model(net, options.threads, options.batch, options.device, options.fallback);
   std::vector<float> input(value_count(input_shape(net)) * batch), output(value_count(output_shape(net)) * batch);
   rn_self_test_input(net.self_test_seed, input.data(), input.size());
   const auto timed_run = [&] {

@@ -13,7 +13,7 @@ bool self_test(const rn_description& net, const Options& options) {
   if (net.self_test_logits == nullptr) throw Error("this program was built without reference values to test against");
   const std::size_t input_size = value_count(input_shape(net)), output_size = value_count(output_shape(net));
   const std::size_t batch = static_cast<std::size_t>(options.batch);
-  Model model(net, options.threads, options.batch, options.device);
+  Model model(net, options.threads, options.batch, options.device, options.fallback);
   std::vector<float> input(input_size * batch), output(output_size * batch);
   rn_self_test_input(net.self_test_seed, input.data(), input_size);
   for (std::size_t i = 1; i < batch; i++) {

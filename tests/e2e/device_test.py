@@ -59,6 +59,10 @@ def check_errors(folder):
     for arguments in (["--self-test"], ["--list-devices"], ["--info"]):
         done = run(program, *arguments, status=1, env=without)
         check(done.stderr.startswith("digits_resnet8: no driver: libOpenCL.so.1 is not there; "), done.stderr)
+    done = run(program, "--self-test", "--fallback", "cpu", "--threads", 2, env=without)
+    check("self-test passed" in done.stdout and "it runs on the CPU" in done.stderr, done.stdout, done.stderr)
+    done = run(program, "--self-test", "--fallback", "cpu")
+    check("self-test passed" in done.stdout and done.stderr == "", done.stderr)
     check("Usage" in run(program, "--help", env=without).stdout, "--help needs a driver")
 
     # A kernel that the driver cannot compile: its source is in the program.
@@ -118,6 +122,8 @@ def check_net(folder, net, *size):
     x = np.random.default_rng(5).standard_normal((3, *map(int, shape)), np.float32)
     on_cpu = logits(folder / net / "cpu" / net, x)
     check_close(f"{net} on the device", logits(program, x, "--batch", 2), on_cpu)
+    instead = logits(program, x, "--batch", 2, "--device", 99, "--fallback", "cpu")
+    check_close(f"{net} on the CPU instead", instead, on_cpu)
 
 
 def main():

@@ -40,7 +40,8 @@ def main():
             options = ["--size", size[0]] if size else []
             compile_model(net, "random:1", folder / net, "--emit", "exe,driver", "--target",
                           f"host-cuda-cuda_capability_{capability}", *options)
-            kernels = len(re.findall(r"^extern int \w+_argv", (folder / net / f"{net}.c").read_text(), re.MULTILINE))
+            driver = (folder / net / f"{net}.c").read_text()
+            kernels = len(re.findall(r"^extern int \w+_on_device_argv", driver, re.MULTILINE))
             found = modules(pathlib.Path(folder / net / net))
             check(len(found) == kernels, f"{len(found)} modules of PTX for {kernels} kernels")
             results = [assemble(ptxas, text, folder) for text in found]

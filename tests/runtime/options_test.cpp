@@ -95,6 +95,10 @@ TEST_CASE("options: wrong usage is named") {
 
 TEST_CASE("options: a device is chosen where there is one to choose") {
   CHECK(parse_options({"--device", "3", "a.jpg"}, true).device == 3);
+  CHECK(parse_options({"--fallback", "cpu", "a.jpg"}, true).fallback);
+  CHECK(!parse_options({"a.jpg"}, true).fallback);
+  CHECK_THROWS_WITH_AS(parse_options({"--fallback", "gpu", "a.jpg"}, true), "--fallback takes cpu, nothing else",
+                       resnetc::program::UsageError);
   CHECK(parse_options({"--list-devices"}, true).command == Command::list_devices);
   CHECK(help_text("net", true).find("--device N") != std::string::npos);
   CHECK(help_text("net").find("--device N") == std::string::npos);

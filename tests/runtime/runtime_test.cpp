@@ -43,7 +43,7 @@ rn_description two_steps() {
 TEST_CASE("runtime: rn_profile adds up the time of each step while it is on") {
   const rn_description net = two_steps();
   rn_model* model = nullptr;
-  const rn_options options = {1, 1, nullptr, 0, 0};
+  const rn_options options = {1, 1, nullptr, 0, 0, 0};
   REQUIRE(rn_create(&model, &net, &options) == rn_ok);
   float values[3] = {};
   std::vector<double> seconds(4, 0);
@@ -69,7 +69,7 @@ TEST_CASE("runtime: rn_profile adds up the time of each step while it is on") {
 TEST_CASE("runtime: more images at once than kernels can count the floats of are refused") {
   const rn_description net = two_steps();
   rn_model* model = nullptr;
-  const rn_options options = {1, 1 << 18, nullptr, 0, 0};
+  const rn_options options = {1, 1 << 18, nullptr, 0, 0, 0};
   CHECK(rn_create(&model, &net, &options) == rn_error_argument);
   CHECK(std::string(rn_message(model)) == "max_batch 262144 is too large: 123248 is the most");
   rn_destroy(model);

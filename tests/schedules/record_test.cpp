@@ -72,6 +72,22 @@ TEST_CASE("a record is one line, and reading it gives the record back") {
   }
 }
 
+TEST_CASE("a record of a device names it in place of the CPU") {
+  Record record = sample();
+  record.cpu = "";
+  record.device = "NVIDIA \"H100\"";
+  const std::string line = to_json_line(record);
+  CHECK(line.find("\"cpu\"") == std::string::npos);
+  const Record read = parse_record(line);
+  CHECK(to_json_line(read) == line);
+  CHECK(read.device == record.device);
+  CHECK(read.cpu.empty());
+  Record other = record;
+  other.device = "NVIDIA A100";
+  CHECK(identity_of(record) != identity_of(other));
+  CHECK(identity_of(record) != identity_of(sample()));
+}
+
 TEST_CASE("a line that is no record says why") {
   const std::string line = to_json_line(sample());
   const auto with = [&](const std::string& from, const std::string& to) {

@@ -19,8 +19,8 @@ int main(void) {
   static _Alignas(64) char arena[64];
   for (int i = 0; i < images * in; i++) input[i] = sinf(0.37f * (float)i);
   digits_resnet8_model *a = NULL, *b = NULL, *c = NULL;
-  const digits_resnet8_options three = {0, 3, NULL, 0, 0}, with_arena = {0, 1, arena, sizeof arena, 0},
-                               no_such_device = {0, 1, NULL, 0, 99};
+  const digits_resnet8_options three = {0, 3, NULL, 0, 0, 0}, with_arena = {0, 1, arena, sizeof arena, 0, 0},
+                               no_such_device = {0, 1, NULL, 0, 99, 0}, nor_there = {2, 3, NULL, 0, 99, 1};
   check(digits_resnet8_create(&a, &three) == 0, "create", &a);
   check(digits_resnet8_create(&b, NULL) == 0, "create", &b);
   check(digits_resnet8_run(a, input, images, together) == 0, "run", &a);
@@ -37,6 +37,11 @@ int main(void) {
   check(digits_resnet8_create(&c, &no_such_device) != 0 && strstr(digits_resnet8_message(c), "device 99"), "device",
         &c);
   check(digits_resnet8_run(c, input, 1, alone) != 0, "a handle that could not be created runs", NULL);
+  digits_resnet8_destroy(c);
+  check(digits_resnet8_create(&c, &nor_there) == 0 && strstr(digits_resnet8_message(c), "device 99"), "fallback", &c);
+  check(digits_resnet8_run(c, input, images, alone) == 0, "run on the CPU", &c);
+  for (int i = 0; i < images * digits_resnet8_CLASSES; i++)
+    check(fabsf(together[i] - alone[i]) < 1e-4f, "the CPU differs from the device", NULL);
   digits_resnet8_destroy(c);
   return 0;
 }

@@ -1,0 +1,62 @@
+#include "compiler/tune/device.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "compiler/emit.h"
+#include "compiler/message.h"
+#include "compiler/process.h"
+#include "compiler/toolchain.h"
+#include "runtime/device/driver.h"
+
+namespace resnetc {
+
+namespace fs = std::filesystem;
+
+fs::path make_kernel_device(const Machine& machine, const std::string& target, const fs::path& folder) {
+  Toolchain tools;
+  tools.folder = folder;
+  tools.device_runtime = "device_runtime.o";
+  tools.device_archive = device_archive_of(machine.device);
+  run_command({{own_path().string(), compile_runtime_command, target, tools.device_runtime}, folder});
+  run_command(tools.adapt_device_runtime());
+  run_command(tools.link_kernel_device());
+  return folder / kernel_device_file;
+}
+
+DeviceDescription describe_device(const fs::path& library, const Machine& machine, int index) {
+  const Command command{{own_path().string(), describe_device_command, library.string(), device_symbol(machine.device),
+                         std::to_string(index)},
+                        {},
+                        60};
+  const CommandResult result = run_commands({command}, 1).front();
+  const auto json = nlohmann::json::parse(result.output, nullptr, false);
+  if (result.status != 0 || !json.is_object()) throw Error(describe_failure(command, result));
+  if (json.contains("problem")) throw Error(json.at("problem").get<std::string>());
+  return {json.at("name"), json.at("memory_bytes"), json.at("cache_bytes")};
+}
+
+int print_device(const char* library, const char* api, int index) {
+  void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  const auto* device = loaded ? static_cast<const rn_device*>(dlsym(loaded, api)) : nullptr;
+  if (!device) throw Error(fmt::format("{}: {}", library, dlerror()));
+  char problem[512] = "";
+  const int count = device->count(problem, sizeof problem);
+  nlohmann::json answer;
+  runtime::DeviceInfo info = {};
+  if (count < 0) {
+    answer["problem"] = problem;
+  } else if (index >= count) {
+    answer["problem"] = fmt::format("there is no {} device {}: there are {}", device->api, index, count);
+  } else if (!static_cast<const runtime::Driver*>(device->driver)->info(index, &info)) {
+    answer["problem"] = fmt::format("{} device {} says nothing of itself", device->api, index);
+  } else {
+    answer = {{"name", info.name}, {"memory_bytes", info.memory_bytes}, {"cache_bytes", info.cache_bytes}};
+  }
+  fmt::print("{}\n", answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return 0;
+}
+
+}  // namespace resnetc

@@ -1,0 +1,31 @@
+// The device whose kernels are tuned: what runs them one by one, and what it is.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "schedules/machine.h"
+
+namespace resnetc {
+
+// A hidden command of resnetc: `resnetc describe-device LIBRARY API INDEX`, answers on standard output.
+inline constexpr const char* describe_device_command = "describe-device";
+
+struct DeviceDescription {
+  std::string name;
+  uint64_t memory_bytes = 0, cache_bytes = 0;  // cache: of the last level
+};
+
+// Links kernel_device_file into the folder.
+std::filesystem::path make_kernel_device(const Machine& machine, const std::string& target,
+                                         const std::filesystem::path& folder);
+
+// Asks the device of that number, in a process of its own: drivers bring threads and compilers of their own. Throws
+// Error if there is none.
+DeviceDescription describe_device(const std::filesystem::path& library, const Machine& machine, int index);
+
+// The command itself. Returns the exit status.
+int print_device(const char* library, const char* api, int index);
+
+}  // namespace resnetc

@@ -1,0 +1,115 @@
+#include "kernels.h"
+
+#include <stdlib.h>
+
+#include "../runtime.h"
+#include "session.h"
+
+namespace resnetc::runtime {
+namespace {
+
+Session* open(const rn_device* device, int index, char* message, size_t bytes) {
+  const Message text = {message, bytes};
+  auto* session = static_cast<Session*>(session_memory(sizeof(Session)));
+  if (!session) {
+    text.fail(rn_error_memory, "no memory for a handle");
+    return nullptr;
+  }
+  if (open_session(session, *static_cast<const Driver*>(device->driver), device->api, index, text) == rn_ok)
+    return session;
+  close_session(session);
+  free(session);
+  return nullptr;
+}
+
+const DeviceInfo* info(const Session* session) {
+  return &session->info;
+}
+
+void* context(Session* session) {
+  return &session->user_context;
+}
+
+int allocate(Session* session, halide_buffer_t* buffer) {
+  session->pool.error = nullptr;
+  return halide_device_malloc(&session->context, buffer, session->driver->halide());
+}
+
+int up(Session* session, halide_buffer_t* buffer) {
+  session->pool.error = nullptr;
+  return bring_up(session, buffer);
+}
+
+int down(Session* session, halide_buffer_t* buffer) {
+  session->pool.error = nullptr;
+  buffer->flags = halide_buffer_flag_device_dirty;
+  return halide_copy_to_host(&session->context, buffer);
+}
+
+int share(Session* session, const halide_buffer_t* whole, halide_buffer_t* part) {
+  session->pool.error = nullptr;
+  return halide_device_crop(&session->context, whole, part);
+}
+
+void release(Session* session, halide_buffer_t* buffer) {
+  if (buffer->device) halide_device_free(&session->context, buffer);
+}
+
+int launch(Session* session, const KernelLaunches& launches) {
+  session->pool.error = nullptr;
+  for (int i = 0; i < launches.count; i++) {
+    const int status = launches.kernel(launches.arguments[i % launches.lists]);
+    if (status != 0 || session->pool.error) return rn_error_kernel;  // compiled without asserts, it does not say so
+  }
+  return rn_ok;
+}
+
+int wait(Session* session, const KernelLaunches& launches) {
+  // Any of the buffers tells which device is meant.
+  return halide_device_sync(&session->context, static_cast<halide_buffer_t*>(launches.arguments[0][1]));
+}
+
+int run(Session* session, const KernelLaunches& launches, double* seconds) {
+  const double start = now();
+  int status = launch(session, launches);
+  if (status == 0) status = wait(session, launches);
+  *seconds = now() - start;
+  return status;
+}
+
+void* record(Session* session, const KernelLaunches& launches) {
+  const Driver& driver = *session->driver;
+  if (!driver.begin_recording || !driver.begin_recording(&session->context)) return nullptr;
+  const int status = launch(session, launches);
+  void* recording = driver.end_recording(&session->context);
+  if (status == rn_ok || !recording) return recording;
+  driver.forget(&session->context, recording);
+  return nullptr;
+}
+
+int replay(Session* session, const KernelLaunches& launches, void* recording, double* seconds) {
+  session->pool.error = nullptr;
+  const double start = now();
+  if (!session->driver->replay(&session->context, recording)) return rn_error_kernel;
+  const int status = wait(session, launches);
+  *seconds = now() - start;
+  return status;
+}
+
+void forget(Session* session, void* recording) {
+  session->driver->forget(&session->context, recording);
+}
+
+void close(Session* session) {
+  close_session(session);
+  free(session);
+}
+
+}  // namespace
+}  // namespace resnetc::runtime
+
+extern "C" const resnetc::runtime::KernelDevice rn_kernel_device = {
+    resnetc::runtime::open,   resnetc::runtime::info,   resnetc::runtime::context, resnetc::runtime::allocate,
+    resnetc::runtime::up,     resnetc::runtime::down,   resnetc::runtime::share,   resnetc::runtime::release,
+    resnetc::runtime::run,    resnetc::runtime::record, resnetc::runtime::replay,  resnetc::runtime::forget,
+    resnetc::runtime::reason, resnetc::runtime::close};

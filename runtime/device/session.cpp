@@ -1,0 +1,107 @@
+#include "session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../runtime.h"
+
+namespace resnetc::runtime {
+
+int Message::fail(int code, const char* format, ...) const {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, bytes, format, arguments);
+  va_end(arguments);
+  return code;
+}
+
+void* session_memory(size_t bytes) {
+  void* memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  if (memory) memset(memory, 0, bytes);
+  return memory;
+}
+
+int open_session(Session* session, const Driver& driver, const char* api, int index, const Message& message) {
+  session->driver = &driver;
+  session->user_context = &session->context;
+  session->context.worker.pool = &session->pool;
+  session->pool.workers = &session->context.worker;
+  session->pool.threads = 1;
+  session->pool.message = session->error;
+  session->pool.message_bytes = sizeof session->error;
+  const int count = count_devices(driver, message.text, message.bytes);
+  if (count < 0) return rn_error_device;
+  if (index < 0 || index >= count)
+    return message.fail(rn_error_device, "there is no %s device %d: there are %d", api, index, count);
+  if (!driver.info(index, &session->info))
+    return message.fail(rn_error_device, "%s device %d says nothing of itself", api, index);
+  session->opened = true;
+  if (!driver.open(&session->context, index))
+    return message.fail(rn_error_device, "%s: cannot be opened; is it in use, or out of memory?", session->info.name);
+  return rn_ok;
+}
+
+void close_session(Session* session) {
+  if (session->context.context)
+    halide_device_release(&session->context, session->driver->halide());  // the compiled kernels
+  if (session->opened) session->driver->close(&session->context);
+}
+
+const char* reason(Session* session) {
+  if (!session->pool.error) return "no reason given";
+  for (char* c = session->error; *c; c++)
+    if (*c == '\n' || *c == '\t') *c = ' ';
+  return session->error;
+}
+
+int bring_up(Session* session, halide_buffer_t* buffer) {
+  buffer->flags = halide_buffer_flag_host_dirty;
+  return halide_copy_to_device(&session->context, buffer, session->driver->halide());
+}
+
+double now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+int count_devices(const Driver& driver, char* message, size_t bytes) {
+  if (!driver.load()) {
+    snprintf(message, bytes, "no driver: %s is not there; install the GPU's driver, or compile for another --target",
+             driver.library);
+    return -1;
+  }
+  const int count = driver.count();
+  if (count > 0) return count;
+  snprintf(message, bytes, "%s knows no device; is its driver installed, and may this user use it?", driver.library);
+  return -1;
+}
+
+void describe_device(const Driver& driver, int index, char* text, size_t bytes) {
+  DeviceInfo info = {};
+  if (!driver.info(index, &info)) return void(snprintf(text, bytes, "says nothing of itself"));
+  snprintf(text, bytes, "%s (%s), %.1f GiB", info.name, info.detail,
+           static_cast<double>(info.memory_bytes) / (1u << 30));
+}
+
+}  // namespace resnetc::runtime
+
+// ---- What Halide's runtime asks for beside the hooks of pool.cpp.
+
+extern "C" {
+
+// Memory that is freed goes back to the device at once: handles allocate when they are made, and never again.
+bool halide_can_reuse_device_allocations(void*) {
+  return false;
+}
+
+// In place of getenv, to which no variable of the environment gets: the emitted code does not depend on any. Without
+// this Halide has the driver use no more than 64 registers a thread, fewer than the sums of a large tile alone.
+char* rn_device_getenv(const char* name) {
+  static char most_registers[] = "255";
+  return strcmp(name, "HL_CUDA_JIT_MAX_REGISTERS") == 0 ? most_registers : nullptr;
+}
+}

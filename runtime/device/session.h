@@ -1,0 +1,47 @@
+/* A device that is open, for a net or for single kernels: its context, what Halide's runtime said of it, memory. */
+#ifndef RESNETC_RUNTIME_DEVICE_SESSION_H
+#define RESNETC_RUNTIME_DEVICE_SESSION_H
+
+#include <stddef.h>
+
+#include "driver.h"
+
+namespace resnetc::runtime {
+
+// Where the text of an error goes.
+struct Message {
+  char* text;
+  size_t bytes;
+  int fail(int code, const char* format, ...) const __attribute__((format(printf, 3, 4)));  // returns code
+};
+
+struct Session {
+  DeviceContext context;  // first, for its alignment
+  Pool pool;
+  void* user_context;  // what a kernel's first argument points to
+  const Driver* driver;
+  DeviceInfo info;
+  bool opened;
+  char error[400];  // what Halide's runtime said
+};
+
+// Zeroed memory of so many bytes, which hold a Session in front; NULL without memory. For free().
+void* session_memory(size_t bytes);
+
+// session: of session_memory. Returns 0 or an rn_error_... with a message; close_session() is due in any case.
+int open_session(Session* session, const Driver& driver, const char* api, int index, const Message& message);
+
+// All memory on the device must be free by then.
+void close_session(Session* session);
+
+// Why Halide's runtime failed, in one line.
+const char* reason(Session* session);
+
+// Brings up what buffer->host holds, into new memory if it has none.
+int bring_up(Session* session, halide_buffer_t* buffer);
+
+double now();  // in seconds
+
+}  // namespace resnetc::runtime
+
+#endif

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""`resnetc tune` for an OpenCL device, PoCL where there is no other: records that compile uses, candidates that the driver
+cannot compile, that compute something else or end the process, and errors."""
+
+import hashlib
+import json
+import re
+import shutil
+
+from support import check, environment, models, resnetc, run, skip, temporary_folder
+
+model = models / "digits_resnet8.json"
+kernel = "^dense"
+target = ("--target", "host-opencl")
+
+
+def tune(db, *more, on=target, status=0, **options):
+    return run(resnetc(), "tune", model, *on, "--db", db, "--budget", "4s", *more, status=status, **options)
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def trials(db):
+    return lines(db.with_suffix(".trials.jsonl"))
+
+
+def compiled(folder, *more):
+    """The kernels of report.json that were tuned, and the folder."""
+    out = folder / "out"
+    run(resnetc(), "compile", model, "-w", "random:1", "-o", out, "--emit", "exe", *more)
+    kernels = json.loads((out / "report.json").read_text())["kernels"]
+    return [k for k in kernels if re.match(kernel, k["key"])][0], out
+
+
+def check_records(folder, cache):
+    """Tunes, compiles with the records, and fills the cache."""
+    db, page = folder / "records.jsonl", folder / "report.html"
+    said = tune(db, "--kernels", kernel, "--batch", 7, "--report", page, *cache).stderr
+    print(said.strip().splitlines()[-2])
+    check(re.search(r"digits_resnet8: [\d.]+ ms before, [\d.]+ ms after tuning \(.+, batch 7\)", said), said)
+    tried = trials(db)
+    check(len(tried) >= 5 and all("failure" not in t for t in tried), tried)
+    records = lines(db)
+    check(records and all(re.match(kernel, r["key"]) and r["milliseconds"] > 0 for r in records), records)
+    check(all((r["threads"], r["batch"], r["target"]) == (1, 7, "x86-64-linux-opencl-sse41") for r in records), records)
+    check(all(r["device"] in said and "cpu" not in r for r in records), records)
+    check(records[-1]["device"] in page.read_text(), "the report does not name the device")
+
+    last = records[-1]
+    used, out = compiled(folder, *target, "--db", db, "--batch", 7)
+    check((used["record"], used["parameters"]) == (db.name, last["parameters"]), used, last)
+    check("self-test passed" in run(out / "digits_resnet8", "--self-test", "--batch", 7).stdout, "--self-test")
+    used, _ = compiled(folder, *target, "--db", db)
+    check(used["record"] == f"{db.name} (batch 7)", used)
+    used, _ = compiled(folder, "--db", db)
+    check(used["strategy"] == "dense", "the CPU's kernel is", used)
+
+    # Its choice is no candidate: it stays unused. What is no record at all is named.
+    wrong = folder / "wrong.jsonl"
+    wrong.write_text(json.dumps({**last, "parameters": {"outputs": 77, "slices": 8}}) + '\n{"key": 7}\n')
+    used, _ = compiled(folder, *target, "--db", wrong)
+    check(used["record"] is None, used)
+    check("the line is skipped" in tune(wrong, "--kernels", kernel, *cache).stderr, "a bad line")
+    check(lines(folder / "wrong.trials.jsonl"), "nothing is tried where a record cannot be used")
+
+
+def damaged(data, old, new):
+    """An object of the cache with other code for the device, as long as it was."""
+    contents = data.split(b"\n", 1)[1]
+    scratch = data.split(b"\n", 1)[0].split(b" ")[-2]
+    at = contents.rindex(old)
+    contents = contents[:at] + new.ljust(len(old)) + contents[at + len(old) :]
+    digest = hashlib.sha256(scratch + contents).hexdigest().encode()
+    return b" ".join(data.split(b"\n", 1)[0].split(b" ")[:-1] + [digest]) + b"\n" + contents
+
+
+def check_bad_candidates(folder, cache):
+    """Each costs itself, and nothing else."""
+    objects = [path for path in sorted(cache.rglob("*")) if path.is_file() and b"\0dense_i" in path.read_bytes()]
+    check(len(objects) >= 5, objects)
+    barrier = b"barrier(0 | CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE);"
+    harm = [(b"get_group_id(0)", b"get_group_id(9)"), (barrier, b"*(volatile __global int*)16 = 1;"),
+            (b"__kernel void", b"__kernel viod")]
+    for i, path in enumerate(objects):  # every fourth stays as it is
+        if i % 4 < 3:
+            path.write_bytes(damaged(path.read_bytes(), *harm[i % 4]))
+    db = folder / "bad.jsonl"
+    said = tune(db, "--kernels", kernel, "--batch", 7, "--cache", cache).stderr
+    failures = [t["failure"] for t in trials(db) if "failure" in t]
+    print("\n".join(failure[:150] for failure in failures))
+    for expected in ("wrong result: not all values are written", "Segmentation fault", "CL_BUILD_PROGRAM_FAILURE"):
+        check(any(expected in failure for failure in failures), expected, "is not among", failures, said)
+    check(any(t["milliseconds"] > 0 for t in trials(db)) and lines(db)[-1]["milliseconds"] > 0, trials(db))
+
+
+def check_errors(folder):
+    def message(*arguments, **options):
+        said = tune(folder / "none.jsonl", *arguments, status=1, **options).stderr
+        check(said.count("\n") == 1, said)
+        print(said.strip())
+        return said
+
+    check(re.search("there is no OpenCL device 9: there are [1-9]", message("--device", 9)), "--device 9")
+    check("--target host is for the CPU" in message("--device", 1, on=("--target", "host")), "--device for the CPU")
+    (folder / "no_driver").mkdir()
+    (folder / "no_driver" / "libOpenCL.so.1").write_text("no library\n")
+    without = environment(LD_LIBRARY_PATH=folder / "no_driver", XDG_CACHE_HOME=folder / "xdg")
+    check("no driver: libOpenCL.so.1 is not there" in message(env=without), "without a driver")
+    (folder / "no_driver" / "libcuda.so.1").write_text("no library\n")
+    check("no driver: libcuda.so.1 is not there" in message(on=("--target", "host-cuda"), env=without), "without CUDA")
+    check(not (folder / "none.jsonl").exists(), "a record without a device")
+
+
+def main():
+    with temporary_folder() as folder:
+        probe = tune(folder / "probe.jsonl", "--kernels", "no such kernel", status=1).stderr
+        if "matches --kernels" not in probe:
+            skip(f"{probe.strip()}; scripts/setup --tests brings PoCL")
+        check_records(folder, ("--cache", folder / "cache"))
+        shutil.rmtree(folder / "out")
+        check_bad_candidates(folder, folder / "cache")
+        check_errors(folder)
+
+
+main()
