@@ -1,5 +1,6 @@
-# resnetc_sanitize(target): compiles and links `target` with the sanitizers of RESNETC_SANITIZE (preset asan).
-# Not for what is linked into emitted programs: those are static, and AddressSanitizer cannot be linked statically.
+# resnetc_sanitize(target): compiles and links `target` with the sanitizers of RESNETC_SANITIZE (presets asan and tsan).
+# Not for what is linked into emitted programs: those are static, and no sanitizer can be linked statically. Preset tsan
+# emits no programs, and has the runtime itself watched.
 
 set(RESNETC_SANITIZE "" CACHE STRING "Sanitizers for the compiler and the tests, such as address,undefined")
 

@@ -23,32 +23,28 @@ void futex_wake(std::atomic<uint32_t>* word, int count) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
-// Takes the next task of a share, counted from the share's own start; -1 if none is left. Shares are not reset before a
-// loop, which would cost a cache miss each: a count belongs to the epoch above it.
-int take(Worker* owner, uint32_t epoch, int size) {
+// Takes the next task of a share, counted from the share's own start; -1 if none is left, or the loop has ended. Shares
+// are not reset before a loop, which would cost a cache miss each: a count belongs to the epoch above it.
+int take(const Pool* pool, Worker* owner, uint32_t epoch, int size) {
   const uint64_t fresh = static_cast<uint64_t>(epoch) << 32;
-  uint64_t seen = owner->share.load(std::memory_order_relaxed);
+  uint64_t seen = owner->share.load(std::memory_order_acquire);
   for (;;) {
-    const uint64_t next = seen >> 32 == epoch ? seen : fresh;
+    const bool is_own = seen >> 32 == epoch;
+    if (!is_own && pool->epoch.load(std::memory_order_relaxed) != epoch) return -1;
+    const uint64_t next = is_own ? seen : fresh;
     const int count = static_cast<int>(next - fresh);
     if (count >= size) return -1;
-    if (owner->share.compare_exchange_weak(seen, next + 1, std::memory_order_relaxed)) return count;
+    if (owner->share.compare_exchange_weak(seen, next + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      return count;
   }
 }
 
-void run_tasks(Pool* pool, Worker* worker, uint32_t epoch) {
-  worker->in_task = true;
-  const int64_t size = pool->size, threads = pool->threads;
-  for (int i = 0; i < pool->threads; i++) {
-    const int index = (worker->index + i) % pool->threads;
-    const int begin = static_cast<int>(size * index / threads), end = static_cast<int>(size * (index + 1) / threads);
-    for (int task = take(&pool->workers[index], epoch, end - begin); task >= 0;
-         task = take(&pool->workers[index], epoch, end - begin)) {
-      const int status = pool->task(worker, pool->first + begin + task, pool->closure);
-      if (status != 0) pool->status.store(status, std::memory_order_relaxed);
-    }
-  }
-  worker->in_task = false;
+// The caller of a loop looks at all shares, so that no task is left when it is done. If each of many threads did, the
+// looks would cost more than the loop: beyond the next few it passes over twice as many each time. Most shares are then
+// seen by some thread that is far away, should a whole neighbourhood be late.
+int next_visit(const Worker* worker, int visit) {
+  constexpr int near = 8;
+  return worker->index == 0 || visit < near ? visit + 1 : 2 * visit;
 }
 
 uint32_t wait_for_next(Pool* pool, uint32_t seen) {
@@ -57,14 +53,12 @@ uint32_t wait_for_next(Pool* pool, uint32_t seen) {
     if (epoch != seen) return epoch;
     __builtin_ia32_pause();
   }
-  pool->sleepers.fetch_add(1);
-  uint32_t epoch = pool->epoch.load();
-  while (epoch == seen) {
+  for (;;) {
+    pool->sleepers.fetch_add(1);
+    const uint32_t epoch = pool->epoch.load();
+    if (epoch != seen) return epoch;
     futex_wait(&pool->epoch, seen);
-    epoch = pool->epoch.load();
   }
-  pool->sleepers.fetch_sub(1);
-  return epoch;
 }
 
 void* thread_main(void* argument) {
@@ -74,8 +68,8 @@ void* thread_main(void* argument) {
   for (;;) {
     seen = wait_for_next(pool, seen);
     if (pool->stop.load()) return nullptr;
-    run_tasks(pool, worker, seen);
-    if (pool->remaining.fetch_sub(1) == 1 && pool->waiting.load()) futex_wake(&pool->remaining, 1);
+    const uint32_t done = run_tasks(pool, worker, seen);
+    if (done > 0 && pool->remaining.fetch_sub(done) == done && pool->waiting.load()) futex_wake(&pool->remaining, 1);
   }
 }
 
@@ -90,13 +84,54 @@ void wait_for_all(Pool* pool) {
   pool->waiting.store(0);
 }
 
-uint32_t publish(Pool* pool) {
-  const uint32_t epoch = pool->epoch.fetch_add(1) + 1;
-  if (pool->sleepers.load() > 0) futex_wake(&pool->epoch, pool->threads);
-  return epoch;
+// The epoch of the next loop. Where they begin again, a count that is older than all of them could be taken for a new
+// one. So there all counts are set to what none was before, for a worker may be about to exchange one that it has read;
+// and under an empty loop, for a worker that is late must not take them for earlier counts than its own.
+uint32_t next_epoch(Pool* pool) {
+  const uint32_t epoch = pool->epoch.load(std::memory_order_relaxed) + 1;
+  if (epoch != 0) return epoch;
+  pool->loops[0].size.store(0, std::memory_order_release);
+  pool->epoch.store(0);
+  pool->cycles++;
+  for (int i = 0; i < pool->threads; i++) pool->workers[i].share.store(pool->cycles);
+  return 1;
+}
+
+void publish(Pool* pool, uint32_t epoch) {
+  pool->epoch.store(epoch);
+  if (pool->sleepers.load() > 0 && pool->sleepers.exchange(0) > 0) futex_wake(&pool->epoch, pool->threads);
 }
 
 }  // namespace
+
+uint32_t run_tasks(Pool* pool, Worker* worker, uint32_t epoch) {
+  Loop& loop = pool->loops[epoch % 2];
+  const Task task = loop.task.load(std::memory_order_acquire);
+  uint8_t* closure = loop.closure.load(std::memory_order_acquire);
+  const int first = loop.first.load(std::memory_order_acquire);
+  const int64_t size = loop.size.load(std::memory_order_acquire), threads = pool->threads;
+  if (pool->epoch.load(std::memory_order_relaxed) != epoch) return 0;
+  uint32_t done = 0;
+  worker->in_task = true;
+  for (int visit = 0; visit < pool->threads; visit = next_visit(worker, visit)) {
+    const int index = worker->index + visit - (worker->index + visit < pool->threads ? 0 : pool->threads);
+    const int begin = static_cast<int>(size * index / threads), end = static_cast<int>(size * (index + 1) / threads);
+    if (begin == end) continue;  // its count may be of long ago
+    for (int i = take(pool, &pool->workers[index], epoch, end - begin); i >= 0;
+         i = take(pool, &pool->workers[index], epoch, end - begin), done++) {
+      const int status = task(worker, first + begin + i, closure);
+      int none = 0;
+      if (status != 0) pool->status.compare_exchange_strong(none, status, std::memory_order_relaxed);
+    }
+  }
+  worker->in_task = false;
+  return done;
+}
+
+void set_error(Pool* pool, const char* text) {
+  const char* none = nullptr;
+  pool->error.compare_exchange_strong(none, text);
+}
 
 int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes) {
   pool->workers = workers;
@@ -112,7 +147,7 @@ int pool_start(Pool* pool, Worker* workers, int threads, size_t scratch_bytes) {
 
 void pool_stop(Pool* pool) {
   pool->stop.store(true);
-  publish(pool);
+  publish(pool, next_epoch(pool));
   for (int i = 1; i < pool->started; i++) pthread_join(pool->workers[i].thread, nullptr);
 }
 
@@ -120,7 +155,9 @@ void pool_stop(Pool* pool) {
 
 // ---- Halide's hooks. The library keeps them local, so that several models link into one program.
 
+using resnetc::runtime::Loop;
 using resnetc::runtime::Pool;
+using resnetc::runtime::set_error;
 using resnetc::runtime::Task;
 using resnetc::runtime::Worker;
 
@@ -136,15 +173,17 @@ int halide_do_par_for(void* user_context, Task task, int min, int size, uint8_t*
     }
     return 0;
   }
-  pool->task = task;
-  pool->closure = closure;
-  pool->first = min;
-  pool->size = size;
+  const uint32_t epoch = resnetc::runtime::next_epoch(pool);
+  Loop& loop = pool->loops[epoch % 2];
+  loop.task.store(task, std::memory_order_release);
+  loop.closure.store(closure, std::memory_order_release);
+  loop.first.store(min, std::memory_order_release);
+  loop.size.store(size, std::memory_order_release);
   pool->status.store(0, std::memory_order_relaxed);
-  pool->remaining.store(static_cast<uint32_t>(pool->threads - 1), std::memory_order_relaxed);
-  const uint32_t epoch = resnetc::runtime::publish(pool);
-  resnetc::runtime::run_tasks(pool, worker, epoch);
-  resnetc::runtime::wait_for_all(pool);
+  pool->remaining.store(static_cast<uint32_t>(size), std::memory_order_relaxed);
+  resnetc::runtime::publish(pool, epoch);
+  const uint32_t done = resnetc::runtime::run_tasks(pool, worker, epoch);
+  if (pool->remaining.fetch_sub(done) != done) resnetc::runtime::wait_for_all(pool);
   return pool->status.load(std::memory_order_relaxed);
 }
 
@@ -178,7 +217,7 @@ void halide_free(void* user_context, void* pointer) {
 }
 
 int halide_error_out_of_memory(void* user_context) {
-  static_cast<Worker*>(user_context)->pool->error = "a kernel asked for more scratch memory than was planned";
+  set_error(static_cast<Worker*>(user_context)->pool, "a kernel asked for more scratch memory than was planned");
   return -11;
 }
 
@@ -186,14 +225,14 @@ void halide_error(void* user_context, const char* text) {
   if (!user_context) return;
   Pool* pool = static_cast<Worker*>(user_context)->pool;
   if (!pool->message) {
-    pool->error = "a kernel reported an error";
+    set_error(pool, "a kernel reported an error");
   } else if (!pool->error) {
     size_t length = 0;
     while (length + 1 < pool->message_bytes && text[length] != '\0') length++;
     while (length > 0 && text[length - 1] == '\n') length--;
     memcpy(pool->message, text, length);
     pool->message[length] = '\0';
-    pool->error = pool->message;
+    set_error(pool, pool->message);
   }
 }
 }

@@ -175,9 +175,11 @@ int run_chunk(rn_model* model, const float* input, int batch, float* output) {
     const rn_kernel kernel = d.device ? d.fallback_kernels[step.kernel_index] : step.kernel;
     const int status = kernel(call.arguments);
     if (seconds) lap(&seconds[s], &last);
-    if (status != 0)
+    if (status != 0) {
+      const char* error = model->pool.error.load();
       return fail(model, rn_error_kernel, "kernel %s failed with status %d: %s", d.kernel_keys[step.kernel_index],
-                  status, model->pool.error ? model->pool.error : "no reason given");
+                  status, error ? error : "no reason given");
+    }
   }
   return rn_ok;
 }
@@ -298,6 +300,7 @@ int rn_run(rn_model* model, const float* input, int n, float* output) {
     return fail(model, rn_error_argument, "this handle could not be created");
   if (n < 0 || (n > 0 && (!input || !output)))
     return fail(model, rn_error_argument, "n must not be negative, and input and output not NULL");
+  model->pool.error.store(nullptr);
   while (n > 0) {
     const int batch = n < model->at_once ? n : model->at_once;
     const int status = model->device_net

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+extern "C" void halide_error(void* user_context, const char* text);
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -16,6 +18,12 @@ int wait(void**) {
   while (Clock::now() - start < std::chrono::milliseconds(milliseconds)) {
   }
   return 0;
+}
+
+template <bool says_why>
+int fail(void** arguments) {
+  if (says_why) halide_error(*static_cast<void**>(arguments[0]), "why");
+  return -1;
 }
 
 const rn_tensor tensor = {0, 64, 64, 4, 1, 1, 1, 1, 0, 1};
@@ -72,5 +80,22 @@ TEST_CASE("runtime: more images at once than kernels can count the floats of are
   const rn_options options = {1, 1 << 18, nullptr, 0, 0, 0};
   CHECK(rn_create(&model, &net, &options) == rn_error_argument);
   CHECK(std::string(rn_message(model)) == "max_batch 262144 is too large: 123248 is the most");
+  rn_destroy(model);
+}
+
+TEST_CASE("runtime: a run does not give the reason of an earlier one's failure") {
+  rn_description net = two_steps();
+  rn_step failing[] = {steps[0], steps[1]};
+  net.steps = failing;
+  rn_model* model = nullptr;
+  const rn_options options = {1, 1, nullptr, 0, 0};
+  REQUIRE(rn_create(&model, &net, &options) == rn_ok);
+  float value = 0;
+  failing[1].kernel = fail<true>;
+  CHECK(rn_run(model, &value, 1, &value) == rn_error_kernel);
+  CHECK(std::string(rn_message(model)) == "kernel key failed with status -1: a kernel reported an error");
+  failing[1].kernel = fail<false>;
+  CHECK(rn_run(model, &value, 1, &value) == rn_error_kernel);
+  CHECK(std::string(rn_message(model)) == "kernel key failed with status -1: no reason given");
   rn_destroy(model);
 }
