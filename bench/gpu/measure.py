@@ -33,7 +33,8 @@ def parse():
     parser.add_argument("--nets", nargs="+", default=["resnet18", "resnet50", "resnet152"], metavar="NET")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64], metavar="N")
     parser.add_argument("--size", help="another size of the input, HxW, without PyTorch only")
-    parser.add_argument("--tune", type=float, default=225, metavar="SECONDS", help="for all tuning; default: %(default)s; 0: none")
+    parser.add_argument("--tune", type=float, default=225, metavar="SECONDS",
+                        help="for all tuning; default: %(default)s; 0: none")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement; default: %(default)s")
     parser.add_argument("--db", type=pathlib.Path, help="the file of records to add to and to use")
