@@ -40,11 +40,11 @@ const TensorType& input_type(const Program& program) {
       ->type;
 }
 
-std::string kernel_tables(const Program& program, Device device) {
+std::string kernel_tables(const Program& program, Device device, bool fallback) {
   std::string text = "/* One kernel for each distinct key; several steps may share one. */\n";
   for (const Kernel& kernel : program.kernels)
     text += fmt::format("extern int {}_argv(void** arguments);\n", kernel_symbol(kernel.key, device));
-  if (device != Device::cpu) {
+  if (fallback) {
     text += "\n/* The same for the CPU. */\n";
     std::string table = "\nstatic const rn_kernel fallback_kernels[] = {\n";
     for (const Kernel& kernel : program.kernels) {
@@ -146,7 +146,8 @@ std::string version_text() {
 }
 
 constexpr const char* header_device =
-    "  int device;         /* as NAME --list-devices numbers them; the arena is in its memory: give none */\n"
+    "  int device;         /* as NAME --list-devices numbers them; the arena is in its memory: give none */\n";
+constexpr const char* header_fallback =
     "  int fallback;       /* 1: run on the CPU where there is no such device; {p}_message then says so */\n";
 
 std::string emit_header(const DriverInputs& in) {
@@ -181,7 +182,7 @@ typedef struct {p}_options {{
   int max_batch;      /* images that may run at once; 0: 1 */
   void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
   size_t arena_bytes; /* at least {p}_ARENA_BYTES(max_batch) when arena is given */
-{device}}} {p}_options;
+{device}{fallback}}} {p}_options;
 
 /* All functions return 0, or an error code whose text {p}_message gives. Models are independent of each other; one
    model serves one caller at a time.
@@ -212,7 +213,8 @@ const char* {p}_label(int index);
       fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p), fmt::arg("c", input.channels()),
       fmt::arg("h", input.height()), fmt::arg("w", input.width()),
       fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
-      fmt::arg("device", in.machine.device == Device::cpu ? "" : fmt::format(header_device, fmt::arg("p", p))),
+      fmt::arg("device", in.machine.device == Device::cpu ? "" : header_device),
+      fmt::arg("fallback", in.fallback ? fmt::format(header_fallback, fmt::arg("p", p)) : ""),
       fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
       fmt::arg("output_text", output_text));
 }
@@ -226,7 +228,7 @@ std::string emit_driver(const DriverInputs& in) {
       "/* The driver of {}, by {}: tables that the runtime interprets. */\n#include \"{}.h\"\n#include "
       "\"runtime.h\"\n{}\n",
       in.model.name, version_text(), in.model.name, on_device ? "#include \"device.h\"\n" : "");
-  text += kernel_tables(in.program, in.machine.device) + tensor_table(in.program, in.plan) +
+  text += kernel_tables(in.program, in.machine.device, in.fallback) + tensor_table(in.program, in.plan) +
           weight_table(in.program, in.blob) + step_table(in.program, in.plan, in.machine.device);
   if (!in.model.labels.empty()) {
     text += "static const char* const labels[] = {\n";
@@ -272,7 +274,7 @@ const rn_description resnetc_description = {{
     .self_test_seed = {seed}u,
     .self_test_logits = (const float*)(const void*)({p}_weights + {self_test_offset}u),
     .self_test_bound = 1e-4,
-{device}}};
+{device}{fallback}}};
 
 int {p}_create({p}_model** out, const {p}_options* options) {{
   rn_options copy = {{0, 0, NULL, 0{no_device}}};
@@ -296,10 +298,12 @@ const char* {p}_label(int index) {{
 }}
 )",
       fmt::arg("p", p), fmt::arg("no_device", on_device ? ", 0, 0" : ""),
-      fmt::arg("own_device", on_device ? ", options->device, options->fallback" : ""),
-      fmt::arg("device", on_device ? fmt::format("    .device = &{},\n    .fallback_kernels = fallback_kernels,\n",
-                                                 device_symbol(in.machine.device))
-                                   : ""),
+      fmt::arg("own_device", fmt::format("{}{}", on_device ? ", options->device" : "",
+                                         in.fallback ? ", options->fallback"
+                                         : on_device ? ", 0"
+                                                     : "")),
+      fmt::arg("device", on_device ? fmt::format("    .device = &{},\n", device_symbol(in.machine.device)) : ""),
+      fmt::arg("fallback", in.fallback ? "    .fallback_kernels = fallback_kernels,\n" : ""),
       fmt::arg("name", c_string(in.model.name)), fmt::arg("target", c_string(in.machine.target.to_string())),
       fmt::arg("version", c_string(version_text())), fmt::arg("features", cpu_feature_bits(in.machine.target)),
       fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),

@@ -15,6 +15,7 @@ struct DriverInputs {
   const MemoryPlan& plan;
   const WeightBlob& blob;
   const Machine& machine;
+  bool fallback;  // to kernels for the CPU
   uint64_t scratch_bytes;
   uint64_t self_test_seed;
 };

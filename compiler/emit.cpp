@@ -43,8 +43,7 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
                                       objects.back().file, options.cache));
     commands.back().time_limit_s = 300;
   }
-  if (machine.device != Device::cpu) {
-    // What runs where there is no device, and what runs the others.
+  if (options.fallback) {
     const Machine cpu = host_of(machine);
     for (size_t i = 0; i < program.kernels.size(); i++) {
       const KernelKey& key = program.kernels[i].key;
@@ -53,8 +52,9 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
                                         objects.back().file, options.cache));
       commands.back().time_limit_s = 300;
     }
-    commands.push_back({{own_path().string(), compile_runtime_command, options.target, device_runtime_file}, folder});
   }
+  if (machine.device != Device::cpu)
+    commands.push_back({{own_path().string(), compile_runtime_command, options.target, device_runtime_file}, folder});
   Progress progress("compiling kernels", commands.size());
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
     if (i == objects.size()) {
@@ -150,7 +150,7 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   Clock::time_point stage = Clock::now();
   const WeightBlob blob = written.get();
   const MemoryPlan plan = plan_memory(program, machine.device);
-  const DriverInputs inputs{model, program, plan, blob, machine, scratch_bytes, self_test_seed};
+  const DriverInputs inputs{model, program, plan, blob, machine, options.fallback, scratch_bytes, self_test_seed};
   Toolchain tools{folder, model.name, c_prefix(model.name), {}};
   for (const KernelObject& object : objects) tools.kernels.push_back(object.file);
   if (machine.device != Device::cpu) {

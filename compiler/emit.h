@@ -17,6 +17,7 @@ struct EmitOptions {
   std::filesystem::path cache;   // of kernel objects; empty: none
   std::string target;            // as the user gave it, for the child processes
   std::set<std::string> kinds;   // of emit_kinds
+  bool fallback = false;         // of a target for a device: kernels for the CPU too, for where there is no device
   int jobs = 1;
 };
 

@@ -49,6 +49,7 @@ struct CompileArguments {
   CacheArguments cache;
   int jobs = 0;
   bool verbose = false;
+  std::string fallback;
 };
 
 struct TuneArguments {
@@ -118,6 +119,8 @@ void compile(const CompileArguments& arguments) {
   std::map<std::string, double> seconds;
   Clock::time_point stage = Clock::now();
   const Machine machine = machine_of(given);
+  if (!arguments.fallback.empty() && machine.device == Device::cpu)
+    throw Error(fmt::format("--fallback cpu: --target {} is for the CPU already", given.target));
   const Model model = load_model(given.topology, given.weights, given.options);
   seconds["load"] = seconds_since(stage);
   stage = Clock::now();
@@ -136,6 +139,7 @@ void compile(const CompileArguments& arguments) {
   options.target = given.target;
   options.jobs = arguments.jobs > 0 ? arguments.jobs : runtime::default_thread_count();
   options.kinds = {arguments.emit.begin(), arguments.emit.end()};
+  options.fallback = !arguments.fallback.empty();
   const Clock::time_point start = Clock::now();
   catch_interrupts();  // not before: loading leaves nothing behind, so the signal itself ends it soonest
   emit(model, std::move(program), machine, options, seconds);
@@ -263,6 +267,10 @@ int run(int argc, char** argv) {
   add_cache_options(*compile_app, to_compile.cache);
   compile_app->add_option("-j,--jobs", to_compile.jobs, "Processes at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));
+  compile_app
+      ->add_option("--fallback", to_compile.fallback,
+                   "cpu: a program for a GPU can run on the CPU too, where there is none and --fallback cpu is given")
+      ->check(CLI::IsMember({"cpu"}));
   compile_app->add_flag("-v,--verbose", to_compile.verbose, "Say which kernels were chosen");
 
   InspectArguments to_inspect;

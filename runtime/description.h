@@ -116,7 +116,7 @@ typedef struct rn_description {
   double self_test_bound;        /* of the largest |difference| divided by the largest |logit| */
 
   const struct rn_device* device;    /* that the kernels run on; NULL: the CPU */
-  const rn_kernel* fallback_kernels; /* with a device: kernel_count of them for the CPU, with the same weights */
+  const rn_kernel* fallback_kernels; /* kernel_count of them for the CPU, with the same weights; or NULL */
 } rn_description;
 
 #ifdef __cplusplus

@@ -264,7 +264,7 @@ int initialise(rn_model* model, const rn_options& options) {
     return fail(model, rn_error_argument, "max_batch must not be negative, got %d", options.max_batch);
   model->max_batch = options.max_batch > 0 ? options.max_batch : 1;
   model->at_once = rn_images_at_once(&d, model->max_batch);
-  model->on_cpu = !d.device || (options.fallback && !has_device(model, options.device));
+  model->on_cpu = !d.device || (options.fallback && d.fallback_kernels && !has_device(model, options.device));
   int status = make_memory(model, options);
   if (status != rn_ok) return status;
   status = make_threads(model, !model->on_cpu ? 1 : options.threads > 0 ? options.threads : default_thread_count());

@@ -143,7 +143,7 @@ struct DeviceRunner::Call {
 
 DeviceRunner::DeviceRunner(DeviceData& data, const Choice& choice, const Machine& machine, const std::string& library,
                            bool cold)
-    : data_(data), library_(library, data.state_->data.key), call_(std::make_unique<Call>()) {
+    : data_(data), library_(library, data.state_->data.key, machine.device), call_(std::make_unique<Call>()) {
   DeviceData::State& s = *data.state_;
   const KernelKey& key = s.data.key;
   const Strategy& strategy = strategy_named(choice.strategy);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "runtime/pool.h"
+#include "schedules/compile_kernel.h"
 
 namespace resnetc {
 namespace {
@@ -40,8 +41,8 @@ double now() {
 
 }  // namespace
 
-KernelLibrary::KernelLibrary(const std::string& file, const KernelKey& key) {
-  const std::string symbol = to_string(key) + "_argv";
+KernelLibrary::KernelLibrary(const std::string& file, const KernelKey& key, Device device) {
+  const std::string symbol = kernel_symbol(key, device) + "_argv";
   library_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library_) throw Error(fmt::format("{}: {}", file, dlerror()));
   kernel = reinterpret_cast<int (*)(void**)>(dlsym(library_, symbol.c_str()));
@@ -93,7 +94,7 @@ struct KernelRunner::Call {
 
 KernelRunner::KernelRunner(KernelData& data, const Choice& choice, const Machine& machine, const std::string& library,
                            const KernelThreads& threads)
-    : data_(data), threads_(threads), library_(library, data.key), call_(std::make_unique<Call>()) {
+    : data_(data), threads_(threads), library_(library, data.key, machine.device), call_(std::make_unique<Call>()) {
   const KernelKey& key = data.key;
   const Strategy& strategy = strategy_named(choice.strategy);
   const size_t count = key.operands.size() + 1;

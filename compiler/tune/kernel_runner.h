@@ -14,7 +14,8 @@ namespace resnetc {
 // A shared object with a kernel.
 class KernelLibrary {
  public:
-  KernelLibrary(const std::string& file, const KernelKey& key);  // throws Error if it does not define the key's symbol
+  // Throws Error if it does not define the kernel's symbol.
+  KernelLibrary(const std::string& file, const KernelKey& key, Device device);
   ~KernelLibrary();
   KernelLibrary(const KernelLibrary&) = delete;
   KernelLibrary& operator=(const KernelLibrary&) = delete;

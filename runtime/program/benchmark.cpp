@@ -40,7 +40,7 @@ std::uint64_t peak_rss_bytes() {
 
 // The median of the kernels alone on a device, for what goes through the net together; 0 on the CPU.
 double kernels_median(const rn_description& net, Model& model, int batch, double seconds) {
-  if (net.device == nullptr) return 0;
+  if (!model.on_device()) return 0;
   const int together = rn_images_at_once(&net, batch);
   Samples times(1, 1 << 18);
   const Clock::time_point start = Clock::now();
@@ -85,7 +85,7 @@ void benchmark(const rn_description& net, const Options& options) {
                  json_string(net.name).c_str(), json_string(net.target).c_str(), model.threads(), options.batch,
                  times.added()));
     print(format("\"latency_ms\": {\"min\": %.9g, \"median\": %.9g, \"p99\": %.9g}, ", least, median, p99));
-    if (net.device != nullptr) print(format("\"kernels_ms\": %.9g, ", kernels * 1e3));
+    if (model.on_device()) print(format("\"kernels_ms\": %.9g, ", kernels * 1e3));
     print(
         format("\"images_per_second\": %.9g, \"peak_rss_bytes\": %llu}\n", rate, static_cast<unsigned long long>(rss)));
     return;
@@ -93,8 +93,7 @@ void benchmark(const rn_description& net, const Options& options) {
   print(format("%s, %s\n", net.name, net.target));
   print(format("threads %d, batch %d, runs %zu\n", model.threads(), options.batch, times.added()));
   print(format("latency     min %.3f ms, median %.3f ms, p99 %.3f ms\n", least, median, p99));
-  if (net.device != nullptr)
-    print(format("kernels     median %.3f ms, without moving input and output\n", kernels * 1e3));
+  if (model.on_device()) print(format("kernels     median %.3f ms, without moving input and output\n", kernels * 1e3));
   print(format("throughput  %.2f images/s\n", rate));
   print(format("peak memory %.1f MiB\n", static_cast<double>(rss) / (1 << 20)));
 }

@@ -51,7 +51,7 @@ bool run(const rn_description& net, const Options& options) {
       print(resnetc_licences);
       return true;
     case Command::help:
-      print(help_text(net.name, net.device != nullptr));
+      print(help_text(net.name, net.device != nullptr, net.fallback_kernels != nullptr));
       return true;
     case Command::version:
       print(std::string(net.name) + ", " + net.version + "\n");
@@ -68,8 +68,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   const rn_description& net = resnetc_description;
   try {
-    const Options options =
-        parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), net.device != nullptr);
+    const Options options = parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
+                                          net.device != nullptr, net.fallback_kernels != nullptr);
     const bool succeeded = run(net, options);
     flush_output();
     return succeeded ? 0 : 1;

@@ -41,6 +41,7 @@ class Model {
     if (status == rn_ok) {
       const std::string note = rn_message(model_);
       if (!note.empty()) print_error(net.name, note + "; it runs on the CPU");
+      on_device_ = net.device != nullptr && note.empty();
       return;
     }
     const std::string message = model_ != nullptr ? rn_message(model_) : "not enough memory";
@@ -66,10 +67,12 @@ class Model {
     return seconds;
   }
 
+  bool on_device() const { return on_device_; }
   int threads() const { return rn_thread_count(model_); }
 
  private:
   rn_model* model_ = nullptr;
+  bool on_device_ = false;
 };
 
 }  // namespace resnetc::program

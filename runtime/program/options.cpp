@@ -43,7 +43,8 @@ double parse_seconds(const std::string& option, const std::string& text) {
 // Reads the arguments one by one; an option's value is in its own argument or behind a '='.
 class Reader {
  public:
-  Reader(const std::vector<std::string>& arguments, bool on_device) : arguments_(arguments), on_device_(on_device) {}
+  Reader(const std::vector<std::string>& arguments, bool on_device, bool can_fall_back)
+      : arguments_(arguments), on_device_(on_device), can_fall_back_(can_fall_back) {}
 
   Options read() {
     bool only_images = false;
@@ -75,6 +76,8 @@ class Reader {
     } else if (option_ == "--device" && on_device_) {
       options_.device = parse_integer(option_, value("N"), 0, max_device);
     } else if (option_ == "--fallback" && on_device_) {
+      if (!can_fall_back_)
+        refuse("--fallback: this program has no kernels for the CPU; compile it with --fallback cpu");
       if (value("cpu") != "cpu") refuse("--fallback takes cpu, nothing else");
       options_.fallback = true;
     } else if (option_ == "--input") {
@@ -145,7 +148,7 @@ class Reader {
   }
 
   const std::vector<std::string>& arguments_;
-  bool on_device_;
+  bool on_device_, can_fall_back_;
   std::size_t next_ = 0;
   std::string option_, value_;
   bool has_value_ = false;
@@ -173,13 +176,13 @@ void check(const Options& options) {
 
 }  // namespace
 
-Options parse_options(const std::vector<std::string>& arguments, bool on_device) {
-  Options options = Reader(arguments, on_device).read();
+Options parse_options(const std::vector<std::string>& arguments, bool on_device, bool can_fall_back) {
+  Options options = Reader(arguments, on_device, can_fall_back).read();
   check(options);
   return options;
 }
 
-std::string help_text(const std::string& name, bool on_device) {
+std::string help_text(const std::string& name, bool on_device, bool can_fall_back) {
   std::string text = "Usage: " + name + " [options] IMAGE|DIR...\n" + R"(
 Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png files in and below it.
 
@@ -188,11 +191,13 @@ Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png 
   --batch N           run N images at a time (1)
 )";
   text += on_device ? R"(  --device N          run on this device (0)
-  --fallback cpu      run on the CPU where there is no such device
-  --threads N         use N threads there
   --list-devices      list the devices by number, name and memory
 )"
                     : R"(  --threads N         use N threads (as many as this process may use)
+)";
+  if (can_fall_back)
+    text += R"(  --fallback cpu      run on the CPU where there is no such device
+  --threads N         use N threads there
 )";
   text += R"(  --input X.npy       run these inputs instead of images: little-endian float32, C order, N x C x H x W,
                       normalised, channels in the net's order

@@ -32,10 +32,10 @@ struct Options {
 
 // arguments: without the program's name. on_device: whether the kernels run on a device that can be chosen. Throws
 // UsageError.
-Options parse_options(const std::vector<std::string>& arguments, bool on_device = false);
+Options parse_options(const std::vector<std::string>& arguments, bool on_device = false, bool can_fall_back = false);
 
 // The text of --help, of a program of this name.
-std::string help_text(const std::string& name, bool on_device = false);
+std::string help_text(const std::string& name, bool on_device = false, bool can_fall_back = false);
 
 }  // namespace resnetc::program
 

@@ -24,7 +24,7 @@ def require_device(program):
 
 def check_digits(folder):
     program = folder / "digits_resnet8"
-    compile_digits(folder, *target, "--emit", "exe,static,shared,header,driver")
+    compile_digits(folder, *target, "--fallback", "cpu", "--emit", "exe,static,shared,header,driver")
     require_device(program)
     images = sorted((root / "tests" / "data" / "digits").glob("*.png"))
     expected = np.load(root / "tests" / "data" / "digits" / "expected_logits.npy")
@@ -61,6 +61,8 @@ def check_errors(folder):
         check(done.stderr.startswith("digits_resnet8: no driver: libOpenCL.so.1 is not there; "), done.stderr)
     done = run(program, "--self-test", "--fallback", "cpu", "--threads", 2, env=without)
     check("self-test passed" in done.stdout and "it runs on the CPU" in done.stderr, done.stdout, done.stderr)
+    said = run(program, "--benchmark", "0.1", "--json", "--fallback", "cpu", env=without).stdout
+    check('"images_per_second"' in said and "kernels_ms" not in said, "--benchmark on the CPU instead", said)
     done = run(program, "--self-test", "--fallback", "cpu")
     check("self-test passed" in done.stdout and done.stderr == "", done.stderr)
     check("Usage" in run(program, "--help", env=without).stdout, "--help needs a driver")
@@ -104,6 +106,14 @@ def check_usage(folder):
                            ("host-vulkan", "feature vulkan is not supported")):
         done = compile_digits(folder / "wrong", "--target", wrong, status=1)
         check(problem in done.stderr, done.stderr)
+    said = compile_digits(folder / "cpu", "--emit", "exe", "--fallback", "cpu", status=1).stderr
+    check("--fallback cpu: --target host is for the CPU already" in said, said)
+    check("--fallback" in compile_digits(folder / "cpu", *target, "--fallback", "gpu", status=2).stderr, "--fallback gpu")
+    compile_digits(folder / "plain", *target, "--emit", "exe,header,driver")
+    said = run(folder / "plain" / "digits_resnet8", "--self-test", "--fallback", "cpu", status=2).stderr
+    check("this program has no kernels for the CPU" in said, said)
+    for file in ("digits_resnet8.h", "digits_resnet8.c"):
+        check("fallback" not in (folder / "plain" / file).read_text(), file, "speaks of a fallback")
     compile_digits(folder / "cpu", "--emit", "exe")
     for option in ("--list-devices", "--device=0"):
         done = run(folder / "cpu" / "digits_resnet8", option, status=2)
@@ -113,7 +123,7 @@ def check_usage(folder):
 def check_net(folder, net, *size):
     """A net with random weights gives on the device what it gives on the CPU."""
     options = ["--size", size[0]] if size else []
-    for name, more in (("cpu", []), ("device", target)):
+    for name, more in (("cpu", []), ("device", [*target, "--fallback", "cpu"])):
         compile_model(net, "random:1", folder / net / name, "--emit", "exe", *options, *more)
     program = folder / net / "device" / net
     require_device(program)

@@ -95,10 +95,16 @@ TEST_CASE("options: wrong usage is named") {
 
 TEST_CASE("options: a device is chosen where there is one to choose") {
   CHECK(parse_options({"--device", "3", "a.jpg"}, true).device == 3);
-  CHECK(parse_options({"--fallback", "cpu", "a.jpg"}, true).fallback);
-  CHECK(!parse_options({"a.jpg"}, true).fallback);
-  CHECK_THROWS_WITH_AS(parse_options({"--fallback", "gpu", "a.jpg"}, true), "--fallback takes cpu, nothing else",
+  CHECK(parse_options({"--fallback", "cpu", "a.jpg"}, true, true).fallback);
+  CHECK(!parse_options({"a.jpg"}, true, true).fallback);
+  CHECK_THROWS_WITH_AS(parse_options({"--fallback", "gpu", "a.jpg"}, true, true), "--fallback takes cpu, nothing else",
                        resnetc::program::UsageError);
+  CHECK_THROWS_WITH_AS(parse_options({"--fallback", "cpu"}, true),
+                       "--fallback: this program has no kernels for the CPU; compile it with --fallback cpu",
+                       resnetc::program::UsageError);
+  CHECK_THROWS_WITH_AS(parse_options({"--fallback", "cpu"}), "unknown option --fallback", resnetc::program::UsageError);
+  CHECK(help_text("net", true, true).find("--fallback cpu") != std::string::npos);
+  CHECK(help_text("net", true).find("--fallback") == std::string::npos);
   CHECK(parse_options({"--list-devices"}, true).command == Command::list_devices);
   CHECK(help_text("net", true).find("--device N") != std::string::npos);
   CHECK(help_text("net").find("--device N") == std::string::npos);

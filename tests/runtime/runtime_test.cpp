@@ -88,7 +88,7 @@ TEST_CASE("runtime: a run does not give the reason of an earlier one's failure")
   rn_step failing[] = {steps[0], steps[1]};
   net.steps = failing;
   rn_model* model = nullptr;
-  const rn_options options = {1, 1, nullptr, 0, 0};
+  const rn_options options = {1, 1, nullptr, 0, 0, 0};
   REQUIRE(rn_create(&model, &net, &options) == rn_ok);
   float value = 0;
   failing[1].kernel = fail<true>;

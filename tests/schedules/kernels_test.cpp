@@ -286,3 +286,32 @@ TEST_CASE("the other kernels equal the reference") {
     for (const KernelKey& key : keys)
       check_all_candidates(key, default_choice(key, machine_for(target, 2)).strategy.c_str(), target, 1);
 }
+
+TEST_CASE("what runs on the CPU in place of a device reads the same weights") {
+  for (const char* text :
+       {"conv2d_i7x7x16b1_w32x3x3x16_w32_to_i7x7x32b1_padding1_relu_f32",
+        "conv2d_i10x7x5_w17x1x1x5_w17_to_i10x7x17_f32", "conv2d_i9x11x24b1_w13x3x3x24_to_i9x11x13b1_padding1_f32",
+        "conv2d_i7x13x32b1_w32x3x3x4_w32_to_i7x13x32b1_padding1_groups8_relu_f32",
+        "conv2d_i9x10x19b1_w19x3x3x1_w19_to_i9x10x19_padding1_groups19_relu_f32",
+        "conv2d_i32x30x3b3_w16x7x7x3_w16_to_i8x8x16b1_stride2_padding3_relu_max_pool_kernel3_stride2_padding1_f32",
+        "dense_i4x2x24_w10x24_w10_to_v10_global_average1_f32", "dense_v300_w65x300_w65_to_v65_f32",
+        "scale_shift_i7x6x70_w70_w70_to_i7x6x70b1_relu1_f32"})
+    for (const char* target :
+         {"x86-64-linux-sse41-cuda", "x86-64-linux-avx2-fma-opencl", "x86-64-linux-avx512_skylake-cuda"}) {
+      const KernelKey key = parse_key(text);
+      const Machine machine = machine_for(target, 2), cpu = host_of(machine);
+      REQUIRE(cpu.device == Device::cpu);
+      REQUIRE(cpu.lanes == machine.lanes);
+      const Choice fallback = fallback_choice(key, cpu);
+      for (const Choice& choice : candidates(key, machine))
+        for (size_t i = 0; i < key.operands.size(); i++) {
+          if (key.operands[i].is_activation()) continue;
+          const std::vector<float> values = integer_tensor(key.operands[i].dims, 3, -9, 9).values;
+          const PackedWeight there = strategy_named(choice.strategy).pack(key, choice, machine, i, values);
+          const PackedWeight here = strategy_named(fallback.strategy).pack(key, fallback, cpu, i, values);
+          INFO(text << " " << to_string(choice) << " " << to_string(fallback) << " " << target);
+          CHECK(there.extent == here.extent);
+          CHECK(there.values == here.values);
+        }
+    }
+}
