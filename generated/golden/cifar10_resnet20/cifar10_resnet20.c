@@ -45,10 +45,10 @@ static const char* const kernel_choices[] = {
     "conv2d_winograd tile=4 oc_vectors=4 pixels=2 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
     "conv2d_winograd tile=4 oc_vectors=4 pixels=2 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
     "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
-    "conv2d_winograd tile=2 oc_vectors=4 pixels=2 channel_part=64 tile_rows=4 channel_groups=2 stored=1 prefetch=0",
-    "conv2d_winograd tile=2 oc_vectors=4 pixels=2 channel_part=64 tile_rows=4 channel_groups=2 stored=1 prefetch=0",
-    "conv2d_winograd tile=2 oc_vectors=4 pixels=2 channel_part=64 tile_rows=4 channel_groups=2 stored=1 prefetch=0",
-    "conv2d_winograd tile=2 oc_vectors=4 pixels=2 channel_part=64 tile_rows=4 channel_groups=2 stored=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
     "dense oc_vectors=1",
 };
 
@@ -123,18 +123,18 @@ static const rn_weight weights[] = {
     {979712u, 1, {32}}, /* layer2.2.bn2.bias.folded */
     {979840u, 5, {16, 32, 3, 3, 4}}, /* layer3.0.conv1.weight.folded */
     {1053568u, 1, {64}}, /* layer3.0.bn1.bias.folded */
-    {1053824u, 4, {32, 64, 16, 2}}, /* layer3.0.conv2.weight.folded */
-    {1315968u, 1, {64}}, /* layer3.0.bn2.bias.folded */
-    {1316224u, 4, {32, 64, 16, 2}}, /* layer3.1.conv1.weight.folded */
-    {1578368u, 1, {64}}, /* layer3.1.bn1.bias.folded */
-    {1578624u, 4, {32, 64, 16, 2}}, /* layer3.1.conv2.weight.folded */
-    {1840768u, 1, {64}}, /* layer3.1.bn2.bias.folded */
-    {1841024u, 4, {32, 64, 16, 2}}, /* layer3.2.conv1.weight.folded */
-    {2103168u, 1, {64}}, /* layer3.2.bn1.bias.folded */
-    {2103424u, 4, {32, 64, 16, 2}}, /* layer3.2.conv2.weight.folded */
-    {2365568u, 1, {64}}, /* layer3.2.bn2.bias.folded */
-    {2365824u, 3, {8, 64, 2}}, /* linear.weight */
-    {2369920u, 1, {16}}, /* linear.bias */
+    {1053824u, 5, {16, 64, 3, 3, 4}}, /* layer3.0.conv2.weight.folded */
+    {1201280u, 1, {64}}, /* layer3.0.bn2.bias.folded */
+    {1201536u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv1.weight.folded */
+    {1348992u, 1, {64}}, /* layer3.1.bn1.bias.folded */
+    {1349248u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv2.weight.folded */
+    {1496704u, 1, {64}}, /* layer3.1.bn2.bias.folded */
+    {1496960u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv1.weight.folded */
+    {1644416u, 1, {64}}, /* layer3.2.bn1.bias.folded */
+    {1644672u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv2.weight.folded */
+    {1792128u, 1, {64}}, /* layer3.2.bn2.bias.folded */
+    {1792384u, 3, {8, 64, 2}}, /* linear.weight */
+    {1796480u, 1, {16}}, /* linear.bias */
 };
 
 /* kernel, its index, operands; the last operand is written */
@@ -217,7 +217,7 @@ const rn_description resnetc_description = {
     .has_preprocess = 1,
     .preprocess = {0, 0, 0, 0, 0, 1, 0, 0.00392156862745098, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
     .weight_blob = cifar10_resnet20_weights,
-    .weight_bytes = 2369984u,
+    .weight_bytes = 1796544u,
     .tensors = tensors,
     .tensor_count = 20u,
     .weights = weights,
@@ -235,7 +235,7 @@ const rn_description resnetc_description = {
     .parameters = 269722u,
     .macs = 40551040u,
     .self_test_seed = 1u,
-    .self_test_logits = (const float*)(const void*)(cifar10_resnet20_weights + 2369984u),
+    .self_test_logits = (const float*)(const void*)(cifar10_resnet20_weights + 1796544u),
     .self_test_bound = 1e-4,
 };
 
