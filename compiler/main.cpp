@@ -163,7 +163,7 @@ void inspect(const InspectArguments& arguments) {
   const Machine machine = machine_of(given);
   const Model model = given.weights.empty() ? read_model(given.topology, given.options)
                                             : load_model(given.topology, given.weights, given.options);
-  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), machine, given));
+  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), machine, given), machine.device);
   std::vector<InspectedGraph> graphs;
   for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass));
   const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)

@@ -21,14 +21,14 @@ struct InspectedGraph {
 struct Inspection {
   const Model& model;
   Program program;  // after all passes
-  MemoryPlan plan;
+  MemoryPlan plan;  // on the CPU or the device that it is for
 };
 
 // "none", and the names of the passes in order.
 std::vector<std::string> inspectable_passes();
 
 // program: of the model's graph after all passes.
-Inspection inspect(const Model& model, Program program);
+Inspection inspect(const Model& model, Program program, Device device = Device::cpu);
 InspectedGraph graph_after(const Model& model, const std::string& pass);
 
 // A summary and a table of the nodes as comments, and the IR's text: all of it is text that parse() reads.

@@ -70,6 +70,15 @@ def check_options(folder):
     assert "sha256=" in run("inspect", model, "-w", model.with_suffix(".safetensors"))
     assert "sha256=" in run("inspect", model, "--weights", "random:1")
 
+    # A device has a plan of its own.
+    for target, alignment in (("host", 64), ("host-opencl", 512), ("host-cuda", 512)):
+        plan = json.loads(run("inspect", model, "--format", "json", "--target", target))["memory"]
+        offsets = [tensor["offset"] for tensor in plan["tensors"]]
+        assert all(offset % alignment == 0 for offset in offsets), (target, offsets)
+        assert any(offset % 512 for offset in offsets) == (target == "host"), (target, offsets)
+        assert any(t["border_shared"] for t in plan["tensors"]) == (target == "host"), (target, plan)
+        assert f"# memory plan: {plan['arena_bytes']} bytes" in run("inspect", model, "--target", target), target
+
     output = folder / "out.txt"
     output.write_text("old")
     before = set(os.listdir(folder))
