@@ -59,6 +59,8 @@ std::string kernel_tables(const Program& program, Device device, bool fallback) 
   for (const Kernel& kernel : program.kernels) text += fmt::format("    \"{}\",\n", to_string(kernel.choice));
   text += "};\n\n/* of one image */\nstatic const uint64_t kernel_flops[] = {\n";
   for (const Kernel& kernel : program.kernels) text += fmt::format("    {}u,\n", flop_count(kernel.key));
+  text += "};\n\nstatic const uint64_t kernel_executed_flops[] = {\n";
+  for (const Kernel& kernel : program.kernels) text += fmt::format("    {}u,\n", kernel.executed_flop);
   return text + "};\n\n";
 }
 
@@ -265,6 +267,7 @@ const rn_description resnetc_description = {{
     .kernel_keys = kernel_keys,
     .kernel_choices = kernel_choices,
     .kernel_flops = kernel_flops,
+    .kernel_executed_flops = kernel_executed_flops,
     .kernel_count = {kernels}u,
     .arena_bytes_per_image = {arena}u,
     .images_at_once = {at_once},

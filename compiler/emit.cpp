@@ -113,6 +113,7 @@ Json kernel_report(const Program& program, const std::vector<KernelObject>& obje
                     {"parameters", parameters},
                     {"record", kernel.record.empty() ? Json(nullptr) : Json(kernel.record)},
                     {"flop", flop_count(kernel.key)},
+                    {"executed_flop", kernel.executed_flop},
                     {"weight_bytes", weight_bytes[i]},
                     {"compile_seconds", objects[i].seconds},
                     {"from_cache", objects[i].from_cache}});

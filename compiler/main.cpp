@@ -180,6 +180,8 @@ void print_targets() {
   fmt::print("host: {}\n", machine_for("host", threads).target.to_string());
   fmt::print("  {}{}{} CPUs usable; measured: {:.1f} GFLOP/s ({}), {:.1f} GB/s read from memory\n", peak.cpu,
              peak.cpu.empty() ? "" : ", ", threads, peak.flops * 1e-9, peak.vectors, peak.bytes * 1e-9);
+  const std::string note = program::scatter_note(peak);
+  if (!note.empty()) fmt::print("  note: {}\n", note);
   fmt::print(
       "--target takes host or any x86-64-linux target from SSE4.1 up, for a GPU with -opencl or -cuda, such as\n");
   for (const char* features : {"sse41", "avx", "avx2-fma-f16c", "avx512_skylake", "avx512_cannonlake", "avx512_zen4",

@@ -14,6 +14,7 @@ struct Kernel {
   KernelKey key;
   Choice choice;
   std::string record;  // the tuner's record that the choice comes from, as ScheduleDb::Match says; "": the default
+  int64_t executed_flop = 0;
 };
 
 struct ProgramOperand {

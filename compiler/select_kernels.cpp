@@ -20,7 +20,8 @@ int kernel_for(Program& program, KernelKey key, const Selection& selection) {
   if (found != program.kernels.end()) return static_cast<int>(found - program.kernels.begin());
   const auto match = selection.records.find(key, selection.machine, selection.batch, selection.hardware);
   Choice choice = match ? match->choice : default_choice(key, selection.machine);
-  program.kernels.push_back({std::move(key), std::move(choice), match ? match->origin : ""});
+  const int64_t executed = executed_flop(key, choice, selection.machine);
+  program.kernels.push_back({std::move(key), std::move(choice), match ? match->origin : "", executed});
   return static_cast<int>(program.kernels.size()) - 1;
 }
 

@@ -101,8 +101,9 @@ typedef struct rn_description {
   uint32_t step_count;
   const char* const* step_names; /* step_count of them: the node that a step computes */
   const char* const* kernel_keys;
-  const char* const* kernel_choices; /* the strategy of each, with its parameters */
-  const uint64_t* kernel_flops;      /* of one image: two for each multiply-accumulate */
+  const char* const* kernel_choices;     /* the strategy of each, with its parameters */
+  const uint64_t* kernel_flops;          /* of one image: two for each multiply-accumulate */
+  const uint64_t* kernel_executed_flops; /* that it executes: other ones where it does not sum directly (Winograd) */
   uint32_t kernel_count;
 
   uint64_t arena_bytes_per_image;

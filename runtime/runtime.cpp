@@ -363,6 +363,9 @@ int rn_run_kernels(rn_model* model, int batch, double* seconds) {
 int rn_thread_count(const rn_model* model) {
   return model->pool.threads;
 }
+uint32_t rn_parallel_loops(const rn_model* model) {
+  return model->pool.epoch.load();
+}
 int rn_max_batch(const rn_model* model) {
   return model->max_batch;
 }

@@ -59,6 +59,9 @@ int rn_run_kernels(rn_model* model, int batch, double* seconds);
 int rn_thread_count(const rn_model* model);
 int rn_max_batch(const rn_model* model);
 
+/* Parallel loops that several threads of this handle have run so far; the count begins again after 2^32. */
+uint32_t rn_parallel_loops(const rn_model* model);
+
 /* The images that a handle for max_batch takes through the net together; it has arena for so many. */
 int rn_images_at_once(const rn_description* description, int max_batch);
 

@@ -106,6 +106,18 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   return overlapped_cycles(arithmetic, memory_cycles(weight_bytes, std::min(tasks, machine.threads)));
 }
 
+// Both axes of a transform: of all columns that are read, then of all rows that come out.
+int64_t operations(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Shape s(key, choice, machine);
+  const int64_t ic = s.g.ic, oc = s.g.oc, tiles = int64_t{s.across} * s.down, size = s.size(), values = size * size;
+  const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
+                output = (size + s.m) * winograd_operations(winograd_output, s.m),
+                weight = (3 + size) * winograd_operations(winograd_weight, s.m) * (s.groups > 0 ? s.strips() : 1);
+  const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
+  return 2 * values * tiles * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
+         (s.stored ? 0 : weight * ic * oc);
+}
+
 // Input channels whose transformed weights, for one block, stay in so many bytes.
 int channel_part(int ic, int block, int m, double bytes) {
   int part = ic;
@@ -373,6 +385,6 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 
 }  // namespace
 
-const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices, build, pack, cycles, 3};
+const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices, build, pack, cycles, 3, operations};
 
 }  // namespace resnetc

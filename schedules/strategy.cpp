@@ -119,6 +119,11 @@ Choice fallback_choice(const KernelKey& key, const Machine& cpu) {
   return choice;
 }
 
+int64_t executed_flop(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Strategy& strategy = strategy_named(choice.strategy);
+  return strategy.executed_flop ? strategy.executed_flop(key, choice, machine) : flop_count(key);
+}
+
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   return strategy_named(choice.strategy).cycles(key, choice, machine);
 }

@@ -52,6 +52,8 @@ struct Strategy {
   double (*cycles)(const KernelKey&, const Choice&, const Machine&);
   // Raise it when the same parameters come to mean other code: records of other versions are kept but not used.
   int version = 1;
+  // executed_flop; NULL: as many as flop_count.
+  int64_t (*executed_flop)(const KernelKey&, const Choice&, const Machine&) = nullptr;
 };
 
 std::span<const Strategy* const> strategies();         // of the CPU
@@ -76,6 +78,10 @@ Choice default_choice(const KernelKey& key, const Machine& machine);
 
 // A choice for the CPU that reads weights as packed for a device, so that no weight is stored twice.
 Choice fallback_choice(const KernelKey& key, const Machine& cpu);
+
+// Floating-point operations that a choice executes for one image. They differ from flop_count where a strategy does not
+// sum directly: Winograd multiplies less, but has its transforms.
+int64_t executed_flop(const KernelKey& key, const Choice& choice, const Machine& machine);
 
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
 

@@ -17,7 +17,7 @@ constexpr double winograd_error_bound(int m) {
   return m == 2 ? 4e-6 : m == 4 ? 2e-5 : 1e-4;
 }
 
-// T: double, or Halide::Expr. Equal terms are one object, so that Halide computes them once.
+// T: double, or Halide::Expr. Equal terms are one object, so that Halide computes them once; or Operations.
 template <class T>
 std::vector<T> winograd_weight(int m, const std::vector<T>& g) {
   const T ends = g[0] + g[2];
@@ -75,6 +75,31 @@ std::vector<T> winograd_output(int m, const std::vector<T>& s) {
           odd1 + odd2 * T(8.0f) + odd3 * T(0.125f),
           even1 + even2 * T(16.0f) + even3 * T(0.0625f),
           odd1 + odd2 * T(32.0f) + odd3 * T(0.03125f) + s[7]};
+}
+
+// Counts the operations of a transform instead of computing it.
+struct Operations {
+  Operations() = default;
+  explicit Operations(float) {}
+  static int& count() {
+    static thread_local int value = 0;
+    return value;
+  }
+};
+inline Operations operator+(Operations, Operations) {
+  return Operations::count()++, Operations();
+}
+inline Operations operator-(Operations, Operations) {
+  return Operations::count()++, Operations();
+}
+inline Operations operator*(Operations, Operations) {
+  return Operations::count()++, Operations();
+}
+
+inline int winograd_operations(std::vector<Operations> (*transform)(int, const std::vector<Operations>&), int m) {
+  const int before = Operations::count();
+  transform(m, std::vector<Operations>(static_cast<size_t>(m + 2)));
+  return Operations::count() - before;
 }
 
 }  // namespace resnetc

@@ -4,7 +4,10 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <immintrin.h>
+#include <sched.h>
 #include <time.h>
+
+#include <atomic>
 
 #include "runtime/pool.h"
 #include "schedules/compile_kernel.h"
@@ -29,7 +32,16 @@ void flush_from_caches(const AlignedFloats& values) {
   }
 }
 
-int do_nothing(void*, int, uint8_t*) {
+// A task of a loop with as many tasks as threads, which waits until all of them have begun.
+struct Gathering {
+  std::atomic<int> begun;
+  int threads;
+};
+int gather(void*, int, uint8_t* closure) {
+  auto* gathering = reinterpret_cast<Gathering*>(closure);
+  gathering->begun++;
+  for (int looks = 0; gathering->begun < gathering->threads; looks++)
+    if (looks > 1000) sched_yield();  // where threads share a CPU
   return 0;
 }
 
@@ -83,7 +95,8 @@ void* KernelThreads::user_context() const {
 }
 
 void KernelThreads::wake() const {
-  halide_do_par_for(state_->context, do_nothing, 0, state_->pool.threads, nullptr);
+  Gathering gathering{{0}, state_->pool.threads};
+  halide_do_par_for(state_->context, gather, 0, state_->pool.threads, reinterpret_cast<uint8_t*>(&gathering));
 }
 
 struct KernelRunner::Call {

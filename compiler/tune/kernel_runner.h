@@ -33,7 +33,7 @@ class KernelThreads {
   KernelThreads(const KernelThreads&) = delete;
   KernelThreads& operator=(const KernelThreads&) = delete;
   void* user_context() const;
-  // A parallel loop that does nothing: afterwards all threads are awake, as they are between the kernels of a net.
+  // Afterwards all threads are awake, as they are between the kernels of a net.
   void wake() const;
 
  private:

@@ -4,14 +4,16 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 
 #include "../cpu.h"
 #include "cache_size.h"
 #include "error.h"
-#include "model.h"
+#include "print.h"
 #include "samples.h"
 
 using Task = int (*)(void* user_context, int index, std::uint8_t* closure);
@@ -21,11 +23,12 @@ namespace resnetc::program {
 
 namespace {
 
-constexpr double seconds_each = 0.12;
+constexpr double seconds_each = 0.03;
 
 // ---- the loops, in assembly, so that no compiler helps or hinders
 
-constexpr long rounds = 1 << 19;
+// Some 50 us: short enough that some loops fit between what another program does.
+constexpr long rounds = 1 << 15;
 
 #define TWELVE(instruction)                                                                                \
   instruction(0) instruction(1) instruction(2) instruction(3) instruction(4) instruction(5) instruction(6) \
@@ -114,9 +117,9 @@ int parallel_loop(void** arguments) {
 
 const rn_step step = {parallel_loop, 0, 2, {{rn_operand_input, 0}, {rn_operand_output, 0}}};
 
-rn_description one_step_net() {
+const rn_description& one_step_net() {
   static const char* const name = "loop";
-  rn_description net{};
+  static rn_description net{};
   net.name = name;
   net.channels = net.height = net.width = net.output_channels = net.output_height = net.output_width = net.has_head = 1;
   net.steps = &step;
@@ -156,29 +159,35 @@ double peak_flops(Model* model, const VectorLoop& loop) {
   return tasks * loop.flop / quantile(loop_seconds(model, {task, tasks, reinterpret_cast<std::uint8_t*>(&copy), 1}), 0);
 }
 
-double read_bytes_a_second(Model* model) {
-  // Four times the cache, so that little of it is still there when the buffer is read again.
-  std::size_t size = std::clamp(last_level_cache_bytes() * 4, std::size_t{64} << 20, std::size_t{512} << 20);
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw Error("not enough memory to measure its bandwidth");
-  madvise(memory, size, MADV_HUGEPAGE);
-  auto* buffer = static_cast<std::uint8_t*>(memory);
+// Each task waits until every thread has one.
+struct Meeting {
+  std::atomic<std::uint32_t> begun;
+  std::uint32_t threads;
+};
+
+int meet(void*, int, std::uint8_t* closure) {
+  auto* meeting = reinterpret_cast<Meeting*>(closure);
+  const std::uint32_t loops_before = meeting->begun.fetch_add(1) / meeting->threads;
+  const std::uint32_t all = (loops_before + 1) * meeting->threads;
+  for (int looks = 0; meeting->begun.load(std::memory_order_acquire) < all; looks++) {
+    if (looks > 1000) std::this_thread::yield();  // where threads share a CPU
+    __builtin_ia32_pause();
+  }
+  return 0;
+}
+
+double hand_over_seconds(Model* model) {
+  Meeting meeting{{0}, static_cast<std::uint32_t>(model->threads())};
+  return quantile(loop_seconds(model, {meet, model->threads(), reinterpret_cast<std::uint8_t*>(&meeting), 20}), 0.5);
+}
+
+double read_bytes_a_second(Model* model, std::uint8_t* buffer, std::size_t size) {
   const int tasks = static_cast<int>(size / read_task_bytes);
-  // Pages that were never written all share one page of zeros.
-  const Task fill = [](void*, int index, std::uint8_t* closure) {
-    std::memset(closure + static_cast<std::size_t>(index) * read_task_bytes, 1, read_task_bytes);
-    return 0;
-  };
   const Task read = [](void*, int index, std::uint8_t* closure) {
     read_all(closure + static_cast<std::size_t>(index) * read_task_bytes);
     return 0;
   };
-  current = {fill, tasks, buffer, 1};
-  float input = 0, output = 0;
-  model->run(&input, 1, &output);
-  const double seconds = quantile(loop_seconds(model, {read, tasks, buffer, 1}), 0);
-  munmap(memory, size);
-  return static_cast<double>(tasks) * read_task_bytes / seconds;
+  return static_cast<double>(size) / quantile(loop_seconds(model, {read, tasks, buffer, 1}), 0);
 }
 
 std::string cpu_name() {
@@ -195,20 +204,69 @@ std::string cpu_name() {
 
 }  // namespace
 
-MachinePeak measure_machine(int threads) {
-  const rn_description net = one_step_net();
-  Model model(net, threads, 1);
-  const VectorLoop loop = vector_loop();
-  const Task nothing = [](void*, int, std::uint8_t*) { return 0; };
-  MachinePeak peak{cpu_name(), loop.name, 0, 0, 0};
-  peak.flops = peak_flops(&model, loop);
-  peak.bytes = read_bytes_a_second(&model);
-  peak.hand_over = quantile(loop_seconds(&model, {nothing, model.threads(), nullptr, 100}), 0.5);
-  return peak;
+MachineMeter::MachineMeter(int threads) : model_(one_step_net(), threads, 1) {
+  // Four times the cache, so that little of it is still there when the buffer is read again.
+  bytes_ = std::clamp(last_level_cache_bytes() * 4, std::size_t{64} << 20, std::size_t{512} << 20) / read_task_bytes *
+           read_task_bytes;
+  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw Error("not enough memory to measure its bandwidth");
+  madvise(memory, bytes_, MADV_HUGEPAGE);
+  buffer_ = static_cast<std::uint8_t*>(memory);
+  // Pages that were never written all share one page of zeros.
+  const Task fill = [](void*, int index, std::uint8_t* closure) {
+    std::memset(closure + static_cast<std::size_t>(index) * read_task_bytes, 1, read_task_bytes);
+    return 0;
+  };
+  current = {fill, static_cast<int>(bytes_ / read_task_bytes), buffer_, 1};
+  float input = 0, output = 0;
+  model_.run(&input, 1, &output);
 }
 
-MachinePeak better(const MachinePeak& a, const MachinePeak& b) {
-  return {a.cpu, a.vectors, std::max(a.flops, b.flops), std::max(a.bytes, b.bytes), std::min(a.hand_over, b.hand_over)};
+MachineMeter::~MachineMeter() {
+  if (buffer_) munmap(buffer_, bytes_);
+}
+
+void MachineMeter::read() {
+  const VectorLoop loop = vector_loop();
+  MachinePeak peak{cpu_name(), loop.name, 0, 0, 0};
+  peak.flops = peak.least_flops = peak_flops(&model_, loop);
+  peak.bytes = peak.least_bytes = read_bytes_a_second(&model_, buffer_, bytes_);
+  peak.hand_over = hand_over_seconds(&model_);
+  peak_ = peak_ ? together(*peak_, peak) : peak;
+}
+
+MachinePeak together(const MachinePeak& a, const MachinePeak& b) {
+  return {a.cpu,
+          a.vectors,
+          std::max(a.flops, b.flops),
+          std::max(a.bytes, b.bytes),
+          std::min(a.hand_over, b.hand_over),
+          a.readings + b.readings,
+          std::min(a.least_flops, b.least_flops),
+          std::min(a.least_bytes, b.least_bytes)};
+}
+
+std::string scatter_note(const MachinePeak& peak) {
+  std::string note;
+  const auto add = [&](const char* what, double least, double most, double allowed, const char* unit) {
+    if (least >= allowed * most) return;
+    note += format("%s from %.1f to %.1f %s", note.empty() ? what : (std::string("; ") + what).c_str(), least * 1e-9,
+                   most * 1e-9, unit);
+  };
+  add("peak", peak.least_flops, peak.flops, 0.9, "GFLOP/s");
+  add("memory", peak.least_bytes, peak.bytes, 0.75, "GB/s");
+  if (note.empty()) return "";
+  return format("%d readings scatter, %s: something else used the machine or its host", peak.readings, note.c_str());
+}
+
+MachinePeak measure_machine(int threads) {
+  MachineMeter meter(threads);
+  meter.read();
+  for (int i = 1; i < 5; i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    meter.read();
+  }
+  return meter.peak();
 }
 
 }  // namespace resnetc::program

@@ -2,23 +2,52 @@
 #ifndef RESNETC_RUNTIME_PROGRAM_MACHINE_PEAK_H
 #define RESNETC_RUNTIME_PROGRAM_MACHINE_PEAK_H
 
+#include <cstdint>
+#include <optional>
 #include <string>
+
+#include "model.h"
 
 namespace resnetc::program {
 
+// The best of several readings: another program can only make one worse.
 struct MachinePeak {
   std::string cpu;      // its name, "" where it has none
   const char* vectors;  // what the peak was reached with
   double flops;         // float32 operations a second of all threads: multiply-adds in registers and nothing else
   double bytes;         // a second that all threads read from a buffer larger than the last-level cache
-  double hand_over;     // median seconds of a parallel loop whose tasks do nothing
+  double hand_over;     // seconds of a parallel loop whose tasks only wait until all threads have come
+  int readings = 1;
+  double least_flops = 0, least_bytes = 0;  // of all readings
 };
 
-// Takes some 0.5 s. Throws Error.
-MachinePeak measure_machine(int threads);
+// Of the readings of both.
+MachinePeak together(const MachinePeak& a, const MachinePeak& b);
 
-// Of two measurements, the better of each figure.
-MachinePeak better(const MachinePeak& a, const MachinePeak& b);
+// What to say where readings of the peak lie more than a tenth apart, or of the memory a quarter; else "".
+std::string scatter_note(const MachinePeak& peak);
+
+// Readings of some 0.1 s each, to be spread over a measurement. Holds up to 512 MB of memory.
+class MachineMeter {
+ public:
+  // Throws Error without memory.
+  explicit MachineMeter(int threads);
+  ~MachineMeter();
+  MachineMeter(const MachineMeter&) = delete;
+  MachineMeter& operator=(const MachineMeter&) = delete;
+
+  void read();
+  const MachinePeak& peak() const { return *peak_; }  // after the first reading
+
+ private:
+  Model model_;
+  std::uint8_t* buffer_ = nullptr;
+  std::size_t bytes_ = 0;
+  std::optional<MachinePeak> peak_;
+};
+
+// Five readings within some 0.7 s. Throws Error.
+MachinePeak measure_machine(int threads);
 
 }  // namespace resnetc::program
 

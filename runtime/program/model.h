@@ -69,6 +69,7 @@ class Model {
 
   bool on_device() const { return on_device_; }
   int threads() const { return rn_thread_count(model_); }
+  std::uint32_t parallel_loops() const { return rn_parallel_loops(model_); }
 
  private:
   rn_model* model_ = nullptr;

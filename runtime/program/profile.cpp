@@ -36,7 +36,8 @@ void profile(const rn_description& net, const Options& options) {
     return seconds_since(start);
   };
 
-  const MachinePeak before = measure_machine(model.threads());
+  MachineMeter meter(model.threads());
+  meter.read();
   const double warm_up = std::min(options.profile_seconds / 5, 1.0);
   const Clock::time_point warm_up_start = Clock::now();
   for (int run = 0; run < 2 || seconds_since(warm_up_start) < warm_up; run++) timed_run();
@@ -45,8 +46,7 @@ void profile(const rn_description& net, const Options& options) {
   std::vector<double> seconds(2 * std::size_t{net.step_count});
   Samples steps(seconds.size(), std::clamp<std::size_t>((std::size_t{4} << 20) / seconds.size(), 64, 4096));
   Samples whole(1, 1 << 18);
-  const Clock::time_point start = Clock::now();
-  do {
+  const auto both_runs = [&] {
     const double time = timed_run();
     whole.add(&time);
     std::fill(seconds.begin(), seconds.end(), 0);
@@ -54,11 +54,22 @@ void profile(const rn_description& net, const Options& options) {
     timed_run();
     model.time_steps(nullptr);
     steps.add(seconds.data());
-  } while (seconds_since(start) < options.profile_seconds);
+  };
+  // Readings of the machine lie between, for another program may disturb any of them. They leave caches without what a
+  // run finds there: the run after each does not count.
+  constexpr int parts = 5;
+  for (int part = 0; part < parts; part++) {
+    timed_run();
+    const Clock::time_point start = Clock::now();
+    do both_runs();
+    while (seconds_since(start) < options.profile_seconds / parts);
+    meter.read();
+  }
 
-  // Measured twice: another program may have disturbed the one or the other.
-  const MachinePeak machine = better(before, measure_machine(model.threads()));
-  const Profile result = profile_of(net, model.threads(), options.batch, steps, whole, machine);
+  const std::uint32_t loops_before = model.parallel_loops();
+  timed_run();
+  Profile result = profile_of(net, model.threads(), options.batch, steps, whole, meter.peak());
+  result.parallel_loops = model.parallel_loops() - loops_before;
   print(options.json ? profile_json(result) : profile_text(result));
   if (page != nullptr) {
     const std::string text = profile_html(result);

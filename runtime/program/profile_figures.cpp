@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "../runtime.h"
+#include "cache_size.h"
 #include "kernel_label.h"
 
 namespace resnetc::program {
@@ -22,18 +23,21 @@ double elements(const rn_weight& weight) {
 
 void add(Work* sum, const Work& work) {
   sum->flop += work.flop;
+  sum->executed_flop += work.executed_flop;
   sum->weight_bytes += work.weight_bytes;
   sum->activation_bytes += work.activation_bytes;
 }
 
-void finish(Figures* figures, double sum, const MachinePeak& machine) {
+void finish(Figures* figures, double sum, const Profile& profile) {
+  const MachinePeak& machine = profile.machine;
   figures->share = sum > 0 ? figures->seconds / sum : 0;
   if (figures->seconds <= 0 || figures->calls == 0) return;
   figures->of_peak = figures->flops() / machine.flops;
   figures->of_bandwidth = figures->work.bytes() / figures->seconds / machine.bytes;
   Work call = figures->work;
-  for (double* part : {&call.flop, &call.weight_bytes, &call.activation_bytes}) *part /= figures->calls;
-  figures->bound = bound_by(figures->seconds / figures->calls, call, machine);
+  for (double* part : {&call.flop, &call.executed_flop, &call.weight_bytes, &call.activation_bytes})
+    *part /= figures->calls;
+  figures->bound = bound_by(figures->seconds / figures->calls, call, machine, profile.in_caches);
 }
 
 void sort_kernels(Profile* profile) {
@@ -104,6 +108,7 @@ Work work_of(const rn_description& net, const rn_step& step, int batch) {
   Work work;
   const int at_once = rn_images_at_once(&net, batch), chunks = (batch + at_once - 1) / at_once;
   work.flop = static_cast<double>(net.kernel_flops[step.kernel_index]) * batch;
+  work.executed_flop = static_cast<double>(net.kernel_executed_flops[step.kernel_index]) * batch;
   for (std::uint32_t i = 0; i < step.operand_count; i++) {
     const rn_operand& operand = step.operands[i];
     double image = 0;
@@ -126,27 +131,38 @@ Work work_of(const rn_description& net, const rn_step& step, int batch) {
   return work;
 }
 
-const char* bound_by(double seconds, const Work& work, const MachinePeak& machine) {
-  const double compute = work.flop / machine.flops, memory = work.bytes() / machine.bytes;
-  const double roof = std::max(compute, memory);
+const char* bound_by(double seconds, const Work& work, const MachinePeak& machine, bool in_caches) {
+  const double compute = work.executed_flop / machine.flops, memory = work.bytes() / machine.bytes;
+  const double roof = in_caches ? compute : std::max(compute, memory);
   if (roof < seconds / 2 && machine.hand_over > (seconds - roof) / 2) return "hand-over";
-  if (roof < 0.4 * seconds) return "neither";
-  if (compute >= memory) return "compute";
+  if (roof < 0.4 * seconds) return in_caches && memory >= 0.4 * seconds ? "caches" : "neither";
+  if (in_caches || compute >= memory) return "compute";
   // Bytes that come faster than the memory gives them were in a cache: then the memory's roof says nothing.
   if (memory <= 1.05 * seconds) return "memory";
   return compute >= 0.6 * seconds ? "compute" : "caches";
 }
 
-double Profile::flop() const {
-  double sum = 0;
-  for (const KernelProfile& kernel : kernels) sum += kernel.figures.work.flop;
+bool is_in_caches(const rn_description& net, int batch, std::size_t cache_bytes) {
+  const std::uint64_t images = static_cast<std::uint64_t>(rn_images_at_once(&net, batch));
+  return net.weight_bytes + net.arena_bytes_per_image * images <= cache_bytes;
+}
+
+Work Profile::work() const {
+  Work sum;
+  for (const KernelProfile& kernel : kernels) add(&sum, kernel.figures.work);
   return sum;
 }
 
 Profile profile_of(const rn_description& net, int threads, int batch, const Samples& steps, const Samples& whole,
                    const MachinePeak& machine) {
-  Profile profile{&net, threads, batch, whole.added(), machine, quantile(whole.values({0}), 0.5), 0, 0, 0, {},
-                  {},   {},      {}};
+  Profile profile{};
+  profile.net = &net;
+  profile.threads = threads;
+  profile.batch = batch;
+  profile.runs = whole.added();
+  profile.machine = machine;
+  profile.seconds = quantile(whole.values({0}), 0.5);
+  profile.in_caches = is_in_caches(net, batch, last_level_cache_bytes());
   std::vector<std::vector<std::size_t>> steps_of_kernel(net.kernel_count);
   for (std::uint32_t k = 0; k < net.kernel_count; k++) {
     const char* key = net.kernel_keys[k];
@@ -168,11 +184,11 @@ Profile profile_of(const rn_description& net, int threads, int batch, const Samp
     profile.border_seconds += result.border_seconds;
     profile.steps.push_back(result);
   }
-  for (StepProfile& step : profile.steps) finish(&step.figures, profile.sum(), machine);
+  for (StepProfile& step : profile.steps) finish(&step.figures, profile.sum(), profile);
   for (std::uint32_t k = 0; k < net.kernel_count; k++) {
     Figures& kernel = profile.kernels[k].figures;
     if (kernel.calls > 0) kernel.median_seconds = quantile(steps.values(steps_of_kernel[k]), 0.5);
-    finish(&kernel, profile.sum(), machine);
+    finish(&kernel, profile.sum(), profile);
   }
   sort_kernels(&profile);
   profile.tensors = tensors_of(net, rn_images_at_once(&net, batch));

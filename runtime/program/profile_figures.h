@@ -11,14 +11,18 @@
 
 namespace resnetc::program {
 
-// What a step computes and moves for a whole batch, in as many calls as rn_run makes. Two operations for each
-// multiply-accumulate; every weight and activation is read or written once, without borders.
+// What a step computes and moves for a whole batch, in as many calls as rn_run makes. flop: two operations for each
+// multiply-accumulate; executed_flop: what its strategy does in fact, which is less where Winograd saves
+// multiplications. Every weight and activation is read or written once, without borders.
 struct Work {
-  double flop = 0, weight_bytes = 0, activation_bytes = 0;
+  double flop = 0, executed_flop = 0, weight_bytes = 0, activation_bytes = 0;
   double bytes() const { return weight_bytes + activation_bytes; }
 };
 
 Work work_of(const rn_description& net, const rn_step& step, int batch);
+
+// Whether weights and activations fit into a last-level cache together, so that one inference leaves them to the next.
+bool is_in_caches(const rn_description& net, int batch, std::size_t cache_bytes);
 
 // What a step, or all calls of a kernel in one inference, reach.
 struct Figures {
@@ -27,17 +31,19 @@ struct Figures {
   double median_seconds = 0;  // of one call
   double share = 0;           // of the sum of all steps and borders, 0 to 1
   Work work;                  // of all calls
-  double of_peak = 0;         // of the machine's operations a second; 1 is all
+  double of_peak = 0;         // flops() of the machine's operations a second; 1 is all
   double of_bandwidth = 0;    // of the machine's memory bandwidth; above 1 where the bytes come from caches
   const char* bound = "";     // bound_by
-  double flops() const { return seconds > 0 ? work.flop / seconds : 0; }
-  double intensity() const { return work.bytes() > 0 ? work.flop / work.bytes() : 0; }  // operations a byte
+  double flops() const { return seconds > 0 ? work.executed_flop / seconds : 0; }
+  double effective_flops() const { return seconds > 0 ? work.flop / seconds : 0; }
+  double intensity() const { return work.bytes() > 0 ? work.executed_flop / work.bytes() : 0; }  // operations a byte
 };
 
 // What one call of `seconds` waits for: "compute" or "memory", the nearer of the two roofs; "caches" where it moves
 // bytes faster than the memory could, far from the peak; "hand-over" where most of the time beyond the roofs is that of
-// a parallel loop without work; "neither" below 40 % of both roofs.
-const char* bound_by(double seconds, const Work& work, const MachinePeak& machine);
+// a parallel loop without work; "neither" below 40 % of both roofs. in_caches: all that the net reads and writes fits
+// into them, so that nothing comes from memory.
+const char* bound_by(double seconds, const Work& work, const MachinePeak& machine, bool in_caches);
 
 struct StepProfile {
   const char* name;
@@ -70,9 +76,13 @@ struct Profile {
   std::vector<KernelProfile> kernels;  // the longest first
   std::vector<StepProfile> steps;
   std::vector<TensorProfile> tensors;
-  std::vector<double> time_line;  // start and end of each step in the inference whose time is the median, seconds
+  std::vector<double> time_line;     // start and end of each step in the inference whose time is the median, seconds
+  std::uint32_t parallel_loops = 0;  // of an inference
+  bool in_caches = false;            // is_in_caches, on this machine
   double sum() const { return kernel_seconds + border_seconds; }
-  double flop() const;
+  Work work() const;
+  // What bringing the threads together takes of an inference, were each loop the only thing that they do.
+  double hand_over_seconds() const { return machine.hand_over * parallel_loops; }
 };
 
 // steps: the sums of rn_profile, a row for each run; whole: the seconds of runs without it. At least one of each.

@@ -22,15 +22,20 @@ std::string field(const char* name, std::string_view value) {
 
 std::string figures_json(const Figures& f) {
   return field("ms", f.seconds * 1e3) + field("share", f.share) + field("gflops", f.flops() * 1e-9) +
-         field("of_peak", f.of_peak) + count_field("flop", f.work.flop) + count_field("bytes", f.work.bytes()) +
-         count_field("weight_bytes", f.work.weight_bytes) + field("flop_per_byte", f.intensity()) +
-         field("of_bandwidth", f.of_bandwidth) + field("bound_by", std::string_view(f.bound));
+         field("of_peak", f.of_peak) + field("effective_gflops", f.effective_flops() * 1e-9) +
+         count_field("flop", f.work.flop) + count_field("executed_flop", f.work.executed_flop) +
+         count_field("bytes", f.work.bytes()) + count_field("weight_bytes", f.work.weight_bytes) +
+         field("flop_per_byte", f.intensity()) + field("of_bandwidth", f.of_bandwidth) +
+         field("bound_by", std::string_view(f.bound));
 }
 
 std::string machine_json(const MachinePeak& machine) {
   return "{\"cpu\": " + json_string(machine.cpu) + field("vectors", std::string_view(machine.vectors)) +
          field("peak_gflops", machine.flops * 1e-9) + field("memory_gbytes_per_second", machine.bytes * 1e-9) +
-         field("hand_over_us", machine.hand_over * 1e6) + "}";
+         field("hand_over_us", machine.hand_over * 1e6) + format(", \"readings\": %d", machine.readings) +
+         field("least_peak_gflops", machine.least_flops * 1e-9) +
+         field("least_memory_gbytes_per_second", machine.least_bytes * 1e-9) + field("note", scatter_note(machine)) +
+         "}";
 }
 
 // A list of whatever `one` makes of each.
@@ -44,14 +49,17 @@ std::string list(const Items& items, One&& one) {
 }  // namespace
 
 std::string profile_json(const Profile& p) {
+  const Work work = p.work();
   std::string text = "{\"model\": " + json_string(p.net->name) + field("target", std::string_view(p.net->target)) +
                      field("version", std::string_view(p.net->version));
   text += format(", \"threads\": %d, \"batch\": %d, \"runs\": %zu, \"machine\": ", p.threads, p.batch, p.runs) +
           machine_json(p.machine);
   text += field("inference_ms", p.seconds * 1e3) + field("clocked_ms", p.clocked_seconds * 1e3) +
           field("sum_ms", p.sum() * 1e3) + field("kernels_ms", p.kernel_seconds * 1e3) +
-          field("borders_ms", p.border_seconds * 1e3) + field("gflops", p.flop() / p.seconds * 1e-9) +
-          field("of_peak", p.flop() / p.seconds / p.machine.flops);
+          field("borders_ms", p.border_seconds * 1e3) + field("gflops", work.executed_flop / p.seconds * 1e-9) +
+          field("of_peak", work.executed_flop / p.seconds / p.machine.flops) +
+          field("effective_gflops", work.flop / p.seconds * 1e-9) +
+          format(", \"parallel_loops\": %u", p.parallel_loops) + field("hand_over_ms", p.hand_over_seconds() * 1e3);
   text +=
       format(", \"weight_bytes\": %llu, \"arena_bytes\": %llu", static_cast<unsigned long long>(p.net->weight_bytes),
              static_cast<unsigned long long>(p.net->arena_bytes_per_image) *

@@ -15,7 +15,7 @@ const char* const profile_page_body = R"html(<main>
 </section>
 <section>
 <h2>Roofline</h2>
-<p class="note">Each point is a kernel, its area the share of the time, its number the row in the table. The flat line
+<p class="note">Each point is a kernel with the operations that it executes, its area the share of the time, its number the row in the table. The flat line
 is what this CPU computes at most, the slope what its memory delivers; both were measured here. Points above the slope
 got their bytes from the caches.<span id="unplotted"></span></p>
 <div id="roofline" class="plot"></div>
@@ -27,9 +27,10 @@ got their bytes from the caches.<span id="unplotted"></span></p>
 </section>
 <section>
 <h2>Kernels and steps</h2>
-<p class="note">MB: weights and activations, each read or written once, borders left out. Peak and memory are parts of
+<p class="note">GFLOP/s and peak: operations executed. Effective: GFLOP/s as if all were summed directly, which exceeds
+them, and the peak, where Winograd saves multiplications. MB: weights and activations, each read or written once, borders left out. Peak and memory are parts of
 what was measured here; memory beyond 100 % means caches. What bounds a step is the nearer roof, unless it is below
-40&nbsp;% of both.</p>
+40&nbsp;% of both; the memory bounds no net that fits into the caches as a whole.</p>
 <div class="tabs" id="tabs"></div>
 <div class="scroll"><table id="table"></table></div>
 </section>

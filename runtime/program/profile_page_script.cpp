@@ -101,6 +101,7 @@ document.addEventListener('pointerleave', () => {
 
 const figure_rows = f => [
     ['share', percent(f.share)], ['speed', round(f.gflops) + ' GFLOP/s, ' + percent(f.of_peak) + ' of the peak'],
+    ...(f.executed_flop === f.flop ? [] : [['effective', round(f.effective_gflops) + ' GFLOP/s']]),
     ['moves', `${size(f.bytes)}, ${percent(f.of_bandwidth)} of the memory's rate`],
     ['intensity', round(f.flop_per_byte) + ' FLOP/byte'], ['bound by', f.bound_by]];
 const kernel_tip = (kernel, k) => () => [`${k + 1}  ${times(kernel.label)}`, kernel.strategy, [
@@ -127,21 +128,22 @@ function head() {
       tile(
           `Inference of ${images}`, ...split(duration(profile.inference_ms)),
           `${threads}, ${round(profile.batch / profile.inference_ms * 1e3)} images/s`),
-      tile('Speed', round(profile.gflops), 'GFLOP/s', percent(profile.of_peak) + ' of the peak'),
+      tile('Speed', round(profile.gflops), 'GFLOP/s', `${percent(profile.of_peak)} of the peak; effective ${round(profile.effective_gflops)}`),
       tile('Peak, measured here', round(machine.peak_gflops), 'GFLOP/s', machine.vectors + ', ' + threads),
       tile('Memory, measured here', round(machine.memory_gbytes_per_second), 'GB/s', 'reads beyond the caches'),
       tile('Weights', ...split(size(profile.weight_bytes)), 'read in place'),
       tile('Activations', ...split(size(profile.arena_bytes)), 'of ' + images + ', borders included'));
-  const hand_over = machine.hand_over_us / 1e3 * steps.length;
   by_id('sum').textContent =
       `Kernels ${duration(profile.kernels_ms)}, zeroing borders ${duration(profile.borders_ms)}: together ` +
       `${duration(profile.sum_ms)}, summed from the medians of each over ${
           round(profile.runs)} runs. A whole inference takes ` +
       `${duration(profile.inference_ms)}, ${duration(profile.clocked_ms)} with clocks between the steps. ` +
       (profile.threads > 1 ? `Handing work to threads takes ${duration(machine.hand_over_us / 1e3)} ` +
-               `a parallel loop, at most ${duration(hand_over)} of the kernels' time (${
-                                 percent(hand_over / profile.sum_ms)}).` :
-                             '');
+               `a parallel loop, some ${duration(profile.hand_over_ms)} for the ${
+                                 profile.parallel_loops} of an inference (${
+                                 percent(profile.hand_over_ms / profile.sum_ms)}). ` :
+                             '') +
+      (machine.note ? `Mind that ${machine.note}.` : '');
   const kinds = new Map();
   for (const kernel of kernels) kinds.set(kernel.kind, (kinds.get(kernel.kind) ?? 0) + kernel.share);
   const parts = [...kinds].sort((a, b) => b[1] - a[1]);
@@ -170,6 +172,7 @@ const common = [
   ['share', f => f.share, f => gauge(percent(f.share), f.share / f.most, kernel_colour(kernel_of(f)))],
   ['GFLOP/s', f => f.gflops, f => f.flop > 0 ? digits(f.gflops) : '–'],
   ['peak', f => f.of_peak, f => f.flop > 0 ? gauge(percent(f.of_peak), f.of_peak) : '–'],
+  ['effective', f => f.effective_gflops, f => f.flop > 0 ? digits(f.effective_gflops) : '–'],
   ['MB', f => f.bytes, f => digits(f.bytes / 1e6)],
   ['FLOP/byte', f => f.flop_per_byte, f => f.flop > 0 ? digits(f.flop_per_byte) : '–'],
   ['memory', f => f.of_bandwidth, f => gauge(percent(f.of_bandwidth), f.of_bandwidth)],

@@ -83,22 +83,22 @@ th {
   box-shadow: 0 1px var(--line);
 }
 th button {
-  border: 0; background: none; font: inherit; color: var(--muted); padding: 8px 7px; cursor: pointer;
+  border: 0; background: none; font: inherit; color: var(--muted); padding: 8px 5px; cursor: pointer;
   white-space: nowrap; width: 100%; text-align: inherit;
 }
 th[aria-sort] button { color: var(--ink); font-weight: 600; }
 th[aria-sort=descending] button::after { content: " \2193"; }
 th[aria-sort=ascending] button::after { content: " \2191"; }
-td { padding: 5px 7px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+td { padding: 5px 5px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td.text, th.text { text-align: left; }
 td .key {
   display: block; font: 11px/1.35 ui-monospace, "SFMono-Regular", "DejaVu Sans Mono", monospace;
   color: var(--muted); overflow-wrap: anywhere;
 }
 td .name { display: flex; align-items: baseline; }
-td .long { white-space: normal; min-width: 250px; max-width: 310px; }
+td .long { white-space: normal; min-width: 220px; max-width: 290px; }
 td .gauge {
-  display: inline-block; width: 36px; height: 6px; border-radius: 3px; background: var(--track); margin-left: 7px;
+  display: inline-block; width: 30px; height: 6px; border-radius: 3px; background: var(--track); margin-left: 6px;
   vertical-align: 1px; overflow: hidden;
 }
 td .gauge i { display: block; height: 100%; border-radius: 3px; background: var(--other); }

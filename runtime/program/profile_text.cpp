@@ -6,12 +6,12 @@ namespace resnetc::program {
 namespace {
 
 // The columns that steps and kernels have in common.
-constexpr const char heading[] = "  share  GFLOP/s   peak       MB  FLOP/B  memory  bound by ";
+constexpr const char heading[] = "  share  GFLOP/s   peak  effective       MB  FLOP/B  memory  bound by ";
 
 std::string columns(const Figures& figures) {
-  return format("%6.2f%% %8.1f %5.1f%% %8.3f %7.1f %6.1f%%  %-9s", figures.share * 100, figures.flops() * 1e-9,
-                figures.of_peak * 100, figures.work.bytes() * 1e-6, figures.intensity(), figures.of_bandwidth * 100,
-                figures.bound);
+  return format("%6.2f%% %8.1f %5.1f%% %10.1f %8.3f %7.1f %6.1f%%  %-9s", figures.share * 100, figures.flops() * 1e-9,
+                figures.of_peak * 100, figures.effective_flops() * 1e-9, figures.work.bytes() * 1e-6,
+                figures.intensity(), figures.of_bandwidth * 100, figures.bound);
 }
 
 std::string amount(const char* what, double seconds, double sum, const std::string& note) {
@@ -19,17 +19,18 @@ std::string amount(const char* what, double seconds, double sum, const std::stri
 }
 
 std::string summary(const Profile& p) {
+  const Work work = p.work();
   const std::string batch = p.batch > 1 ? format("; %.3f ms an image", p.seconds / p.batch * 1e3) : "";
-  const double hand_over = p.machine.hand_over * static_cast<double>(p.steps.size());
   return amount("kernels", p.kernel_seconds, p.sum(), format("%zu steps", p.steps.size())) +
-         amount("  thread hand-over", hand_over, p.sum(),
-                format("of it at most: %zu parallel loops of %.2f us", p.steps.size(), p.machine.hand_over * 1e6)) +
+         amount("  thread hand-over", p.hand_over_seconds(), p.sum(),
+                format("of it, about: %u parallel loops of %.2f us", p.parallel_loops, p.machine.hand_over * 1e6)) +
          amount("zeroing borders", p.border_seconds, p.sum(), "") + amount("sum of the medians", p.sum(), p.sum(), "") +
          amount("a clocked inference", p.clocked_seconds, p.sum(),
                 "more, where single steps are disturbed now and then") +
          amount("an inference", p.seconds, p.sum(), format("median of %zu%s", p.runs, batch.c_str())) +
-         format("%-22s %10.1f GFLOP/s, %.1f%% of the peak\n", "", p.flop() / p.seconds * 1e-9,
-                p.flop() / p.seconds / p.machine.flops * 100);
+         format("%-22s %10.1f GFLOP/s, %.1f%% of the peak; effective %.1f GFLOP/s\n", "",
+                work.executed_flop / p.seconds * 1e-9, work.executed_flop / p.seconds / p.machine.flops * 100,
+                work.flop / p.seconds * 1e-9);
 }
 
 }  // namespace
@@ -37,8 +38,11 @@ std::string summary(const Profile& p) {
 std::string profile_text(const Profile& p) {
   std::string text = format("%s, %s\nbatch %d, threads %d%s%s\n", p.net->name, p.net->target, p.batch, p.threads,
                             p.machine.cpu.empty() ? "" : ", ", p.machine.cpu.c_str());
-  text += format("measured here: peak %.1f GFLOP/s (%s), memory %.1f GB/s, hand-over %.2f us a parallel loop\n\n",
+  text += format("measured here: peak %.1f GFLOP/s (%s), memory %.1f GB/s, hand-over %.2f us a parallel loop\n",
                  p.machine.flops * 1e-9, p.machine.vectors, p.machine.bytes * 1e-9, p.machine.hand_over * 1e6);
+  const std::string note = scatter_note(p.machine);
+  if (!note.empty()) text += "note: " + note + "\n";
+  text += "GFLOP/s: operations executed; effective: those of direct summation, of which Winograd saves some\n\n";
   text += format("%5s %10s ", "step", "us") + heading + " border us  kernel  name\n";
   for (std::size_t s = 0; s < p.steps.size(); s++) {
     const StepProfile& step = p.steps[s];

@@ -36,23 +36,31 @@ def check_sums(result, report, batch):
         other = known[kernel["key"]]
         check(kernel["calls"] == other["calls"] and kernel["strategy"].split()[0] == other["strategy"], kernel)
         check(kernel["flop"] == other["flop"] * other["calls"] * batch, kernel)
+        check(kernel["executed_flop"] == other["executed_flop"] * other["calls"] * batch, kernel)
+        check((kernel["executed_flop"] == kernel["flop"]) != ("conv2d_winograd" in kernel["strategy"]), kernel)
         check(close(kernel["weight_bytes"], other["weight_bytes"]), kernel)
     check(close(sum(kernel["flop"] for kernel in kernels), 2 * report["macs"] * batch), "FLOP of all kernels")
 
     for each in kernels + steps:
         check(each["ms"] > 0 and each["bytes"] > each["weight_bytes"] >= 0, each)
-        check(close(each["gflops"], each["flop"] / each["ms"] / 1e6), each)
+        check(close(each["gflops"], each["executed_flop"] / each["ms"] / 1e6), each)
+        check(close(each["effective_gflops"], each["flop"] / each["ms"] / 1e6), each)
         check(close(each["of_peak"], each["gflops"] / machine["peak_gflops"]), each)
         check(close(each["of_bandwidth"], each["bytes"] / each["ms"] / 1e6 / machine["memory_gbytes_per_second"]), each)
-        check(close(each["flop_per_byte"], each["flop"] / each["bytes"]), each)
+        check(close(each["flop_per_byte"], each["executed_flop"] / each["bytes"]), each)
         check(close(each["share"], each["ms"] / result["sum_ms"]), each)
         check(each["bound_by"] in ("compute", "memory", "caches", "hand-over", "neither"), each)
     check(all(a["ms"] >= b["ms"] for a, b in zip(kernels, kernels[1:])), "kernels are not sorted by time")
     for index, kernel in enumerate(kernels):
         own = [step for step in steps if step["kernel"] == index]
         check(len(own) == kernel["calls"], kernel)
-        for what in ("ms", "flop", "bytes", "weight_bytes", "share"):
+        for what in ("ms", "flop", "executed_flop", "bytes", "weight_bytes", "share"):
             check(close(sum(step[what] for step in own), kernel[what]), what, kernel)
+    loops = result["parallel_loops"]
+    # A kernel runs one parallel loop, or two an image; without threads none is handed over.
+    check(loops == 0 if result["threads"] == 1 else 0 < loops <= 2 * len(steps) * batch, "parallel loops", loops)
+    check(close(result["hand_over_ms"], loops * machine["hand_over_us"] / 1e3), "hand-over")
+    check(machine["readings"] == 6 and 0 < machine["least_peak_gflops"] <= machine["peak_gflops"], machine)
     borders = sum(step["border_us"] for step in steps) / 1e3
     check(close(result["borders_ms"], borders) and close(result["kernels_ms"], sum(k["ms"] for k in kernels)), "sums")
     check(close(result["sum_ms"], result["kernels_ms"] + result["borders_ms"]), "sum of all")

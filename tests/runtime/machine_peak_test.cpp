@@ -21,14 +21,42 @@ TEST_CASE("machine_peak: what is measured is possible") {
     CHECK(peak.bytes < 2e12);
     CHECK(peak.hand_over >= 0);
     CHECK(peak.hand_over < 1);
+    CHECK(peak.readings == 5);
     CHECK(std::string(peak.vectors) != "");
   }
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
 }
 
-TEST_CASE("machine_peak: the better of two") {
-  const MachinePeak both = better({"c", "v", 1, 20, 0.3}, {"c", "v", 2, 10, 0.2});
-  CHECK(both.flops == 2);
-  CHECK(both.bytes == 20);
-  CHECK(both.hand_over == 0.2);
+TEST_CASE("machine_peak: readings together") {
+  const MachinePeak first{"c", "v", 1e9, 20e9, 0.3, 1, 1e9, 20e9}, second{"c", "v", 2e9, 10e9, 0.2, 3, 0.5e9, 9e9};
+  for (const MachinePeak& both : {together(first, second), together(second, first)}) {
+    CHECK(both.flops == 2e9);
+    CHECK(both.bytes == 20e9);
+    CHECK(both.hand_over == 0.2);
+    CHECK(both.readings == 4);
+    CHECK(both.least_flops == 0.5e9);
+    CHECK(both.least_bytes == 9e9);
+  }
+}
+
+TEST_CASE("machine_peak: readings that scatter are noted") {
+  CHECK(scatter_note({"", "", 100e9, 40e9, 0, 5, 91e9, 31e9}) == "");
+  CHECK(scatter_note({"", "", 100e9, 40e9, 0, 5, 89e9, 31e9}) ==
+        "5 readings scatter, peak from 89.0 to 100.0 GFLOP/s: something else used the machine or its host");
+  CHECK(scatter_note({"", "", 100e9, 40e9, 0, 5, 50e9, 20e9}) ==
+        "5 readings scatter, peak from 50.0 to 100.0 GFLOP/s; memory from 20.0 to 40.0 GB/s: something else used the "
+        "machine or its host");
+}
+
+TEST_CASE("machine_peak: bringing threads together takes longer than calling a function") {
+  MachineMeter meter(2);
+  meter.read();
+  CHECK(meter.peak().readings == 1);
+  const double once = meter.peak().flops;
+  CHECK(meter.peak().least_flops == once);
+  CHECK(meter.peak().hand_over > 1e-8);  // light goes three metres
+  meter.read();
+  CHECK(meter.peak().readings == 2);
+  CHECK(meter.peak().flops >= once);
+  CHECK(meter.peak().least_flops <= once);
 }

@@ -25,6 +25,7 @@ TEST_CASE("profile_figures: the work of a step") {
   CHECK(input.weight_bytes == 0);
   CHECK(input.activation_bytes == 2 * (128 + 128));
   CHECK(conv.flop == 2 * 1152);
+  CHECK(conv.executed_flop == 2 * 576);
   CHECK(conv.weight_bytes == 576 + 32);
   CHECK(conv.activation_bytes == 2 * (128 + 128));
   CHECK(conv.bytes() == 608 + 512);
@@ -34,8 +35,8 @@ TEST_CASE("profile_figures: the work of a step") {
 }
 
 TEST_CASE("profile_figures: what bounds a step") {
-  const auto bound = [](double us, double flop, double bytes) {
-    return std::string(bound_by(us * 1e-6, {flop, bytes, 0}, machine));
+  const auto bound = [](double us, double flop, double bytes, bool in_caches = false) {
+    return std::string(bound_by(us * 1e-6, {1e12, flop, bytes, 0}, machine, in_caches));
   };
   // The roofs of these are 100 us and 10 us.
   CHECK(bound(100, 10e6, 100e3) == "compute");
@@ -51,6 +52,21 @@ TEST_CASE("profile_figures: what bounds a step") {
   CHECK(bound(1.5, 10e3, 0) == "hand-over");
   CHECK(bound(1.5, 100e3, 0) == "compute");
   CHECK(bound(2.3, 10e3, 0) == "neither");
+  // Where nothing comes from memory, its roof is none.
+  CHECK(bound(20, 1e6, 1e6, true) == "compute");
+  CHECK(bound(110, 5e6, 1e6, true) == "compute");
+  CHECK(bound(110, 1e6, 1e6, true) == "caches");
+  CHECK(bound(1000, 1e6, 1e6, true) == "neither");
+  CHECK(bound(1.5, 10e3, 1e3, true) == "hand-over");
+}
+
+TEST_CASE("profile_figures: a net stays in the caches if its weights and activations fit together") {
+  rn_description net = profile_net();
+  CHECK(is_in_caches(net, 2, 896 + 2 * 576));
+  CHECK(!is_in_caches(net, 2, 896 + 2 * 576 - 1));
+  net.images_at_once = 1;
+  CHECK(is_in_caches(net, 2, 896 + 576));
+  CHECK(!is_in_caches(net, 2, 0));
 }
 
 TEST_CASE("profile_figures: steps, kernels and their sums") {
@@ -61,7 +77,8 @@ TEST_CASE("profile_figures: steps, kernels and their sums") {
   CHECK(p.kernel_seconds == Approx(95e-6));
   CHECK(p.border_seconds == Approx(5e-6));
   CHECK(p.sum() == Approx(100e-6));
-  CHECK(p.flop() == 2 * 1152 * 2 + 160);
+  CHECK(p.work().flop == 2 * 1152 * 2 + 160);
+  CHECK(p.work().executed_flop == 2 * 576 * 2 + 160);
 
   REQUIRE(p.kernels.size() == 3);
   REQUIRE(p.steps.size() == 4);
@@ -80,10 +97,11 @@ TEST_CASE("profile_figures: steps, kernels and their sums") {
   CHECK(conv.seconds == Approx(90e-6));
   CHECK(conv.median_seconds == Approx(50e-6));  // of 30, 40, 40, 50, 51, 90
   CHECK(conv.share == Approx(0.9));
-  CHECK(conv.flops() == Approx(2 * 2304 / 90e-6));
-  CHECK(conv.of_peak == Approx(2 * 2304 / 90e-6 / 1e9));
+  CHECK(conv.flops() == Approx(2 * 1152 / 90e-6));
+  CHECK(conv.effective_flops() == Approx(2 * 2304 / 90e-6));
+  CHECK(conv.of_peak == Approx(2 * 1152 / 90e-6 / 1e9));
   CHECK(conv.of_bandwidth == Approx(2 * 1120 / 90e-6 / 100e6));
-  CHECK(conv.intensity() == Approx(2304.0 / 1120));
+  CHECK(conv.intensity() == Approx(1152.0 / 1120));
   double share = p.border_seconds / p.sum(), kernel_share = share;
   for (const StepProfile& step : p.steps) share += step.figures.share;
   for (const KernelProfile& kernel : p.kernels) kernel_share += kernel.figures.share;

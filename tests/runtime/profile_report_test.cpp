@@ -34,7 +34,8 @@ TEST_CASE("profile_report: escapes") {
 
 TEST_CASE("profile_report: JSON says what the profile says") {
   const rn_description net = profile_net();
-  const Profile p = profile_of_net(net);
+  Profile p = profile_of_net(net);
+  p.parallel_loops = 4;
   const std::string text = profile_json(p);
   CHECK(count(text, "\n") == 1);
   const json parsed = json::parse(text);
@@ -43,6 +44,18 @@ TEST_CASE("profile_report: JSON says what the profile says") {
   CHECK(parsed["batch"] == 2);
   CHECK(parsed["machine"]["cpu"] == "CPU \"X\"");
   CHECK(parsed["machine"]["peak_gflops"] == 1);
+  CHECK(parsed["machine"]["least_peak_gflops"] == 0.5);
+  CHECK(parsed["machine"]["readings"] == 6);
+  CHECK(parsed["machine"]["note"].get<std::string>().find("6 readings scatter") == 0);
+  CHECK(parsed["parallel_loops"] == 4);
+  CHECK(parsed["hand_over_ms"].get<double>() == Approx(0.004));
+  CHECK(parsed["gflops"].get<double>() == Approx((2304 + 160) / 98e-6 * 1e-9).epsilon(1e-4));
+  CHECK(parsed["effective_gflops"].get<double>() == Approx((4608 + 160) / 98e-6 * 1e-9).epsilon(1e-4));
+  CHECK(parsed["of_peak"].get<double>() == Approx((2304 + 160) / 98e-6 * 1e-9).epsilon(1e-4));
+  CHECK(parsed["kernels"][0]["flop"] == 4608);
+  CHECK(parsed["kernels"][0]["executed_flop"] == 2304);
+  CHECK(parsed["kernels"][0]["effective_gflops"].get<double>() ==
+        Approx(2 * parsed["kernels"][0]["gflops"].get<double>()).epsilon(1e-4));
   CHECK(parsed["inference_ms"].get<double>() == Approx(0.098));
   CHECK(parsed["sum_ms"].get<double>() == Approx(0.1));
   CHECK(parsed["arena_bytes"] == 1152);
@@ -58,9 +71,12 @@ TEST_CASE("profile_report: JSON says what the profile says") {
 
 TEST_CASE("profile_report: text has a line for each step and each kernel") {
   const rn_description net = profile_net();
-  const std::string text = profile_text(profile_of_net(net));
-  for (const char* word :
-       {"layer1.<b>", "layer2", "conv2d_direct oc_vectors=1 pixels=4", "CPU \"X\"", "sum of the medians"})
+  Profile profile = profile_of_net(net);
+  profile.parallel_loops = 3;
+  const std::string text = profile_text(profile);
+  for (const char* word : {"layer1.<b>", "layer2", "conv2d_direct oc_vectors=1 pixels=4", "CPU \"X\"",
+                           "sum of the medians", "note: 6 readings scatter, peak from 0.5 to 1.0 GFLOP/s:",
+                           "0.003 ms    3.00%  of it, about: 3 parallel loops of 1.00 us"})
     CHECK(count(text, word) == 1);
   CHECK(count(text, "conv2d_i4x4x2b1") == 1);
 }

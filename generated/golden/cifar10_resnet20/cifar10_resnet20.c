@@ -70,6 +70,23 @@ static const uint64_t kernel_flops[] = {
     1280u,
 };
 
+static const uint64_t kernel_executed_flops[] = {
+    0u,
+    884736u,
+    1597440u,
+    1597440u,
+    2359296u,
+    1388544u,
+    1388544u,
+    1388544u,
+    2359296u,
+    1711104u,
+    1711104u,
+    1711104u,
+    1711104u,
+    1280u,
+};
+
 /* offset, height, width, channels, border (top, left, bottom, right), is_vector, border_shared */
 static const rn_tensor tensors[] = {
     {73984u, 32, 32, 3, 1, 1, 1, 1, 0, 1}, /* input */
@@ -228,6 +245,7 @@ const rn_description resnetc_description = {
     .kernel_keys = kernel_keys,
     .kernel_choices = kernel_choices,
     .kernel_flops = kernel_flops,
+    .kernel_executed_flops = kernel_executed_flops,
     .kernel_count = 14u,
     .arena_bytes_per_image = 221952u,
     .images_at_once = 4,

@@ -58,6 +58,20 @@ static const uint64_t kernel_flops[] = {
     1280u,
 };
 
+static const uint64_t kernel_executed_flops[] = {
+    0u,
+    73728u,
+    399360u,
+    399360u,
+    589824u,
+    65536u,
+    376320u,
+    589824u,
+    65536u,
+    549888u,
+    1280u,
+};
+
 /* offset, height, width, channels, border (top, left, bottom, right), is_vector, border_shared */
 static const rn_tensor tensors[] = {
     {20736u, 16, 16, 1, 1, 1, 1, 1, 0, 1}, /* input */
@@ -166,6 +180,7 @@ const rn_description resnetc_description = {
     .kernel_keys = kernel_keys,
     .kernel_choices = kernel_choices,
     .kernel_flops = kernel_flops,
+    .kernel_executed_flops = kernel_executed_flops,
     .kernel_count = 11u,
     .arena_bytes_per_image = 62208u,
     .images_at_once = 16,
