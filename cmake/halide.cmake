@@ -44,13 +44,13 @@ if(NOT TARGET Halide::Halide)
 endif()
 
 # Installs libHalide.so (165 MB) as lib/resnetc/libHalide.so, beside it the autoschedulers that `resnetc tune --baseline`
-# loads (1.5 MB), and lets `target`, installed in bin/, find it there: the installed tree needs neither .venv nor a build
+# loads (2.6 MB), and lets `target`, installed in bin/, find it there: the installed tree needs neither .venv nor a build
 # folder.
 function(resnetc_install_halide target)
   set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/resnetc")
   get_filename_component(folder "${RESNETC_HALIDE_LIBRARY}" DIRECTORY)
-  file(GLOB autoschedulers "${folder}/libautoschedule_adams2019.so" "${folder}/libautoschedule_li2018.so"
-       "${folder}/libautoschedule_mullapudi2016.so")
+  file(GLOB autoschedulers "${folder}/libautoschedule_adams2019.so" "${folder}/libautoschedule_anderson2021.so"
+       "${folder}/libautoschedule_li2018.so" "${folder}/libautoschedule_mullapudi2016.so")
   install(FILES "${RESNETC_HALIDE_LIBRARY}" ${autoschedulers} DESTINATION lib/resnetc
           PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
   set(licence "${resnetc_halide_root}/share/doc/Halide/LICENSE.txt")

@@ -31,7 +31,7 @@ Conv2dGeometry whole(const KernelKey& key) {
 }
 
 // A zero-padded residual and a max pool have no place in one plain stage.
-bool applies(const KernelKey& key, const Machine&) {
+bool has_plain_stage(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
   if (!conv || conv->groups != 1 || pool_of(*conv)) return false;
   for (const Epilogue& step : conv->epilogue)
@@ -39,13 +39,21 @@ bool applies(const KernelKey& key, const Machine&) {
   return border_holds_padding(key);
 }
 
+bool applies_on_cpu(const KernelKey& key, const Machine& machine) {
+  return machine.device == Device::cpu && has_plain_stage(key, machine);
+}
+bool applies_on_device(const KernelKey& key, const Machine& machine) {
+  return machine.device != Device::cpu && has_plain_stage(key, machine);
+}
+
 std::vector<Choice> no_candidates(const KernelKey&, const Machine&) {
   return {};
 }
 
-KernelPipeline build(const KernelKey& key, const Machine& machine, const char* plugin,
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine, const char* plugin,
                      const Halide::AutoschedulerParams& parameters) {
   load_beside_halide(plugin);
+  const int batch = choice["batch"];
   const Conv2dGeometry g = whole(key);
   Conv2dOperands operands(key, g);
   Halide::Var c("c"), x("x"), y("y"), n("n");
@@ -56,13 +64,15 @@ KernelPipeline build(const KernelKey& key, const Machine& machine, const char* p
                                     y * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h, n) *
                      operands.weight(c, r.x, r.y, r.z, 0);
   result(c, x, y, n) = apply_epilogue(key, operands, sum(c, x, y, n), c, x, y, n, Halide::Expr(), machine.lanes);
-  bound_result(result, key.result);
-  result.set_estimates({{0, g.oc}, {0, g.ow}, {0, g.oh}, {0, 1}});
-  const auto image_estimates = [](Halide::ImageParam& image, const TensorType& type) {
+  TensorType stored = key.result;
+  if (machine.device != Device::cpu) stored.border = {};
+  bound_result(result, stored);
+  result.set_estimates({{0, g.oc}, {0, g.ow}, {0, g.oh}, {0, batch}});
+  const auto image_estimates = [batch](Halide::ImageParam& image, const TensorType& type) {
     image.set_estimates({{0, type.channels()},
                          {-type.border.left, type.border.left + type.width() + type.border.right},
                          {-type.border.top, type.border.top + type.height() + type.border.bottom},
-                         {0, 1}});
+                         {0, batch}});
   };
   image_estimates(operands.input, key.operands[0]);
   for (size_t i = 0; i < operands.residuals.size(); i++) image_estimates(operands.residuals[i], key.operands[3 + i]);
@@ -73,21 +83,27 @@ KernelPipeline build(const KernelKey& key, const Machine& machine, const char* p
   return {pipeline, operands.arguments};
 }
 
-KernelPipeline build_mullapudi(const KernelKey& key, const Choice&, const Machine& machine) {
+KernelPipeline build_mullapudi(const KernelKey& key, const Choice& choice, const Machine& machine) {
   return build(
-      key, machine, "libautoschedule_mullapudi2016.so",
+      key, choice, machine, "libautoschedule_mullapudi2016.so",
       {"Mullapudi2016", {{"parallelism", std::to_string(machine.threads)}, {"last_level_cache_size", "33554432"}}});
 }
 
 // Its own search without random dropout, so that the same key gives the same schedule.
-KernelPipeline build_adams(const KernelKey& key, const Choice&, const Machine& machine) {
-  return build(key, machine, "libautoschedule_adams2019.so",
+KernelPipeline build_adams(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  return build(key, choice, machine, "libautoschedule_adams2019.so",
                {"Adams2019",
                 {{"parallelism", std::to_string(machine.threads)}, {"beam_size", "32"}, {"random_dropout_seed", "1"}}});
 }
 
-KernelPipeline build_li(const KernelKey& key, const Choice&, const Machine& machine) {
-  return build(key, machine, "libautoschedule_li2018.so",
+// For 100 multiprocessors, as the estimates of gpu.h.
+KernelPipeline build_anderson(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  return build(key, choice, machine, "libautoschedule_anderson2021.so",
+               {"Anderson2021", {{"parallelism", "100"}, {"beam_size", "32"}, {"random_dropout_seed", "1"}}});
+}
+
+KernelPipeline build_li(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  return build(key, choice, machine, "libautoschedule_li2018.so",
                {"Li2018", {{"parallelism", std::to_string(machine.threads)}}});
 }
 
@@ -102,8 +118,11 @@ double cycles(const KernelKey& key, const Choice&, const Machine& machine) {
 
 }  // namespace
 
-const Strategy halide_mullapudi2016 = {"halide_mullapudi2016", applies, no_candidates, build_mullapudi, pack, cycles};
-const Strategy halide_adams2019 = {"halide_adams2019", applies, no_candidates, build_adams, pack, cycles};
-const Strategy halide_li2018 = {"halide_li2018", applies, no_candidates, build_li, pack, cycles};
+const Strategy halide_mullapudi2016 = {"halide_mullapudi2016", applies_on_cpu, no_candidates,
+                                       build_mullapudi,        pack,           cycles};
+const Strategy halide_adams2019 = {"halide_adams2019", applies_on_cpu, no_candidates, build_adams, pack, cycles};
+const Strategy halide_anderson2021 = {
+    "halide_anderson2021", applies_on_device, no_candidates, build_anderson, pack, cycles};
+const Strategy halide_li2018 = {"halide_li2018", has_plain_stage, no_candidates, build_li, pack, cycles};
 
 }  // namespace resnetc

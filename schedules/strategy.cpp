@@ -55,7 +55,8 @@ std::span<const Strategy* const> device_strategies() {
 }
 
 std::span<const Strategy* const> baselines() {
-  static constexpr const Strategy* all[] = {&halide_mullapudi2016, &halide_adams2019, &halide_li2018};
+  static constexpr const Strategy* all[] = {&halide_mullapudi2016, &halide_adams2019, &halide_li2018,
+                                            &halide_anderson2021};
   return all;
 }
 

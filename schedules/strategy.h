@@ -59,7 +59,9 @@ struct Strategy {
 std::span<const Strategy* const> strategies();         // of the CPU
 std::span<const Strategy* const> device_strategies();  // of OpenCL and CUDA devices
 
-// Halide's autoschedulers on the plain algorithm, to measure strategies against: never among the candidates.
+// Halide's autoschedulers on the plain algorithm, to measure strategies against: never among the candidates. Their one
+// parameter is the batch that they are to expect. On devices, where memory starts at aligned addresses and a result's
+// memory with its border, their results have none.
 std::span<const Strategy* const> baselines();
 bool is_baseline(std::string_view strategy);
 
@@ -85,7 +87,7 @@ int64_t executed_flop(const KernelKey& key, const Choice& choice, const Machine&
 
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
 
-extern const Strategy halide_mullapudi2016, halide_adams2019, halide_li2018;
+extern const Strategy halide_mullapudi2016, halide_adams2019, halide_li2018, halide_anderson2021;
 extern const Strategy conv2d_direct, conv2d_grouped, conv2d_winograd, conv2d_max_pool, dense, max_pool, average_pool,
     global_average_pool, elementwise, layout;
 extern const Strategy gpu_conv2d_gemm, gpu_conv2d_direct, gpu_conv2d_winograd, gpu_conv2d_grouped, gpu_conv2d_max_pool,

@@ -102,7 +102,8 @@ struct DeviceData::State {
   }
 };
 
-DeviceData::DeviceData(const std::string& library, const Machine& machine, int device, KernelData& data, int batch)
+DeviceData::DeviceData(const std::string& library, const Machine& machine, int device, size_t scratch_bytes,
+                       KernelData& data, int batch)
     : state_(std::make_unique<State>(data, batch)) {
   State& s = *state_;
   void* loaded = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // for as long as the process lives
@@ -111,7 +112,7 @@ DeviceData::DeviceData(const std::string& library, const Machine& machine, int d
   const auto* api = static_cast<const rn_device*>(dlsym(loaded, device_symbol(machine.device)));
   if (!s.device || !api) throw Error(fmt::format("{}: {}", library, dlerror()));
   char message[512] = "";
-  s.session = s.device->open(api, device, message, sizeof message);
+  s.session = s.device->open(api, device, scratch_bytes, message, sizeof message);
   if (!s.session) throw Error(message);
   for (size_t i = 0; i < data.key.operands.size(); i++) {
     const TensorType& type = data.key.operands[i];
@@ -139,6 +140,9 @@ struct DeviceRunner::Call {
   std::vector<void**> arguments;          // the lists, the next one first
   int launches = 0;                       // of one measurement
   void* recording = nullptr;              // of them, where there is such a thing
+  TensorType type;                        // of the result
+  DeviceBuffer own;                       // a result without its border, of a baseline
+  const DeviceBuffer* result = nullptr;   // this or what all share
 };
 
 DeviceRunner::DeviceRunner(DeviceData& data, const Choice& choice, const Machine& machine, const std::string& library,
@@ -165,8 +169,15 @@ DeviceRunner::DeviceRunner(DeviceData& data, const Choice& choice, const Machine
     auto copy = s.weight(std::move(packed[i]), copies).copies.begin();
     for (std::vector<void*>& list : call_->lists) list.push_back(&(copy++)->buffer);
   }
+  call_->type = key.result;
+  call_->result = &s.result;
+  if (is_baseline(choice.strategy)) {
+    call_->type.border = {};
+    call_->result = &call_->own;
+    s.allocate(call_->type, call_->own);
+  }
   for (std::vector<void*>& list : call_->lists) {
-    list.push_back(&s.result.buffer);
+    list.push_back(const_cast<halide_buffer_t*>(&call_->result->buffer));
     call_->arguments.push_back(list.data());
   }
 }
@@ -177,18 +188,18 @@ DeviceRunner::~DeviceRunner() {
 
 std::string DeviceRunner::check() {
   DeviceData::State& s = *data_.state_;
-  const TensorType& type = s.data.key.result;
+  const TensorType& type = call_->type;
   const int last = s.batch - s.data.batch;
-  s.data.spoil_result();
-  for (int first : {0, last}) s.bring_up(s.result, type, first, s.data.result);
+  s.data.spoil_result(type);
+  for (int first : {0, last}) s.bring_up(*call_->result, type, first, s.data.result);
   double seconds = 0;
   if (s.device->run(s.session, {library_.kernel, call_->arguments.data(), 1, 1}, &seconds) != 0)
     return s.device->error(s.session);
   for (int first : {0, last}) {
     DeviceBuffer part;
-    s.window(s.result, type, first, s.data.result, part);
+    s.window(*call_->result, type, first, s.data.result, part);
     if (s.device->down(s.session, &part.buffer) != 0) return s.device->error(s.session);
-    if (std::string problem = s.data.problem_of_result(); !problem.empty()) return problem;
+    if (std::string problem = s.data.problem_of_result(type); !problem.empty()) return problem;
   }
   return "";
 }

@@ -18,8 +18,9 @@ int checked_images(int batch);
 // An open device, and a kernel's operands and result in its memory, which all candidates share.
 class DeviceData {
  public:
-  // library: as make_kernel_device links it. data: of checked_images(batch). Throws Error.
-  DeviceData(const std::string& library, const Machine& machine, int device, KernelData& data, int batch);
+  // library: as make_kernel_device links it. scratch_bytes: of the host. data: of checked_images(batch). Throws Error.
+  DeviceData(const std::string& library, const Machine& machine, int device, size_t scratch_bytes, KernelData& data,
+             int batch);
   ~DeviceData();
   DeviceData(const DeviceData&) = delete;
   DeviceData& operator=(const DeviceData&) = delete;

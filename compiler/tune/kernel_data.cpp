@@ -111,14 +111,14 @@ KernelData::KernelData(const KernelKey& of, int images, int threads) : key(of), 
   result.resize(static_cast<size_t>(extents(key.result).image * batch));
 }
 
-void KernelData::spoil_result() {
+void KernelData::spoil_result(const TensorType& type) {
   std::fill(result.begin(), result.end(), 0.0f);
-  for_each_row(key.result, batch, [&](int64_t, int64_t bordered, int64_t count) {
+  for_each_row(type, batch, [&](int64_t, int64_t bordered, int64_t count) {
     std::fill_n(result.begin() + bordered, count, std::nanf(""));
   });
 }
 
-std::string KernelData::problem_of_result() const {
+std::string KernelData::problem_of_result(const TensorType& type) const {
   // Float32 sums in another order, and Winograd's transforms, stay far below; a wrong kernel does not.
   constexpr double bound = 1e-4;
   double largest = 0, difference = 0;
@@ -127,7 +127,7 @@ std::string KernelData::problem_of_result() const {
   const auto check_border = [&](size_t end) {
     for (; next < end; next++) border_is_zero = border_is_zero && result[next] == 0;
   };
-  for_each_row(key.result, batch, [&](int64_t plain, int64_t bordered, int64_t count) {
+  for_each_row(type, batch, [&](int64_t plain, int64_t bordered, int64_t count) {
     check_border(static_cast<size_t>(bordered));
     for (int64_t i = 0; i < count; i++) {
       const float value = result[next++];
@@ -137,7 +137,7 @@ std::string KernelData::problem_of_result() const {
       finite = finite && std::isfinite(value);
     }
   });
-  check_border(result.size());
+  check_border(static_cast<size_t>(stored_floats(type) * batch));
   if (!finite) return "wrong result: not all values are written or finite";
   if (difference > bound * largest)
     return fmt::format("wrong result: off by {:.2e} of the largest value", difference / largest);

@@ -32,14 +32,15 @@ struct KernelData {
   int batch;
   std::vector<std::vector<float>> weights;  // in the IR's order, empty for activations
   std::vector<AlignedFloats> activations;   // with borders of zeros; empty for weights
-  AlignedFloats result;                     // with its border
+  AlignedFloats result;                     // room for it with its border
 
   KernelData(const KernelKey& key, int batch, int threads);
 
-  // Before a call: the border is zero, the rest what no kernel may leave there.
-  void spoil_result();
+  // Before a call: the border is zero, the rest what no kernel may leave there. type: key.result, or without its
+  // border.
+  void spoil_result(const TensorType& type);
   // After it: what is wrong, "" if nothing.
-  std::string problem_of_result() const;
+  std::string problem_of_result(const TensorType& type) const;
 
  private:
   Tensor expected_;

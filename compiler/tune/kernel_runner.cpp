@@ -138,9 +138,9 @@ int KernelRunner::run() {
 }
 
 std::string KernelRunner::check() {
-  data_.spoil_result();
+  data_.spoil_result(data_.key.result);
   if (const int status = run(); status != 0) return fmt::format("status {}", status);
-  return data_.problem_of_result();
+  return data_.problem_of_result(data_.key.result);
 }
 
 double KernelRunner::time(bool cold) {

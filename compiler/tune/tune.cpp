@@ -295,7 +295,8 @@ void measure_baselines(Tuning& t, TuneProgress& progress, double reserve) {
     for (const Strategy* baseline : baselines()) {
       if (t.left() < reserve) return;
       if (!baseline->applies(search.key, t.machine)) continue;
-      const Choice choice{std::string(baseline->name), {}};
+      // On the CPU images go through a net one by one.
+      const Choice choice{std::string(baseline->name), {{"batch", t.on_device() ? t.options.batch : 1}}};
       const Measurement m = try_out(t, search, {search.best, choice}, std::clamp(t.left() - reserve, 5.0, 60.0))[1];
       note_trial(t, search, m);
       progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.4g} ms, the best here {:.4g} ms", search.text,

@@ -17,6 +17,9 @@ struct DeviceContext {
   Worker worker;  // first: hooks that know nothing of devices take the user context for one
   void* context;  // cl_context or CUcontext
   void* queue;    // cl_command_queue or CUstream
+  // Whether memory that a kernel frees is kept for the next one. If not it goes back to the device at once: a net's
+  // handle allocates when it is made, and never again.
+  bool keeps_memory;
 };
 
 struct DeviceInfo {

@@ -8,13 +8,17 @@
 namespace resnetc::runtime {
 namespace {
 
-Session* open(const rn_device* device, int index, char* message, size_t bytes) {
+Session* open(const rn_device* device, int index, size_t scratch_bytes, char* message, size_t bytes) {
   const Message text = {message, bytes};
+  void* scratch = aligned_alloc(64, scratch_bytes / 64 * 64 + 64);
   auto* session = static_cast<Session*>(session_memory(sizeof(Session)));
-  if (!session) {
+  if (!session || !scratch) {
     text.fail(rn_error_memory, "no memory for a handle");
     return nullptr;
   }
+  session->context.keeps_memory = true;
+  session->context.worker.scratch = static_cast<char*>(scratch);
+  session->pool.scratch_bytes = scratch_bytes;
   if (open_session(session, *static_cast<const Driver*>(device->driver), device->api, index, text) == rn_ok)
     return session;
   close_session(session);

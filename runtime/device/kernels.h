@@ -19,8 +19,9 @@ struct KernelLaunches {
 
 // Where a function returns int, 0 is success; otherwise error() says why.
 struct KernelDevice {
-  // device: rn_opencl or rn_cuda. NULL: the message says why.
-  Session* (*open)(const rn_device* device, int index, char* message, size_t bytes);
+  // device: rn_opencl or rn_cuda. scratch_bytes: of the host, for what kernels ask of halide_malloc; those of our
+  // strategies ask for none. NULL: the message says why.
+  Session* (*open)(const rn_device* device, int index, size_t scratch_bytes, char* message, size_t bytes);
   const DeviceInfo* (*info)(const Session* session);
   // What a kernel's first argument is.
   void* (*context)(Session* session);

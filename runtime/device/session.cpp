@@ -93,9 +93,8 @@ void describe_device(const Driver& driver, int index, char* text, size_t bytes) 
 
 extern "C" {
 
-// Memory that is freed goes back to the device at once: handles allocate when they are made, and never again.
-bool halide_can_reuse_device_allocations(void*) {
-  return false;
+bool halide_can_reuse_device_allocations(void* user_context) {
+  return user_context && static_cast<const resnetc::runtime::DeviceContext*>(user_context)->keeps_memory;
 }
 
 // In place of getenv, to which no variable of the environment gets: the emitted code does not depend on any. Without

@@ -43,6 +43,9 @@ def main():
         shutil.rmtree(folder / "generated")
         run(folder / "link", "compile", *digits, "--emit", "exe", **bare)
 
+        for name in ("mullapudi2016", "adams2019", "li2018", "anderson2021"):
+            check((tree / "lib" / "resnetc" / f"libautoschedule_{name}.so").is_file(), name, "is not installed")
+
         # The installed tree tunes, Halide's autoschedulers included, and compiles with what it found.
         at_home = {"cwd": folder, "env": environment(XDG_DATA_HOME=folder / "data")}
         kernel = "conv2d_i16x16x16b1_w32x1x1x16_w32_to_i8x8x32_stride2_f32"

@@ -14,8 +14,8 @@ kernel = "^dense"
 target = ("--target", "host-opencl")
 
 
-def tune(db, *more, on=target, status=0, **options):
-    return run(resnetc(), "tune", model, *on, "--db", db, "--budget", "4s", *more, status=status, **options)
+def tune(db, *more, on=target, budget="4s", status=0, **options):
+    return run(resnetc(), "tune", model, *on, "--db", db, "--budget", budget, *more, status=status, **options)
 
 
 def lines(file):
@@ -95,6 +95,18 @@ def check_bad_candidates(folder, cache):
     check(any(t["milliseconds"] > 0 for t in trials(db)) and lines(db)[-1]["milliseconds"] > 0, trials(db))
 
 
+def check_baselines(folder, cache):
+    """Halide's autoschedulers for devices; a result with a border, which they must leave alone."""
+    db, page = folder / "baselines.jsonl", folder / "baselines.html"
+    conv = "^conv2d_i16x16x16b1_w16x3x3x16_w16_to_i16x16x16b1_padding1_relu_f32$"
+    tune(db, "--kernels", conv, "--batch", 2, "--baseline", "--report", page, "--cache", cache, budget="24s")
+    times = {t["strategy"]: t["milliseconds"] for t in trials(db) if t["strategy"].startswith("halide_")}
+    print(times, "and", lines(db)[-1]["milliseconds"])
+    check(set(times) == {"halide_li2018", "halide_anderson2021"} and all(times.values()), trials(db))
+    check("halide_" not in db.read_text(), "a baseline became a record")
+    check("halide_anderson2021" in page.read_text(), "the report has no baselines")
+
+
 def check_errors(folder):
     def message(*arguments, **options):
         said = tune(folder / "none.jsonl", *arguments, status=1, **options).stderr
@@ -121,6 +133,7 @@ def main():
         check_records(folder, ("--cache", folder / "cache"))
         shutil.rmtree(folder / "out")
         check_bad_candidates(folder, folder / "cache")
+        check_baselines(folder, folder / "cache")
         check_errors(folder)
 
 
