@@ -12,7 +12,6 @@
 #include "runtime/device/kernels.h"
 
 namespace resnetc {
-namespace {
 
 // A buffer and its shape; stays where it is.
 struct DeviceBuffer {
@@ -28,6 +27,8 @@ struct DeviceWeight {
   PackedWeight packed;
   std::list<DeviceBuffer> copies;
 };
+
+namespace {
 
 // Where the checked images are repeated in a batch: one after the other, and at its end.
 std::vector<int> windows(int checked, int batch) {

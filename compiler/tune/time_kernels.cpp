@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -75,10 +76,18 @@ std::pair<double, double> ratio_to_first(const Contender& first, const Contender
   return {middle, 2 * 1.2533 * 1.4826 * median(deviations) / std::sqrt(static_cast<double>(rounds))};
 }
 
-// In turns, dropping the slower half after each stage (successive halving).
-void time_in_turns(std::vector<Contender> contenders) {
+// In turns, dropping the slower half after each stage (successive halving). hopeless: what takes so many times as long
+// as the fastest in the first round is dropped at once; that round only counts where it is no single call.
+void time_in_turns(std::vector<Contender> contenders, double hopeless) {
   // The first round warms up: page tables, the branch predictors, the clock.
   time_round(contenders, 0);
+  double fastest = contenders[0].seconds[0];
+  for (const Contender& c : contenders) fastest = std::min(fastest, c.seconds[0]);
+  for (size_t i = contenders.size(); i-- > 1;) {
+    if (contenders[i].seconds[0] < hopeless * fastest) continue;
+    print_time(contenders[i]);
+    contenders.erase(contenders.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   for (Contender& c : contenders) c.seconds.clear();
   size_t rounds = 3;
   while (contenders.size() > 3) {
@@ -155,7 +164,7 @@ int time_on_cpu(const TimingRequest& request, const Machine& machine) {
     else
       contenders.push_back({i, [runner, &request] { return runner->time(request.cold); }, {}});
   }
-  if (!contenders.empty()) time_in_turns(std::move(contenders));
+  if (!contenders.empty()) time_in_turns(std::move(contenders), std::numeric_limits<double>::infinity());
   return 0;
 }
 
@@ -179,7 +188,7 @@ int time_on_device(const TimingRequest& request, const Machine& machine) {
     }
   }
   try {
-    if (!contenders.empty()) time_in_turns(std::move(contenders));
+    if (!contenders.empty()) time_in_turns(std::move(contenders), 3);
   } catch (const KernelFailed& e) {
     answer({{"object", e.object}, {"failure", e.failure}});
     return lost_device_status;

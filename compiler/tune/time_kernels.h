@@ -52,7 +52,8 @@ TimingRequest parse_timing_request(const std::string& text);
 std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t objects);
 
 // The command itself: checks each object against the reference evaluator, then times them in turns, dropping the slower
-// half after each stage (successive halving). Prints its answers as it goes. Returns the exit status.
+// half after each stage (successive halving), on a device also at once what takes three times as long. Prints its
+// answers as it goes. Returns the exit status.
 int time_kernels(const std::filesystem::path& request);
 
 }  // namespace resnetc

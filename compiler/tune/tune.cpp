@@ -327,7 +327,7 @@ void find_hardware(Tuning& t) {
     return;
   }
   const fs::path folder = t.folder / "device";
-  fs::create_directories(folder);
+  fs::create_directories(folder / "cache");
   // What drivers compile serves the next process too, and goes with the folder.
   setenv("CUDA_CACHE_PATH", (folder / "cache").c_str(), 0);
   t.device_library = make_kernel_device(t.machine, t.options.target, folder);
