@@ -90,12 +90,24 @@ void schedule_vector_on_gpu(Func& result, int channels, const Var& c, const Var&
       .gpu_threads(lane);
 }
 
-Expr weight_block(const Conv2dGeometry& g, const Expr& c) {
-  return Halide::min(c / g.block, g.block_count - 1);
+Expr weight_block(const Conv2dGeometry& g, const Expr& c, int tile_oc) {
+  return g.oc % tile_oc == 0 ? c / g.block : Halide::min(c / g.block, g.block_count - 1);
 }
 
-Expr first_sum(const Conv2dGeometry& g, const Conv2dOperands& operands, const Expr& c) {
-  return g.has_bias ? Expr(operands.bias(weight_block(g, c) * g.block + c % g.block)) : Expr(0.0f);
+Expr first_sum(const Conv2dGeometry& g, const Conv2dOperands& operands, const Expr& c, int tile_oc) {
+  if (!g.has_bias) return 0.0f;
+  return g.oc % tile_oc == 0 ? operands.bias(c) : operands.bias(weight_block(g, c, tile_oc) * g.block + c % g.block);
+}
+
+void share_among_threads(Func& func, const Var& items, const Var& within, const Var& step, int across, int along,
+                         int deep) {
+  Var x("x_thread"), y("y_thread"), z("z_thread"), rest("rest");
+  func.split(items, rest, x, across, TailStrategy::GuardWithIf)
+      .split(rest, rest, y, along, TailStrategy::GuardWithIf)
+      .split(rest, step, z, deep, TailStrategy::GuardWithIf)
+      .reorder(within, step, x, y, z)
+      .gpu_threads(x, y, z)
+      .unroll(step);
 }
 
 PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice&, const Machine&, size_t operand,

@@ -43,12 +43,18 @@ Halide::Func image_on_gpu(const Halide::Func& value, const TensorType& type, con
 void schedule_vector_on_gpu(Halide::Func& result, int channels, const Halide::Var& c, const Halide::Var& n,
                             const Machine& machine);
 
-// The block of weights that channel c reads. Channels past the last block, of a last tile, read the last; what they
-// compute is not stored.
-Halide::Expr weight_block(const Conv2dGeometry& geometry, const Halide::Expr& c);
+// The block of weights that channel c reads, of tiles of tile_oc channels, a multiple of gpu_block_channels. Where the
+// last tile reaches past the last block its channels read the last; what they compute is not stored.
+Halide::Expr weight_block(const Conv2dGeometry& geometry, const Halide::Expr& c, int tile_oc);
 
-// What the sum for channel c begins with: its bias, or 0.
-Halide::Expr first_sum(const Conv2dGeometry& geometry, const Conv2dOperands& operands, const Halide::Expr& c);
+// What the sum for channel c of such tiles begins with: its bias, or 0.
+Halide::Expr first_sum(const Conv2dGeometry& geometry, const Conv2dOperands& operands, const Halide::Expr& c,
+                       int tile_oc);
+
+// Shares items 0, 1, ... of a Func among all across x along x deep threads of a block, neighbours to neighbours; each
+// thread has its items in `step`, unrolled, around `within`, the dimension of one item.
+void share_among_threads(Halide::Func& func, const Halide::Var& items, const Halide::Var& within,
+                         const Halide::Var& step, int across, int along, int deep);
 
 // The convolution's weights and biases as gpu_block_channels wants them.
 PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,

@@ -92,10 +92,10 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   // The tiles at the right and bottom edge cover windows beyond the image, whose sums are not stored.
   image(k, x, y, n) = operands.input(k, Halide::min(x, g.input.width() + g.input.border.right - 1),
                                      Halide::min(y, g.input.height() + g.input.border.bottom - 1), n);
-  const Expr block = weight_block(g, c);
+  const Expr block = weight_block(g, c, tile.oc);
   filter(c, k, kx, ky) = operands.weight(c % g.block, k, kx, ky, block);
   Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
-  sum(c, x, y, n) = first_sum(g, operands, c);
+  sum(c, x, y, n) = first_sum(g, operands, c, tile.oc);
   sum(c, x, y, n) += image(r.x, x * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w,
                            y * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h, n) *
                      filter(c, r.x, r.y, r.z);
@@ -143,17 +143,11 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       .unroll(within);
   if (g.kw <= 3) sum.update().unroll(r.y);
 
-  const int across = tile.oc / tile.register_oc, along = tile.width / tile.register_w;
   const int width = tile.depth % 4 == 0 ? 4 : 1;
-  Var f("f"), f_across("f_across"), f_along("f_along"), f_row("f_row"), f_step("f_step"), lane("lane");
+  Var f("f"), f_step("f_step"), lane("lane");
   const auto share = [&](Func& staged) {
-    staged.split(f, f, f_across, across, TailStrategy::GuardWithIf)
-        .split(f, f, f_along, along, TailStrategy::GuardWithIf)
-        .split(f, f_step, f_row, tile.height, TailStrategy::GuardWithIf)
-        .reorder(lane, f_step, f_across, f_along, f_row)
-        .gpu_threads(f_across, f_along, f_row)
-        .vectorize(lane)
-        .unroll(f_step);
+    share_among_threads(staged, f, lane, f_step, tile.oc / tile.register_oc, tile.width / tile.register_w, tile.height);
+    staged.vectorize(lane);
   };
   image.compute_at(sum, stage)
       .store_in(MemoryType::GPUShared)

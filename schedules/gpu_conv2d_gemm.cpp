@@ -47,7 +47,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const Tile tile(choice);
   const double steps = static_cast<double>(g.reduction) * g.kh * g.kw;
   const double tiles =
-      blocks(g.oc, tile.oc) * std::ceil(double{1} * machine.batch * g.oh * g.ow / tile.pixels) / machine.batch;
+      blocks(g.oc, tile.oc) * std::ceil(static_cast<double>(machine.batch) * g.oh * g.ow / tile.pixels) / machine.batch;
   GpuBlock block;
   block.threads = tile.threads();
   block.registers = 35 + 2.2 * tile.register_oc * tile.register_pixels;
@@ -108,7 +108,6 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
     return Halide::min(tile_index * tile.pixels + within, pixels - 1);
   };
   const bool whole_tiles = g.oc % tile.oc == 0;
-  const auto block = [&](const Expr& c) { return whole_tiles ? c / g.block : weight_block(g, c); };
 
   Var c("c"), x("x"), y("y"), n("n"), i("i"), s("s"), t("t"), k("k"), stage("stage");
   Func image("image"), filter("filter"), sum("sum"), shares("shares"), result("result");
@@ -122,10 +121,10 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       channel, remainder(in_image, g.ow) * g.conv.stride.w - g.conv.padding.left + kx * g.conv.dilation.w,
       quotient(in_image, g.ow, g.oh - 1) * g.conv.stride.h - g.conv.padding.top + ky * g.conv.dilation.h,
       quotient(p, image_pixels, images - 1));
-  filter(c, k, stage) = operands.weight(c % g.block, channel, kx, ky, block(c));
+  filter(c, k, stage) = operands.weight(c % g.block, channel, kx, ky, weight_block(g, c, tile.oc));
   Halide::RDom r(0, tile.depth, 0, tap_stages * taps, "r");
   const bool sliced = tile.slices > 1;
-  const Expr first = whole_tiles && g.has_bias ? Expr(operands.bias(c)) : first_sum(g, operands, c);
+  const Expr first = first_sum(g, operands, c, tile.oc);
   sum(c, i, s, t) = sliced ? Expr(0.0f) : first;
   sum(c, i, s, t) += image(i, s * tile.depth + r.x, r.y, t) * filter(c, s * tile.depth + r.x, r.y);
   shares(c, i, s, t) = sum(c, i, s, t);
@@ -208,31 +207,25 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   }
 
   // Four channels of a pixel at a time, neighbouring threads neighbouring pixels; four output channels of a weight.
-  Var f("f"), f_across("f_across"), f_along("f_along"), f_slice("f_slice"), f_step("f_step"), lane("lane");
+  Var f("f"), f_step("f_step"), lane("lane");
   const int width = g.reduction % 4 == 0 && tile.staged() % 4 == 0 ? 4 : 1;
   const auto share = [&](Func& staged, const Var& inner, const Var& outer) {
-    staged.fuse(inner, outer, f)
-        .split(f, f, f_across, tile.across(), TailStrategy::GuardWithIf)
-        .split(f, f, f_along, tile.along(), TailStrategy::GuardWithIf)
-        .split(f, f_step, f_slice, tile.slices, TailStrategy::GuardWithIf)
-        .reorder(lane, f_step, f_across, f_along, f_slice)
-        .gpu_threads(f_across, f_along, f_slice)
-        .unroll(f_step);
+    staged.fuse(inner, outer, f);
+    share_among_threads(staged, f, lane, f_step, tile.across(), tile.along(), tile.slices);
+    staged.vectorize(lane);
   };
   image.compute_at(sum, r.y)
       .store_in(MemoryType::GPUShared)
       .bound_extent(i, tile.pixels)
       .bound_extent(k, tile.staged())
       .split(k, k, lane, width)
-      .reorder(lane, i, k, stage, t)
-      .vectorize(lane);
+      .reorder(lane, i, k, stage, t);
   share(image, i, k);
   filter.compute_at(sum, r.y)
       .store_in(MemoryType::GPUShared)
       .bound_extent(c, tile.oc)
       .bound_extent(k, tile.staged())
-      .split(c, c, lane, 4)
-      .vectorize(lane);
+      .split(c, c, lane, 4);
   share(filter, c, k);
 
   align_operands(operands, result);

@@ -77,15 +77,14 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   Halide::RDom r(0, g.reduction, 0, g.kw, 0, g.kh, "r");
   Func sum("sum"), rows("rows"), pooled("pooled");
   const bool whole_tiles = g.oc % tile.oc == 0;
-  const Expr block = whole_tiles ? Expr(c / g.block) : weight_block(g, c),
-             own = whole_tiles ? Expr(c) : Halide::min(c, g.oc - 1);
+  const Expr block = weight_block(g, c, tile.oc), own = whole_tiles ? Expr(c) : Halide::min(c, g.oc - 1);
   // Outputs beyond the image are asked for by windows that reach over its edge, each of which holds a pixel of the
   // image too. Beyond the left and right those of the nearest pixel do no harm to a maximum; rows, of which a thread
   // has several that share inputs, are read from where memory ends and then left out.
   const Expr x_in = Halide::clamp(x, 0, g.ow - 1), y_in = Halide::clamp(y, 0, g.oh - 1);
   const Expr row_in = Halide::clamp(y * g.conv.stride.h - g.conv.padding.top + r.z * g.conv.dilation.h,
                                     -g.input.border.top, g.input.height() + g.input.border.bottom - 1);
-  sum(c, x, y, n) = whole_tiles && g.has_bias ? Expr(operands.bias(c)) : first_sum(g, operands, c);
+  sum(c, x, y, n) = first_sum(g, operands, c, tile.oc);
   sum(c, x, y, n) +=
       operands.input(r.x, x_in * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w, row_in, n) *
       operands.weight(c % g.block, r.x, r.y, r.z, block);

@@ -131,7 +131,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       transformed(winograd_input<Expr>, s.m, size, p, [&](int column) { return pixel(left + column, top + i); });
   input(t, k, p, stage, b) = transformed(winograd_input<Expr>, s.m, size, p / size,
                                          [&](int row) { return input_half(p % size, row, t, k, stage, b); });
-  const Expr block = whole ? Expr(c / g.block) : weight_block(g, c);
+  const Expr block = weight_block(g, c, s.oc);
   weight_half(p, i, c, k, stage) = transformed(winograd_weight<Expr>, s.m, 3, p, [&](int column) {
     return operands.weight(c % g.block, channel, column, i, block);
   });
@@ -146,18 +146,18 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
 
   Halide::RDom q(0, s.m, 0, s.m, 0, s.tiles, 0, (tiles + s.tiles - 1) / s.tiles, "q");
   const Expr done = tile(q.w, q.z), of_image = remainder(done, image_tiles),
-             x_done = remainder(of_image, across) * s.m + q.x,
-             y_done = quotient(of_image, across, down - 1) * s.m + q.y,
+             x_of_tile = remainder(of_image, across) * s.m + q.x,
+             y_of_tile = quotient(of_image, across, down - 1) * s.m + q.y,
              n_done = quotient(done, image_tiles, images - 1);
-  if (g.ow % s.m != 0) q.where(x_done < g.ow);
-  if (g.oh % s.m != 0) q.where(y_done < g.oh);
+  if (g.ow % s.m != 0) q.where(x_of_tile < g.ow);
+  if (g.oh % s.m != 0) q.where(y_of_tile < g.oh);
+  const Expr x_done = Halide::unsafe_promise_clamped(x_of_tile, 0, g.ow - 1),
+             y_done = Halide::unsafe_promise_clamped(y_of_tile, 0, g.oh - 1);
   Expr total =
       transformed(winograd_output<Expr>, s.m, size, q.y, [&](int row) { return output_half(q.x, row, c, q.z, q.w); });
-  if (g.has_bias) total += whole ? Expr(operands.bias(c)) : first_sum(g, operands, c);
+  if (g.has_bias) total += first_sum(g, operands, c, s.oc);
   result(c, x, y, n) = Halide::undef<float>();
-  result(c, Halide::unsafe_promise_clamped(x_done, 0, g.ow - 1), Halide::unsafe_promise_clamped(y_done, 0, g.oh - 1),
-         n_done) = apply_epilogue(key, operands, total, c, Halide::unsafe_promise_clamped(x_done, 0, g.ow - 1),
-                                  Halide::unsafe_promise_clamped(y_done, 0, g.oh - 1), n_done, Expr(), 1);
+  result(c, x_done, y_done, n_done) = apply_epilogue(key, operands, total, c, x_done, y_done, n_done, Expr(), 1);
 
   bound_bordered_result(result, key.result);
   result.bound(c, 0, g.oc);
@@ -213,21 +213,16 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       .unroll(t_own);
 
   // A thread transforms all places of one channel of a tile, or of one weight; neighbours have neighbouring ones.
-  Var f("f"), f_across("f_across"), f_along("f_along"), f_place("f_place"), f_step("f_step");
-  const auto share = [&](Func& staged, const Var& inner, Func& half, int half_rows) {
+  Var f("f"), f_step("f_step");
+  const auto share = [&](Func& staged, const Var& inner, int extent, Func& half, int half_rows) {
     staged.compute_at(sum, r.y)
         .store_in(MemoryType::GPUShared)
-        .bound_extent(inner, &staged == &input ? s.tiles : s.oc)
+        .bound_extent(inner, extent)
         .bound_extent(k, s.depth)
         .bound_extent(p, s.places())
-        .fuse(inner, k, f)
-        .split(f, f, f_across, s.across(), TailStrategy::GuardWithIf)
-        .split(f, f, f_along, s.along(), TailStrategy::GuardWithIf)
-        .split(f, f_step, f_place, s.places(), TailStrategy::GuardWithIf)
-        .reorder(p, f_step, f_across, f_along, f_place)
-        .gpu_threads(f_across, f_along, f_place)
-        .unroll(p)
-        .unroll(f_step);
+        .fuse(inner, k, f);
+    share_among_threads(staged, f, p, f_step, s.across(), s.along(), s.places());
+    staged.unroll(p);
     half.compute_at(staged, f_step)
         .store_in(MemoryType::Register)
         .bound_extent(p, size)
@@ -235,8 +230,8 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
         .unroll(p)
         .unroll(i);
   };
-  share(input, t, input_half, size);
-  share(weight, c, weight_half, 3);
+  share(input, t, s.tiles, input_half, size);
+  share(weight, c, s.oc, weight_half, 3);
 
   align_operands(operands, result);
   KernelPipeline kernel{Halide::Pipeline(result), operands.arguments};

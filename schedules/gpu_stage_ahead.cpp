@@ -118,24 +118,24 @@ class StageAhead : public IRMutator {
 
     const std::string registers = unique_name("ahead");
     ThroughRegisters bring(shared_, registers, true), put(shared_, registers, false);
-    Stmt bringing, putting;
-    const auto follow = [](const Stmt& first, const Stmt& second) {
-      return first.defined() ? Block::make(first, second) : second;
-    };
+    std::vector<Stmt> bringing, looped;
     for (const Stmt& step : staging) {
-      bringing = follow(bringing, bring.mutate(step));
-      putting = follow(putting, put.mutate(step));
+      bringing.push_back(bring.mutate(step));
+      looped.push_back(put.mutate(step));
     }
-    for (size_t i = lets.size(); i-- > 0;) bringing = LetStmt::make(lets[i]->name, lets[i]->value, bringing);
+    const auto within_lets = [&](const std::vector<Stmt>& stmts) {
+      Stmt result = Block::make(stmts);
+      for (size_t i = lets.size(); i-- > 0;) result = LetStmt::make(lets[i]->name, lets[i]->value, result);
+      return result;
+    };
+    const Stmt bring_stage = within_lets(bringing);
     const Expr stage = Variable::make(Halide::Int(32), op->name);
-    Stmt looped = follow(putting, steps[next - 1]);
-    looped =
-        follow(looped, IfThenElse::make(stage < op->min + op->extent - 1, substitute(op->name, stage + 1, bringing)));
-    for (; next < steps.size(); next++) looped = follow(looped, steps[next]);
-    for (size_t i = lets.size(); i-- > 0;) looped = LetStmt::make(lets[i]->name, lets[i]->value, looped);
-    const Stmt loop =
-        For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, looped);
-    const Stmt all = Block::make({substitute(op->name, op->min, bringing), loop, Free::make(registers)});
+    looped.push_back(steps[next - 1]);
+    looped.push_back(IfThenElse::make(stage < op->min + op->extent - 1, substitute(op->name, stage + 1, bring_stage)));
+    looped.insert(looped.end(), steps.begin() + static_cast<std::ptrdiff_t>(next), steps.end());
+    const Stmt loop = For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api,
+                                within_lets(looped));
+    const Stmt all = Block::make({substitute(op->name, op->min, bring_stage), loop, Free::make(registers)});
     return Allocate::make(registers, Halide::Float(32), Halide::MemoryType::Register, {bring.count}, const_true(), all);
   }
 };
