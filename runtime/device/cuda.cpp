@@ -2,6 +2,7 @@
 // driver's interface stand here, so that no toolkit is needed.
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "driver.h"
 
@@ -108,17 +109,6 @@ bool open(DeviceContext* context, int index) {
   return has_stream;
 }
 
-void close(DeviceContext* context) {
-  Functions f;
-  if (!functions(&f) || !context->context) return;
-  if (context->queue && f.push_context(context->context) == 0) {
-    f.destroy_stream(context->queue);
-    Handle popped = nullptr;
-    f.pop_context(&popped);
-  }
-  f.destroy_context(context->context);
-}
-
 // Runs a function with the handle's context as the thread's.
 template <class Function>
 bool within(DeviceContext* context, Function&& function) {
@@ -130,6 +120,21 @@ bool within(DeviceContext* context, Function&& function) {
   return done;
 }
 
+void close(DeviceContext* context) {
+  Functions f;
+  if (!functions(&f) || !context->context) return;
+  if (context->queue) within(context, [&] { return f.destroy_stream(context->queue) == 0; });
+  f.destroy_context(context->context);
+}
+
+// A graph, with what starting it takes: functions are looked up once for each recording, not for each start.
+struct Recording {
+  Handle graph;
+  int (*launch)(Handle, Handle);
+  int (*push_context)(Handle);
+  int (*pop_context)(Handle*);
+};
+
 bool begin_recording(DeviceContext* context) {
   constexpr int this_thread_only = 1;  // other threads may go on with handles of their own
   GraphFunctions f;
@@ -137,25 +142,38 @@ bool begin_recording(DeviceContext* context) {
 }
 
 void* end_recording(DeviceContext* context) {
-  GraphFunctions f;
-  Handle graph = nullptr, executable = nullptr;
-  if (!graph_functions(&f)) return nullptr;
+  Functions f;
+  GraphFunctions graphs;
+  Handle captured = nullptr, graph = nullptr;
+  if (!functions(&f) || !graph_functions(&graphs)) return nullptr;
   within(context, [&] {
-    if (f.end_capture(context->queue, &graph) != 0 || !graph) return false;
-    if (f.instantiate(&executable, graph, 0) != 0) executable = nullptr;
-    return f.destroy_graph(graph) == 0;
+    if (graphs.end_capture(context->queue, &captured) != 0 || !captured) return false;
+    if (graphs.instantiate(&graph, captured, 0) != 0) graph = nullptr;
+    return graphs.destroy_graph(captured) == 0;
   });
-  return executable;
+  auto* recording = graph ? static_cast<Recording*>(malloc(sizeof(Recording))) : nullptr;
+  if (recording) {
+    *recording = {graph, graphs.launch, f.push_context, f.pop_context};
+  } else if (graph) {
+    within(context, [&] { return graphs.destroy(graph) == 0; });
+  }
+  return recording;
 }
 
 bool replay(DeviceContext* context, void* recording) {
-  GraphFunctions f;
-  return graph_functions(&f) && within(context, [&] { return f.launch(recording, context->queue) == 0; });
+  const auto* r = static_cast<const Recording*>(recording);
+  if (r->push_context(context->context) != 0) return false;
+  const bool started = r->launch(r->graph, context->queue) == 0;
+  Handle popped = nullptr;
+  r->pop_context(&popped);
+  return started;
 }
 
 void forget(DeviceContext* context, void* recording) {
-  GraphFunctions f;
-  if (graph_functions(&f)) within(context, [&] { return f.destroy(recording) == 0; });
+  GraphFunctions graphs;
+  const Handle graph = static_cast<const Recording*>(recording)->graph;
+  if (graph_functions(&graphs)) within(context, [&] { return graphs.destroy(graph) == 0; });
+  free(recording);
 }
 
 constexpr resnetc::runtime::Driver driver = {"libcuda.so.1", halide_cuda_device_interface,

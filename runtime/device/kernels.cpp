@@ -8,11 +8,19 @@
 namespace resnetc::runtime {
 namespace {
 
+void close(Session* session) {
+  close_session(session);
+  free(session->context.worker.scratch);
+  free(session);
+}
+
 Session* open(const rn_device* device, int index, size_t scratch_bytes, char* message, size_t bytes) {
   const Message text = {message, bytes};
   void* scratch = aligned_alloc(64, scratch_bytes / 64 * 64 + 64);
   auto* session = static_cast<Session*>(session_memory(sizeof(Session)));
   if (!session || !scratch) {
+    free(scratch);
+    free(session);
     text.fail(rn_error_memory, "no memory for a handle");
     return nullptr;
   }
@@ -21,8 +29,7 @@ Session* open(const rn_device* device, int index, size_t scratch_bytes, char* me
   session->pool.scratch_bytes = scratch_bytes;
   if (open_session(session, *static_cast<const Driver*>(device->driver), device->api, index, text) == rn_ok)
     return session;
-  close_session(session);
-  free(session);
+  close(session);
   return nullptr;
 }
 
@@ -81,14 +88,8 @@ int run(Session* session, const KernelLaunches& launches, double* seconds) {
   return status;
 }
 
-void* record(Session* session, const KernelLaunches& launches) {
-  const Driver& driver = *session->driver;
-  if (!driver.begin_recording || !driver.begin_recording(&session->context)) return nullptr;
-  const int status = launch(session, launches);
-  void* recording = driver.end_recording(&session->context);
-  if (status == rn_ok || !recording) return recording;
-  driver.forget(&session->context, recording);
-  return nullptr;
+void* record_launches(Session* session, const KernelLaunches& launches) {
+  return record(session, [&] { return launch(session, launches); });
 }
 
 int replay(Session* session, const KernelLaunches& launches, void* recording, double* seconds) {
@@ -104,16 +105,14 @@ void forget(Session* session, void* recording) {
   session->driver->forget(&session->context, recording);
 }
 
-void close(Session* session) {
-  close_session(session);
-  free(session);
-}
-
 }  // namespace
 }  // namespace resnetc::runtime
 
 extern "C" const resnetc::runtime::KernelDevice rn_kernel_device = {
-    resnetc::runtime::open,   resnetc::runtime::info,   resnetc::runtime::context, resnetc::runtime::allocate,
-    resnetc::runtime::up,     resnetc::runtime::down,   resnetc::runtime::share,   resnetc::runtime::release,
-    resnetc::runtime::run,    resnetc::runtime::record, resnetc::runtime::replay,  resnetc::runtime::forget,
-    resnetc::runtime::reason, resnetc::runtime::close};
+    resnetc::runtime::open,    resnetc::runtime::info,
+    resnetc::runtime::context, resnetc::runtime::allocate,
+    resnetc::runtime::up,      resnetc::runtime::down,
+    resnetc::runtime::share,   resnetc::runtime::release,
+    resnetc::runtime::run,     resnetc::runtime::record_launches,
+    resnetc::runtime::replay,  resnetc::runtime::forget,
+    resnetc::runtime::reason,  resnetc::runtime::close};

@@ -196,11 +196,15 @@ int queue_kernels(Net* net, double* seconds, const Message& message) {
   return rn_ok;
 }
 
-// Queues the kernels: as recorded, where there is a recording for so many images and no step's time is asked for.
-int start(Net* net, int batch, double* seconds, const Message& message) {
+// Before the batch is started; what failed in the last run is forgotten.
+void begin(Net* net, int batch) {
   net->pool.error = nullptr;
   set_batch(net, batch);
-  if (seconds || !net->recording || batch != net->max_batch) return queue_kernels(net, seconds, message);
+}
+
+// Queues the kernels: as recorded, where there is a recording for so many images and no step's time is asked for.
+int start(Net* net, double* seconds, const Message& message) {
+  if (seconds || !net->recording || net->batch != net->max_batch) return queue_kernels(net, seconds, message);
   return net->driver->replay(&net->context, net->recording)
              ? rn_ok
              : message.fail(rn_error_kernel, "%s: the recorded kernels cannot be started", net->info.name);
@@ -208,34 +212,17 @@ int start(Net* net, int batch, double* seconds, const Message& message) {
 
 int run(Net* net, const float* input, int batch, float* output, double* seconds, const Message& message) {
   halide_buffer_t *up = &net->caller.buffers[0], *down = &net->caller.buffers[1];
-  net->pool.error = nullptr;
-  set_batch(net, batch);
+  begin(net, batch);
   up->host = reinterpret_cast<uint8_t*>(const_cast<float*>(input));
   if (bring_up(net, up) != 0)
     return message.fail(rn_error_kernel, "%s: the input cannot be brought up (%s)", net->info.name, reason(net));
-  const int status = start(net, batch, seconds, message);
+  const int status = start(net, seconds, message);
   if (status != rn_ok) return status;
   down->host = reinterpret_cast<uint8_t*>(output);
   down->flags = halide_buffer_flag_device_dirty;
   if (halide_copy_to_host(&net->context, down) != 0)
     return message.fail(rn_error_kernel, "%s: the output cannot be brought down (%s)", net->info.name, reason(net));
   return rn_ok;
-}
-
-// After run_once: nothing is compiled or allocated while kernels are recorded. Without a recording all works as well,
-// at the cost of one start for each kernel.
-void record(Net* net) {
-  const Driver& driver = *net->driver;
-  char ignored[sizeof net->error];
-  if (!driver.begin_recording || !driver.begin_recording(&net->context)) return;
-  set_batch(net, net->max_batch);
-  const int status = queue_kernels(net, nullptr, {ignored, sizeof ignored});
-  void* recording = driver.end_recording(&net->context);
-  if (status == rn_ok) {
-    net->recording = recording;
-  } else if (recording) {
-    driver.forget(&net->context, recording);
-  }
 }
 
 // Compiles every kernel for the device, by running it.
@@ -264,8 +251,12 @@ int initialise(Net* net, const Driver& driver, int index, const Message& message
   if (!net->calls) return message.fail(rn_error_memory, "no memory for a handle");
   describe_calls(net);
   status = run_once(net, message);
-  if (status == rn_ok) record(net);
-  return status;
+  if (status != rn_ok) return status;
+  // Without a recording all works as well, at the cost of one start for each kernel.
+  char ignored[sizeof net->error];
+  begin(net, net->max_batch);
+  net->recording = record(net, [&] { return queue_kernels(net, nullptr, {ignored, sizeof ignored}); });
+  return rn_ok;
 }
 
 }  // namespace
@@ -295,9 +286,10 @@ int run_kernels(void* memory, int batch, double* seconds, char* text, size_t byt
   auto* net = static_cast<Net*>(memory);
   const Message message = {text, bytes};
   halide_buffer_t* output = &net->caller.buffers[1];
+  begin(net, batch);
   int status = halide_device_sync(&net->context, output);
   const double before = now();
-  if (status == 0) status = start(net, batch, nullptr, message);
+  if (status == 0) status = start(net, nullptr, message);
   if (status == rn_ok && halide_device_sync(&net->context, output) != 0)
     status = message.fail(rn_error_kernel, "%s: the kernels did not end (%s)", net->info.name, reason(net));
   *seconds = now() - before;

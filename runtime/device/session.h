@@ -42,6 +42,20 @@ int bring_up(Session* session, halide_buffer_t* buffer);
 
 double now();  // in seconds
 
+// What `queue` queues on the device, recorded; it returns 0 if all was queued. Null where there is no such thing as a
+// recording, or it failed; nothing has run in any case. Kernels must have run before: while recording nothing may be
+// compiled or allocated.
+template <class Queue>
+void* record(Session* session, Queue&& queue) {
+  const Driver& driver = *session->driver;
+  if (!driver.begin_recording || !driver.begin_recording(&session->context)) return nullptr;
+  const int status = queue();
+  void* recording = driver.end_recording(&session->context);
+  if (status == 0 || !recording) return recording;
+  driver.forget(&session->context, recording);
+  return nullptr;
+}
+
 }  // namespace resnetc::runtime
 
 #endif
