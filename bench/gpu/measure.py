@@ -66,15 +66,14 @@ class Cell:
         self.size = ["--size", options.size] if options.size else []
 
     def command(self, name):
-        return [self.options.resnetc, name, self.options.models / f"{self.net}.json", "--weights", self.weights,
-                "--target", self.options.target, "--batch", self.batch, *self.size, "--db", self.records]
+        return [self.options.resnetc, name, self.options.models / f"{self.net}.json", "--target", self.options.target,
+                "--batch", self.batch, *self.size, "--db", self.records]
 
     def tune(self, seconds):
-        command = [word for word in self.command("tune") if word not in ("--weights", self.weights)]
-        output_of([*command, "--device", self.options.device, "--budget", f"{max(1, round(seconds))}s"])
+        output_of([*self.command("tune"), "--device", self.options.device, "--budget", f"{max(1, round(seconds))}s"])
 
     def compile(self):
-        output_of([*self.command("compile"), "--emit", "exe", "--output", self.folder])
+        output_of([*self.command("compile"), "--weights", self.weights, "--emit", "exe", "--output", self.folder])
 
     def run(self, *words):
         return output_of([self.program, "--device", self.options.device, "--batch", self.batch, *words])
