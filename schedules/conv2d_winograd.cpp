@@ -11,7 +11,10 @@
 //
 // Weights are stored transformed where that is small. Otherwise they stay 3x3 in the file and in memory, for in a net
 // they come from memory: each task transforms those of its channel block, a part of the input channels at a time, into
-// a buffer that stays in its second-level cache, so that each weight is read once.
+// a buffer that stays in its second-level cache, so that each weight is read once. Or they are never kept: a register
+// tile takes one row of m + 2 transformed values of a few tiles, and transforms the weights of that row from 3x3 just
+// before it multiplies. That is 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing
+// t = 36 values takes 150 cycles where the buffer lies in the second-level cache of an Intel core (4.2 a line).
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -21,6 +24,7 @@
 #include "schedules/cost.h"
 #include "schedules/prefetch_weights.h"
 #include "schedules/winograd_transforms.h"
+#include "schedules/winograd_weights.h"
 
 namespace resnetc {
 namespace {
@@ -28,6 +32,9 @@ namespace {
 using Halide::Expr;
 using Halide::Func;
 using Halide::Var;
+
+// Where transformed weights are kept: the parameter "stored".
+enum Stored { in_buffer, in_file, never_kept };
 
 struct Shape {
   Shape(const KernelKey& key, const Choice& choice, const Machine& machine)
@@ -38,17 +45,24 @@ struct Shape {
         part(choice["channel_part"]),
         tile_rows(choice["tile_rows"]),
         groups(choice["channel_groups"]),
-        stored(choice["stored"] != 0) {}
+        stored(choice["stored"] == in_file),
+        in_registers(choice["stored"] == never_kept) {}
   int size() const { return m + 2; }
   int strips() const { return blocks(down, tile_rows); }
-  std::vector<int> stored_extent() const { return {g.block, g.ic, size() * size(), g.block_count}; }
+  // In registers weights are read tap by tap of each channel, else channel by channel of each tap.
+  std::vector<int> weight_extent() const {
+    if (stored) return {g.block, g.ic, size() * size(), g.block_count};
+    if (in_registers) return {g.block, 9, g.ic, g.block_count};
+    return g.weight_extent();
+  }
   Conv2dGeometry g;
-  int m;             // a tile is m x m pixels
-  int across, down;  // tiles
-  int part;          // input channels whose products are summed in registers
-  int tile_rows;     // that go from products to outputs together
-  int groups;        // of channel blocks, for each of which a task transforms its strip; 0: shared
-  bool stored;       // weights are stored transformed
+  int m;              // a tile is m x m pixels
+  int across, down;   // tiles
+  int part;           // input channels whose products are summed in registers
+  int tile_rows;      // that go from products to outputs together
+  int groups;         // of channel blocks, for each of which a task transforms its strip; 0: shared
+  bool stored;        // weights are stored transformed
+  bool in_registers;  // weights are transformed as they are multiplied
 };
 
 bool applies(const KernelKey& key, const Machine& machine) {
@@ -71,9 +85,22 @@ double output_transform_cycles(int m) {
   return m == 2 ? 20 : m == 4 ? 90 : 190;
 }
 
-// Whether the weights that a task has transformed reach its products without leaving the first-level cache.
+// Whether the weights of a part reach the products from the first-level cache: those that the task has transformed, or
+// the 3x3 ones that it reads again for each row of values and each few tiles.
 bool weights_in_level1(const Shape& s, const Machine& machine) {
-  return !s.stored && 4.0 * s.size() * s.size() * s.part * s.g.block <= static_cast<double>(machine.level1_bytes);
+  const int taps = s.in_registers ? 9 : s.size() * s.size();
+  return !s.stored && 4.0 * taps * s.part * s.g.block <= static_cast<double>(machine.level1_bytes);
+}
+
+// Of all products of a strip and a part of the input channels, for each input channel.
+double products_cycles(const Shape& s, const Choice& choice) {
+  const double vectors = choice["oc_vectors"], pixels = choice["pixels"], size = s.size();
+  const int tiles = blocks(s.tile_rows * s.across, choice["pixels"]);
+  if (!s.in_registers)  // a register tile of one pixel column, 1 x 1, for each transformed value
+    return size * size * tiles * std::max({0.5 * vectors * pixels, 0.6 * (vectors + pixels), 4.5});
+  // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform.
+  const double transform = weight_transform_cycles(s.m) / size, loads = 7 * vectors + size * pixels;
+  return size * tiles * std::max({0.5 * vectors * pixels * size + vectors * transform, 0.5 * loads, 4.5});
 }
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
@@ -83,19 +110,21 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const int strips = s.strips(), tiles = s.across * s.tile_rows * strips;
   const double input = input_transform_cycles(s.m) * tiles * g.ic / machine.lanes;
   const double output = output_transform_cycles(s.m) * tiles * oc_vectors;
-  const double weights = s.stored ? 0 : weight_transform_cycles(s.m) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1);
-  // A register tile of one pixel column, 1 x 1, for each transformed value.
-  const double once = 16.0 + 1.5 * choice["oc_vectors"] * choice["pixels"];
-  const double step =
-      std::max({0.5 * choice["oc_vectors"] * choice["pixels"], 0.6 * (choice["oc_vectors"] + choice["pixels"]), 4.5});
-  const double products = values * g.block_count * strips * blocks(s.tile_rows * s.across, choice["pixels"]) *
-                          (step * g.ic + once * blocks(g.ic, s.part));
+  const bool kept = !s.stored && !s.in_registers;
+  const double weights = kept ? weight_transform_cycles(s.m) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1) : 0;
+  const double once = 16.0 / (s.in_registers ? s.size() : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
+  const double products = g.block_count * strips *
+                          (products_cycles(s, choice) * g.ic +
+                           values * blocks(s.tile_rows * s.across, choice["pixels"]) * once * blocks(g.ic, s.part));
   // Transformed inputs, and weights for each strip, that pass through the caches once more.
   const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
   // Nets whose transformed weights are small have all their weights in the caches.
   const double weight_bytes = s.stored ? 0 : all_weights * 9;
+  const int times_read = s.in_registers ? s.size() * blocks(s.tile_rows * s.across, choice["pixels"]) : 1;
   const double weight_traffic =
-      weights_in_level1(s, machine) ? 0 : cache_cycles(all_weights * values * (s.groups > 0 ? strips : 1));
+      weights_in_level1(s, machine)
+          ? 0
+          : cache_cycles(all_weights * (s.in_registers ? 7 : values) * times_read * (s.groups > 0 ? strips : 1));
   const double traffic = 0.5 * cache_cycles(input_bytes * g.block_count) + 0.7 * weight_traffic;
   const double work = weights + products + output + traffic;
   const int tasks = s.groups > 0 ? strips * s.groups : g.block_count;
@@ -112,25 +141,35 @@ int64_t operations(const KernelKey& key, const Choice& choice, const Machine& ma
   const int64_t ic = s.g.ic, oc = s.g.oc, tiles = int64_t{s.across} * s.down, size = s.size(), values = size * size;
   const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
                 output = (size + s.m) * winograd_operations(winograd_output, s.m),
-                weight = (3 + size) * winograd_operations(winograd_weight, s.m) * (s.groups > 0 ? s.strips() : 1);
+                weight = (3 + size) * winograd_operations(winograd_weight, s.m) * (s.groups > 0 ? s.strips() : 1) *
+                         (s.in_registers ? blocks(s.tile_rows * s.across, choice["pixels"]) : 1);
   const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
   return 2 * values * tiles * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
          (s.stored ? 0 : weight * ic * oc);
 }
 
-// Input channels whose transformed weights, for one block, stay in so many bytes.
-int channel_part(int ic, int block, int m, double bytes) {
+// Input channels whose weights, so many for each and for a block, stay in so many bytes.
+int channel_part(int ic, int weights, double bytes) {
   int part = ic;
-  while (part % 2 == 0 && 4.0 * part * block * (m + 2) * (m + 2) > bytes) part /= 2;
+  while (part % 2 == 0 && 4.0 * part * weights > bytes) part /= 2;
   return part;
 }
 
 // Parts that stay in the second-level cache beside the input, or in the first, at the price of adding up more sums:
 // where tiles are few, so that each transformed weight is used only once or twice, its way through the second-level
 // cache takes longer than the products. 7x7x512 on Zen 5, two threads, weights cold: 0.48 ms and 0.41 ms.
-std::set<int> channel_parts(int ic, int block, int m, const Machine& machine) {
-  return {channel_part(ic, block, m, 0.4 * static_cast<double>(machine.level2_bytes)),
-          channel_part(ic, block, m, static_cast<double>(machine.level1_bytes))};
+std::set<int> channel_parts(int ic, int block, int m, Stored stored, const Machine& machine) {
+  const auto level1 = static_cast<double>(machine.level1_bytes);
+  if (stored == never_kept) return {ic, channel_part(ic, 9 * block, 0.7 * level1)};
+  const int weights = (m + 2) * (m + 2) * block;
+  return {channel_part(ic, weights, 0.4 * static_cast<double>(machine.level2_bytes)),
+          channel_part(ic, weights, level1)};
+}
+
+// Sums of a register tile and what stands beside them in registers.
+int registers_of(int m, int vectors, int pixels, Stored stored, const Machine& machine) {
+  if (stored == never_kept) return vectors * pixels * (m + 2) + 4;
+  return vectors * (pixels + 1) + 2 + (machine.fused_multiply_add ? 0 : 1);
 }
 
 // Shared, and groups that make a task or two for each thread.
@@ -145,43 +184,45 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
   const bool weights_stay = 4.0 * 9 * whole.ic * whole.oc <= 0.5 * static_cast<double>(machine.level2_bytes);
   std::vector<std::pair<double, Choice>> all;
-  for (int m : {4, 2, 6}) {
-    if (m > machine.largest_winograd) continue;
-    const int across = blocks(whole.ow, m), down = blocks(whole.oh, m);
-    for (int vectors = 1; vectors <= 4; vectors++) {
-      const int block = vectors * machine.lanes;
-      const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, block);
-      for (int pixels = 1; pixels <= std::min(across * down, 28); pixels++) {
-        if (vectors * (pixels + 1) + 2 + (machine.fused_multiply_add ? 0 : 1) > machine.registers) break;
-        for (int part : channel_parts(whole.ic, block, m, machine)) {
-          for (int rows = 1; rows <= down; rows++) {
-            // The last strip may be no more than a quarter too long.
-            if (4 * (blocks(down, rows) * rows - down) > rows || (part != whole.ic && rows != down)) continue;
-            for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
-              if (groups == 0 && down % rows != 0) continue;
-              for (bool stored : {false, true}) {
-                if (stored && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
-                for (bool prefetch : {true, false}) {
-                  // Weights that stay in the caches need none.
-                  if (prefetch && ((groups > 0 && rows < down) || stored || weights_stay || block >= whole.oc))
-                    continue;
-                  if (prefetch && part * block % floats_of_line != 0) continue;
-                  Choice choice{"conv2d_winograd",
-                                {{"tile", m},
-                                 {"oc_vectors", vectors},
-                                 {"pixels", pixels},
-                                 {"channel_part", part},
-                                 {"tile_rows", rows},
-                                 {"channel_groups", groups},
-                                 {"stored", stored},
-                                 {"prefetch", prefetch}}};
-                  const double estimate = cycles(key, choice, machine);
-                  all.emplace_back(estimate, std::move(choice));
-                }
-              }
-            }
+  // All places of the work in loops, for one register tile.
+  const auto add = [&](int m, int vectors, int pixels, Stored stored) {
+    const int down = blocks(whole.oh, m), block = vectors * machine.lanes;
+    for (int part : channel_parts(whole.ic, block, m, stored, machine)) {
+      for (int rows = 1; rows <= down; rows++) {
+        // The last strip may be no more than a quarter too long.
+        if (4 * (blocks(down, rows) * rows - down) > rows || (part != whole.ic && rows != down)) continue;
+        for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
+          if (groups == 0 && down % rows != 0) continue;
+          for (bool prefetch : {true, false}) {
+            // Weights that stay in the caches need none.
+            if (prefetch && ((groups > 0 && rows < down) || stored == in_file || weights_stay || block >= whole.oc))
+              continue;
+            if (prefetch && part * block % floats_of_line != 0) continue;
+            Choice choice{"conv2d_winograd",
+                          {{"tile", m},
+                           {"oc_vectors", vectors},
+                           {"pixels", pixels},
+                           {"channel_part", part},
+                           {"tile_rows", rows},
+                           {"channel_groups", groups},
+                           {"stored", stored},
+                           {"prefetch", prefetch}}};
+            const double estimate = cycles(key, choice, machine);
+            all.emplace_back(estimate, std::move(choice));
           }
         }
+      }
+    }
+  };
+  for (int m : {4, 2, 6}) {
+    if (m > machine.largest_winograd) continue;
+    const int tiles = blocks(whole.ow, m) * blocks(whole.oh, m);
+    for (int vectors = 1; vectors <= 4; vectors++) {
+      const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, vectors * machine.lanes);
+      for (Stored stored : {in_buffer, in_file, never_kept}) {
+        if (stored == in_file && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
+        for (int pixels = 1; pixels <= std::min(tiles, 28); pixels++)
+          if (registers_of(m, vectors, pixels, stored, machine) <= machine.registers) add(m, vectors, pixels, stored);
       }
     }
   }
@@ -206,7 +247,11 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const Shape s(key, choice, machine);
   const Conv2dGeometry& g = s.g;
   const int m = s.m, size = s.size(), parts = g.ic / s.part;
-  const Conv2dOperands operands(key, g, s.stored ? s.stored_extent() : g.weight_extent());
+  const Conv2dOperands operands(key, g, s.weight_extent());
+  const auto tap = [&](const Expr& c, const Expr& channel, const Expr& kx, int ky) {
+    if (s.in_registers) return operands.weight(c % g.block, ky * 3 + kx, channel, c / g.block);
+    return operands.weight(c % g.block, channel, kx, ky, c / g.block);
+  };
 
   Var c("c"), x("x"), y("y"), n("n"), t("t"), i("i"), j("j"), k("k"), channel("channel");
   Func half("half"), input("input_transformed");
@@ -229,9 +274,8 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   if (s.stored) {
     weight(c, channel, j, i) = operands.weight(c % g.block, channel, i * size + j, c / g.block);
   } else {
-    weight_half(c, channel, j, i) = Halide::mux(
-        i, winograd_weight(
-               m, along(3, [&](int ky) { return Expr(operands.weight(c % g.block, channel, j, ky, c / g.block)); })));
+    weight_half(c, channel, j, i) =
+        Halide::mux(i, winograd_weight(m, along(3, [&](int ky) { return Expr(tap(c, channel, j, ky)); })));
     weight(c, channel, j, i) =
         Halide::mux(j, winograd_weight(m, along(3, [&](int kx) { return Expr(weight_half(c, channel, kx, i)); })));
   }
@@ -301,13 +345,14 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
     input.compute_at(result, n).parallel(t);
   }
 
+  // Of weights in registers a tile takes a row of values, all j, else it takes one value.
   const auto products = [&](Halide::Stage stage) {
     stage.split(t, to, ti, tile, Halide::TailStrategy::RoundUp).vectorize(c, machine.lanes).unroll(c).unroll(ti);
-    if (parts == 1) {
-      stage.reorder(c, ti, to, j, i);
-    } else {
-      stage.reorder(c, ti, to, j, i, all);
-    }
+    std::vector<Halide::VarOrRVar> order = {c, ti, to, j, i};
+    if (s.in_registers) order = {c, ti, j, to, i};
+    if (parts > 1) order.push_back(all.x);
+    stage.reorder(order);
+    if (s.in_registers) stage.unroll(j).unroll(i);
   };
   if (parts == 1) {
     sum.compute_at(result, s.groups > 0 ? block : strip).bound_extent(c, g.block);
@@ -322,8 +367,14 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
       .vectorize(c, machine.lanes)
       .unroll(c)
       .unroll(t);
-  product.update().reorder(c, t, r).vectorize(c, machine.lanes).unroll(c).unroll(t);
-  if (!s.stored) {
+  product.update().reorder(c, t, j, r).vectorize(c, machine.lanes).unroll(c).unroll(t);
+  if (s.in_registers) {
+    product.unroll(j).update().unroll(j);
+    weight.compute_at(product, r).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+    weight.reorder(c, j).vectorize(c, machine.lanes).unroll(c).unroll(j);
+    weight_half.compute_at(product, r).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+    weight_half.reorder(c, j).vectorize(c, machine.lanes).unroll(c).unroll(j);
+  } else if (!s.stored) {
     weight.align_storage(channel, s.part + 1);
     if (parts == 1) {
       weight.compute_at(result, block);
@@ -338,48 +389,27 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   // During the products of a part of the input channels the weights of the next part; with the last the first part of
   // the next block, for a thread's tasks follow each other.
   const int part_lines = s.part * g.block / floats_of_line, plane = parts * part_lines;
-  const auto line = [=, part = all.x.name()](const LoopValue& loop, const Expr& nth) {
+  const auto line = [=, part = all.x.name(), in_registers = s.in_registers](const LoopValue& loop, const Expr& nth) {
     const Expr next = loop(part) + 1;
     const Expr next_block =
         loop(".task") * (g.block_count / std::max(s.groups, 1)) + loop(".block") + Halide::select(next == parts, 1, 0);
+    if (in_registers) return next_block * 9 * plane + next % parts * 9 * part_lines + nth;
     return (next_block * 9 + nth / part_lines) * plane + next % parts * part_lines + nth % part_lines;
   };
-  const std::string passes =
-      prefetch_weights(pipeline, {parts == 1 ? ".block" : all.x.name(), ".to", 9 * part_lines, line});
+  WeightPrefetch prefetch{parts == 1 ? ".block" : all.x.name(), ".to", 9 * part_lines, line};
+  if (s.in_registers) prefetch.place = product.name() + ".s1.", prefetch.copies = size;
+  const std::string passes = prefetch_weights(pipeline, prefetch);
   return {pipeline, operands.arguments, passes};
 }
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                   const std::vector<float>& values) {
   const Shape s(key, choice, machine);
-  PackedWeight plain = s.g.pack(operand, values);
-  if (operand == 2 || !s.stored) return plain;
-  const int size = s.size();
-  PackedWeight packed{s.stored_extent(), std::vector<float>(plain.values.size() / 9 * size * size)};
-  const size_t plane = static_cast<size_t>(s.g.block) * static_cast<size_t>(s.g.ic),
-               values_of_tile = static_cast<size_t>(size * size);
-  // The transform of a row of three, by its columns: ResNet-1202 has two million 3x3 weights to transform.
-  std::vector<std::vector<double>> column;
-  for (size_t k = 0; k < 3; k++) {
-    std::vector<double> unit(3, 0.0);
-    unit[k] = 1;
-    column.push_back(winograd_weight(s.m, unit));
-  }
-  const auto transformed = [&](const double* row, size_t i) {
-    return row[0] * column[0][i] + row[1] * column[1][i] + row[2] * column[2][i];
-  };
-  for (size_t b = 0; b < static_cast<size_t>(s.g.block_count); b++)
-    for (size_t at = 0; at < plane; at++) {
-      double weight[3][3];  // [kx][ky]
-      for (size_t kx = 0; kx < 3; kx++)
-        for (size_t ky = 0; ky < 3; ky++) weight[kx][ky] = plain.values[((b * 3 + ky) * 3 + kx) * plane + at];
-      for (size_t i = 0; i < static_cast<size_t>(size); i++) {
-        const double half[3] = {transformed(weight[0], i), transformed(weight[1], i), transformed(weight[2], i)};
-        for (size_t j = 0; j < static_cast<size_t>(size); j++)
-          packed.values[(b * values_of_tile + i * static_cast<size_t>(size) + j) * plane + at] =
-              static_cast<float>(transformed(half, j));
-      }
-    }
+  PackedWeight packed = s.g.pack(operand, values);
+  if (operand == 2) return packed;
+  if (s.stored) packed.values = transformed_weights(packed.values, s.m, s.g.block_count);
+  if (s.in_registers) packed.values = weights_by_channel(packed.values, s.g.block, s.g.block_count);
+  packed.extent = s.weight_extent();
   return packed;
 }
 

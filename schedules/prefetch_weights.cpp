@@ -53,6 +53,7 @@ class Pass : public IRMutator {
   using IRMutator::visit;
   WeightPrefetch prefetch_;
   std::vector<const For*> around_;
+  int places_ = 0;  // seen so far
 
   Stmt visit(const For* loop) override {
     around_.push_back(loop);
@@ -70,12 +71,12 @@ class Pass : public IRMutator {
   }
 
   // Steps are counted through all loops inside the scope but that of the batch, whose extent is not known.
-  Stmt with_lines(const Stmt& body) const {
+  Stmt with_lines(const Stmt& body) {
     const auto scope =
         std::find_if(around_.begin(), around_.end(), [&](const For* l) { return is_named(l, prefetch_.scope); });
     if (scope == around_.end()) return body;
-    Expr step = 0;
-    int64_t steps = 1;
+    Expr step = places_++ % prefetch_.copies;
+    int64_t steps = prefetch_.copies;
     for (auto loop = scope + 1; loop < around_.end(); loop++) {
       const auto* extent = (*loop)->extent.as<IntImm>();
       if (!extent) continue;
@@ -106,7 +107,7 @@ std::string prefetch_weights(Halide::Pipeline& pipeline, WeightPrefetch prefetch
   const auto variable = [](const std::string& name) { return Variable::make(Halide::Int(32), name); };
   std::ostringstream text;
   text << "prefetch_weights " << version << ' ' << prefetch.scope << ' ' << prefetch.place << ' ' << prefetch.lines
-       << ' ' << prefetch.line(variable, variable("nth"));
+       << ' ' << prefetch.copies << ' ' << prefetch.line(variable, variable("nth"));
   pipeline.add_custom_lowering_pass(new Pass(std::move(prefetch)));
   return text.str();
 }

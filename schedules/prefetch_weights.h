@@ -22,6 +22,8 @@ struct WeightPrefetch {
   // The cache line, counted from the start of the pipeline's buffer "weight", which is the nth of them. May lie past
   // its end, where the next kernel's weights begin.
   std::function<Halide::Expr(const LoopValue& loop, const Halide::Expr& nth)> line;
+  // Times that `place` stands in the body of `scope`, one behind the other, where a loop around it is unrolled.
+  int copies = 1;
 };
 
 inline constexpr int floats_of_line = 16;

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <vector>
@@ -78,11 +79,12 @@ std::set<int64_t> lines_of(const std::map<int64_t, int>& counted) {
   return lines;
 }
 
-// The first candidate of a strategy that prefetches and whose blocks are two vectors wide; groups: -1 for any.
-Choice prefetching(const KernelKey& key, const Machine& machine, std::string_view strategy, int groups = -1) {
+// The first candidate of a strategy that prefetches and has these parameters.
+Choice prefetching(const KernelKey& key, const Machine& machine, std::string_view strategy,
+                   const std::vector<std::pair<std::string, int>>& wanted) {
   for (const Choice& choice : candidates(key, machine))
-    if (choice.strategy == strategy && choice["prefetch"] != 0 && choice["oc_vectors"] == 2 &&
-        (groups < 0 || choice["channel_groups"] == groups))
+    if (choice.strategy == strategy && choice["prefetch"] != 0 &&
+        std::all_of(wanted.begin(), wanted.end(), [&](const auto& w) { return choice[w.first] == w.second; }))
       return choice;
   FAIL("no candidate of " << strategy << " prefetches");
   return {};
@@ -99,7 +101,7 @@ TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
       const KernelKey key = parse_key(text);
       Machine machine = machine_for("x86-64-linux-avx2-fma", threads);
       machine.level2_bytes = 4096;
-      const Choice choice = prefetching(key, machine, "conv2d_direct");
+      const Choice choice = prefetching(key, machine, "conv2d_direct", {{"oc_vectors", 2}});
       const std::vector<int>& weight = key.operands[1].dims;
       const int block = choice["oc_vectors"] * machine.lanes, blocks = (weight[0] + block - 1) / block;
       const int lines = weight[1] * weight[2] * weight[3] * block / floats_of_line;
@@ -120,7 +122,8 @@ TEST_CASE("prefetch_weights: Winograd, each line of the next part of the channel
   Machine machine = machine_for("x86-64-linux-avx2-fma", threads);
   for (const auto& [level2, groups] : {std::pair{1 << 16, 0}, {1 << 17, 0}, {1 << 17, 2}}) {
     machine.level2_bytes = level2;
-    const Choice choice = prefetching(key, machine, "conv2d_winograd", groups);
+    const Choice choice =
+        prefetching(key, machine, "conv2d_winograd", {{"oc_vectors", 2}, {"channel_groups", groups}, {"stored", 0}});
     CAPTURE(to_string(choice));
     const int block = choice["oc_vectors"] * machine.lanes, blocks = (64 + block - 1) / block;
     const int part = choice["channel_part"], parts = 64 / part;
@@ -136,6 +139,30 @@ TEST_CASE("prefetch_weights: Winograd, each line of the next part of the channel
             wanted.insert(((from * 9 + plane) * 64 + channel) * block / floats_of_line + line);
           }
       CHECK(lines_of(counted) == wanted);
+    }
+  }
+}
+
+// A loop for each row of transformed values, six of F(4, 3), shares the lines out.
+TEST_CASE("prefetch_weights: Winograd with weights in registers, each line once") {
+  const KernelKey key = parse_key("conv2d_i14x14x64b1_w64x3x3x64_to_i14x14x64_padding1_f32");
+  Machine machine = machine_for("x86-64-linux-avx512_skylake", 2);
+  machine.level2_bytes = 1 << 17;
+  for (const int channel_part : {64, 32}) {
+    const Choice choice =
+        prefetching(key, machine, "conv2d_winograd",
+                    {{"tile", 4}, {"channel_groups", 2}, {"stored", 2}, {"channel_part", channel_part}});
+    CAPTURE(to_string(choice));
+    const int lines_of_block = 9 * 64 * choice["oc_vectors"], blocks = 64 / 16 / choice["oc_vectors"],
+              lines_of_part = lines_of_block * channel_part / 64;
+    const Prefetches prefetches = prefetches_of(key, choice, machine);
+    CHECK(prefetches.of_block.size() == static_cast<size_t>(blocks));
+    for (const auto& [index, counted] : prefetches.of_block) {
+      std::set<int64_t> wanted;
+      for (int n = 0; n < lines_of_block; n++) wanted.insert(index * lines_of_block + lines_of_part + n);
+      CHECK(lines_of(counted) == wanted);
+      // 6 loops of 4 tile groups and 64 channels share 576 lines out.
+      CHECK(std::all_of(counted.begin(), counted.end(), [](const auto& c) { return c.second <= 3; }));
     }
   }
 }
