@@ -22,6 +22,9 @@ WORK = ROOT / "build" / "bench"
 def build(args):
     """The compiler to measure."""
     if args.resnetc:
+        for file in [args.resnetc] + [args.resnetc.with_name("bench_kernels")] * bool(args.kernels):
+            if not file.is_file():
+                sys.exit(f"bench: {file}: not there")
         return args.resnetc.resolve()
     say("building resnetc")
     subprocess.run([ROOT / "scripts/build", "release"], check=True, stdout=sys.stderr)
