@@ -1,47 +1,43 @@
-"""The time of each kernel of a net, alone, with its weights hot in the cache and cold. bench_kernels measures."""
+"""The time of each kernel of some nets, alone, weights hot and cold, against one peak. bench_kernels measures."""
 
-import re
+import json
 
 import nets
 from process import Watch, output_of
 
-HEAD = re.compile(r"peak (\d+) GFLOP/s, weights (hot|cold)")
-KEY = re.compile(r"(\S+) \((\d+) calls?\)")
-TIME = re.compile(r"\s+([\d.]+) ms \(.*?\)\s+([\d.]+) GFLOP/s\s+([\d.]+) %\s+(\S.*)")
-SUM = re.compile(r"sum over all calls: ([\d.]+) ms, ([\d.]+) GFLOP/s, ([\d.]+) % of peak")
+# Of the whole run, the same for each of its tables.
+RUN = ("target", "threads", "rounds", "vectors", "peak_gflops", "lowest_reading_gflops", "readings",
+       "memory_gbytes_per_second")
 
 
-def parse(text):
-    """{"peak_gflops", "kernels": {key: {"calls", "ms", "gflops", "percent", "choice"}}, "sum": {the middle three}}"""
-    result = {"kernels": {}}
-    key = None
-    for line in text.splitlines():
-        if found := HEAD.search(line):
-            result["peak_gflops"] = float(found[1])
-        elif found := SUM.match(line):
-            result["sum"] = dict(zip(("ms", "gflops", "percent"), map(float, found.groups())))
-        elif found := KEY.fullmatch(line):
-            key = found[1]
-            result["kernels"][key] = {"calls": int(found[2])}
-        elif (found := TIME.match(line)) and key and "ms" not in result["kernels"][key]:
-            figures = dict(zip(("ms", "gflops", "percent"), map(float, found.groups()[:3])))
-            result["kernels"][key].update(figures, choice=found[4])
-    if not result["kernels"] or "sum" not in result or "peak_gflops" not in result:
-        raise SystemExit(f"bench_kernels printed what bench/key_times.py does not understand:\n{text[:2000]}")
-    return result
+def figures(flop, median_ms, least_ms, peak_gflops):
+    gflops = flop / median_ms * 1e-6
+    return {"ms": median_ms, "least_ms": least_ms, "gflops": gflops, "percent": 100 * gflops / peak_gflops,
+            "least_percent": 100 * flop / least_ms * 1e-6 / peak_gflops}
 
 
-def measure(name, bench_kernels, threads):
-    model = nets.ROOT / "models" / f"{name}.json"
+def table(said, name):
+    """One net's part of what bench_kernels said: figures of each kernel of it, and of all its calls together."""
+    kernels, totals = {}, {"hot": [0, 0, 0], "cold": [0, 0, 0]}
+    for kernel in said["kernels"]:
+        calls, flop, row = kernel["calls"].get(name), kernel["flop"], kernel["choices"][0]
+        if calls is None:
+            continue
+        kernels[kernel["key"]] = {"calls": calls, "flop": flop, "choice": row["choice"]}
+        for kind, total in totals.items():
+            one = (flop, row[kind]["median_ms"], row[kind]["least_ms"])
+            kernels[kernel["key"]][kind] = figures(*one, said["peak_gflops"])
+            totals[kind] = [sum_before + calls * value for sum_before, value in zip(total, one)]
+    sums = {kind: figures(*total, said["peak_gflops"]) for kind, total in totals.items()}
+    return {"model": name} | {key: said[key] for key in RUN} | {"kernels": kernels, "sum": sums}
+
+
+def measure(names, bench_kernels, threads, target, rounds, cache):
+    """A table for each net. All are measured in one process, a kernel that several have once, so that one peak and the
+    same rounds count for all."""
     watch = Watch()
-    hot = parse(output_of([bench_kernels, model, "--threads", threads]))
-    cold = parse(output_of([bench_kernels, model, "--threads", threads, "--cold"]))
-    if hot["kernels"].keys() != cold["kernels"].keys():
-        raise SystemExit("bench_kernels measured other kernels with cold weights than with hot ones")
-    kernels = {}
-    for key, row in hot["kernels"].items():
-        figures = {kind: {k: v for k, v in of["kernels"][key].items() if k != "calls"}
-                   for kind, of in (("hot", hot), ("cold", cold))}
-        kernels[key] = {"calls": row["calls"]} | figures
-    return {"model": name, "threads": threads, "peak_gflops": max(hot["peak_gflops"], cold["peak_gflops"]),
-            "kernels": kernels, "sum": {"hot": hot["sum"], "cold": cold["sum"]}, "others": watch.others()}
+    said = json.loads(output_of([bench_kernels, *(nets.ROOT / "models" / f"{name}.json" for name in names),
+                                 "--threads", threads, "--target", target, "--rounds", rounds, "--cache", cache,
+                                 "--json"]))
+    others = watch.others()
+    return [table(said, name) | {"others": others} for name in names]

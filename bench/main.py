@@ -1,7 +1,6 @@
 """What bench/run does once its own Python packages are there: builds, measures, prints, and writes JSON and SVG."""
 
 import json
-import pathlib
 import subprocess
 import sys
 import time
@@ -22,6 +21,9 @@ WORK = ROOT / "build" / "bench"
 def build(args):
     """The compiler to measure."""
     if args.resnetc:
+        for file in [args.resnetc] + [args.resnetc.with_name("bench_kernels")] * bool(args.kernels):
+            if not file.is_file():
+                sys.exit(f"bench: {file}: not there")
         return args.resnetc.resolve()
     say("building resnetc")
     subprocess.run([ROOT / "scripts/build", "release"], check=True, stdout=sys.stderr)
@@ -69,10 +71,10 @@ def main():
     try:
         if args.kernels:
             tables = []
-            for name in args.kernels:
-                for threads in args.threads:
-                    tables.append(key_times.measure(name, pathlib.Path(resnetc).with_name("bench_kernels"), threads))
-                    print(report.kernel_table(name, threads, tables[-1]) + "\n", flush=True)
+            for threads in args.threads:
+                tables += key_times.measure(args.kernels, resnetc.with_name("bench_kernels"), threads, args.target,
+                                            args.rounds, WORK / "kernels")
+            print("\n\n".join(map(report.kernel_table, tables)), flush=True)
             write(args, about | {"kernels": tables})
         elif args.compile_time:
             rows = compile_times.measure(resnetc, WORK, args)

@@ -45,6 +45,13 @@ def positive(kind):
     return parse
 
 
+def odd(text):
+    value = int(text)
+    if value < 1 or value % 2 == 0:
+        raise argparse.ArgumentTypeError(f"{text}: must be odd, so that a median is the figure of one round")
+    return value
+
+
 def parse(words=None):
     cores = len(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(prog="bench/run", description=DESCRIPTION,
@@ -52,14 +59,17 @@ def parse(words=None):
     parser.add_argument("--nets", type=names, help=f"of {','.join(NETS)} (default all), or cifar10_resnetD with D=6n+2")
     parser.add_argument("--threads", type=counts, help=f"default {'1,' if cores > 1 else ''}{cores}")
     parser.add_argument("--batch", type=counts, help="default 1,8")
-    parser.add_argument("--rounds", type=positive(int), help="medians are over so many rounds (default 3)")
+    parser.add_argument("--rounds", type=odd, help="medians are over so many rounds, an odd number (default 3, with "
+                                                   "--kernels 5)")
     parser.add_argument("--seconds", type=positive(float), help="measured time of one process (default 0.5)")
     parser.add_argument("--quick", action="store_true",
-                        help=f"{','.join(QUICK_NETS)}, {cores} threads, batch 1, 2 rounds, unless said otherwise")
+                        help=f"{','.join(QUICK_NETS)}, {cores} threads, batch 1, unless said otherwise")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write everything measured")
     parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="draw a chart of the latencies")
     parser.add_argument("--resnetc", type=pathlib.Path, metavar="FILE",
                         help="measure this compiler; build nothing (default: build and take build/release/resnetc)")
+    parser.add_argument("--target", help="with --kernels: a Halide target that this CPU runs, such as "
+                                         "x86-64-linux-avx2-fma (default host)")
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--kernels", type=names, metavar="NETS",
                        help="instead: the time of each kernel, weights hot and cold, against the measured peak")
@@ -68,11 +78,14 @@ def parse(words=None):
     args = parser.parse_args(words)
     if args.svg and (args.kernels or args.compile_time):
         parser.error("--svg draws the latencies: leave out --kernels and --compile-time")
+    if args.target and not args.kernels:
+        parser.error("--target is for --kernels: peers choose their instructions themselves")
     quick = args.quick
     args.nets = args.nets or list(QUICK_NETS if quick else NETS)
     args.threads = args.threads or ([cores] if quick else sorted({1, cores}))
     args.batch = args.batch or ([1] if quick else [1, 8])
-    args.rounds = args.rounds or (2 if quick else 3)
+    args.rounds = args.rounds or (5 if args.kernels else 3)
+    args.target = args.target or "host"
     args.seconds = args.seconds or 0.5
     return args
 

@@ -21,20 +21,18 @@ std::string one_line(std::string text) {
   return text.substr(0, 300);
 }
 
-struct Object {
-  std::string failure;
-  uint64_t scratch_bytes = 0;
-};
+}  // namespace
 
-std::vector<Object> compile_objects(const KernelKey& key, const std::vector<Choice>& choices,
-                                    const MeasureOptions& options) {
+std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey, Choice>>& kernels,
+                                          const MeasureOptions& options) {
+  const MachineLock compiling(MachineLock::compile);
   std::vector<Command> commands;
-  for (size_t i = 0; i < choices.size(); i++) {
-    commands.push_back(kernel_command(key, choices[i], options.target, options.threads, options.folder,
-                                      fmt::format("{}.o", i), options.cache));
+  for (size_t i = 0; i < kernels.size(); i++) {
+    commands.push_back(kernel_command(kernels[i].first, kernels[i].second, options.target, options.threads,
+                                      options.folder, fmt::format("{}.o", i), options.cache));
     commands.back().time_limit_s = options.compile_limit_s;
   }
-  std::vector<Object> objects(choices.size());
+  std::vector<KernelObject> objects(kernels.size());
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
     if (result.status != 0) {
       objects[i].failure = one_line(describe_failure(commands[i], result));
@@ -46,8 +44,9 @@ std::vector<Object> compile_objects(const KernelKey& key, const std::vector<Choi
       options.device_library.empty() ? runtime_folder() / "libresnetc_runtime.a" : options.device_library;
   std::vector<Command> links;
   std::vector<size_t> linked;
-  for (size_t i = 0; i < choices.size(); i++) {
+  for (size_t i = 0; i < kernels.size(); i++) {
     if (!objects[i].failure.empty()) continue;
+    objects[i].library = options.folder / fmt::format("{}.so", i);
     links.push_back({{"ld", "-shared", "-o", fmt::format("{}.so", i), fmt::format("{}.o", i), hooks.string()},
                      options.folder,
                      options.compile_limit_s});
@@ -59,17 +58,13 @@ std::vector<Object> compile_objects(const KernelKey& key, const std::vector<Choi
   return objects;
 }
 
-}  // namespace
-
 std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
                                  const MeasureOptions& options) {
   std::vector<Measurement> result;
   for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0});
-  std::vector<Object> objects;
-  {
-    const MachineLock compiling(MachineLock::compile);
-    objects = compile_objects(key, choices, options);
-  }
+  std::vector<std::pair<KernelKey, Choice>> kernels;
+  for (const Choice& choice : choices) kernels.emplace_back(key, choice);
+  const std::vector<KernelObject> objects = compile_objects(kernels, options);
   for (size_t i = 0; i < choices.size(); i++) result[i].failure = objects[i].failure;
 
   // Again without the one that crashed, until none does.
@@ -82,8 +77,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     std::vector<size_t> index;
     for (size_t i = 0; i < choices.size(); i++) {
       if (!result[i].failure.empty()) continue;
-      request.objects.push_back(
-          {choices[i], (options.folder / fmt::format("{}.so", i)).string(), objects[i].scratch_bytes});
+      request.objects.push_back({choices[i], objects[i].library.string(), objects[i].scratch_bytes});
       index.push_back(i);
     }
     if (index.empty()) return result;

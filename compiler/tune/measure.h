@@ -24,6 +24,17 @@ struct MeasureOptions {
   double time_limit_s = 60;
 };
 
+// A kernel compiled to a shared object that a KernelRunner or a DeviceRunner calls.
+struct KernelObject {
+  std::string failure;  // of compiling or linking; empty if there is a library
+  std::filesystem::path library;
+  uint64_t scratch_bytes = 0;
+};
+
+// One for each, in order, `jobs` at once; what is timed meanwhile waits.
+std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey, Choice>>& kernels,
+                                          const MeasureOptions& options);
+
 struct Measurement {
   Choice choice;
   std::string failure;          // of compiling, running or checking; empty if it was timed

@@ -74,13 +74,13 @@ struct VectorLoop {
   double flop;
 };
 
-// The widest that this CPU has.
-VectorLoop vector_loop() {
+// The widest that this CPU has, of those with these features.
+VectorLoop vector_loop(std::uint32_t features) {
   const VectorLoop loops[] = {{rn_cpu_avx512, "AVX-512 multiply-add", multiply_add_512, 12 * 16 * 2.0 * rounds},
                               {rn_cpu_avx2 | rn_cpu_fma, "AVX2 multiply-add", multiply_add_256, 12 * 8 * 2.0 * rounds},
                               {rn_cpu_avx, "AVX", multiply_and_add_256, 16 * 8.0 * rounds},
                               {0, "SSE", multiply_and_add_128, 16 * 4.0 * rounds}};
-  const std::uint32_t has = runtime::cpu_features();
+  const std::uint32_t has = runtime::cpu_features() & features;
   return *std::find_if(std::begin(loops), std::end(loops), [&](const VectorLoop& l) { return !(l.needs & ~has); });
 }
 
@@ -204,7 +204,8 @@ std::string cpu_name() {
 
 }  // namespace
 
-MachineMeter::MachineMeter(int threads) : model_(one_step_net(), threads, 1) {
+MachineMeter::MachineMeter(int threads, std::uint32_t features)
+    : model_(one_step_net(), threads, 1), features_(features) {
   // Four times the cache, so that little of it is still there when the buffer is read again.
   bytes_ = std::clamp(last_level_cache_bytes() * 4, std::size_t{64} << 20, std::size_t{512} << 20) / read_task_bytes *
            read_task_bytes;
@@ -227,7 +228,7 @@ MachineMeter::~MachineMeter() {
 }
 
 void MachineMeter::read() {
-  const VectorLoop loop = vector_loop();
+  const VectorLoop loop = vector_loop(features_);
   MachinePeak peak{cpu_name(), loop.name, 0, 0, 0};
   peak.flops = peak.least_flops = peak_flops(&model_, loop);
   peak.bytes = peak.least_bytes = read_bytes_a_second(&model_, buffer_, bytes_);

@@ -30,8 +30,9 @@ std::string scatter_note(const MachinePeak& peak);
 // Readings of some 0.1 s each, to be spread over a measurement. Holds up to 512 MB of memory.
 class MachineMeter {
  public:
-  // Throws Error without memory.
-  explicit MachineMeter(int threads);
+  // features: the peak is that of the widest vectors among these RN_CPU_* bits that this CPU has. Throws Error without
+  // memory.
+  explicit MachineMeter(int threads, std::uint32_t features = ~std::uint32_t{0});
   ~MachineMeter();
   MachineMeter(const MachineMeter&) = delete;
   MachineMeter& operator=(const MachineMeter&) = delete;
@@ -41,6 +42,7 @@ class MachineMeter {
 
  private:
   Model model_;
+  std::uint32_t features_;
   std::uint8_t* buffer_ = nullptr;
   std::size_t bytes_ = 0;
   std::optional<MachinePeak> peak_;

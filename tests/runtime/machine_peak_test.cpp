@@ -3,6 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <string>
+
+#include "runtime/cpu.h"
+#include "runtime/description.h"
 
 namespace {
 
@@ -59,4 +63,18 @@ TEST_CASE("machine_peak: bringing threads together takes longer than calling a f
   CHECK(meter.peak().readings == 2);
   CHECK(meter.peak().flops >= once);
   CHECK(meter.peak().least_flops <= once);
+}
+
+TEST_CASE("machine_peak: narrower vectors reach less, and only what was allowed is used") {
+  const auto read = [](std::uint32_t features) {
+    MachineMeter meter(1, features);
+    for (int i = 0; i < 3; i++) meter.read();
+    return meter.peak();
+  };
+  const MachinePeak narrow = read(0), widest = read(~std::uint32_t{0});
+  CHECK(std::string(narrow.vectors) == "SSE");
+  const std::uint32_t avx2 = rn_cpu_avx | rn_cpu_avx2 | rn_cpu_fma;
+  if (~resnetc::runtime::cpu_features() & avx2) return;
+  CHECK(std::string(read(avx2).vectors) == "AVX2 multiply-add");
+  CHECK(widest.flops > 1.5 * narrow.flops);  // 4 times at least, on a machine of its own
 }
