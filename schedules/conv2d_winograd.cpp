@@ -20,6 +20,7 @@
 #include "schedules/conv2d_geometry.h"
 #include "schedules/cost.h"
 #include "schedules/prefetch_weights.h"
+#include "schedules/winograd_stored_weights.h"
 #include "schedules/winograd_transforms.h"
 
 namespace resnetc {
@@ -31,7 +32,7 @@ using Halide::Var;
 
 struct Shape {
   Shape(const KernelKey& key, const Choice& choice, const Machine& machine)
-      : g(key, choice["oc_vectors"] * machine.lanes),
+      : g(key, choice["oc_vectors"] * machine.lanes, machine.lanes),
         m(choice["tile"]),
         across(blocks(g.ow, m)),
         down(blocks(g.oh, m)),
@@ -41,7 +42,10 @@ struct Shape {
         stored(choice["stored"] != 0) {}
   int size() const { return m + 2; }
   int strips() const { return blocks(down, tile_rows); }
-  std::vector<int> stored_extent() const { return {g.block, g.ic, size() * size(), g.block_count}; }
+  WeightLayout weight_layout() const {
+    if (stored) return {DType::f32, {g.block, g.ic, size() * size(), g.block_count}, g.lanes};
+    return g.weight_layout();
+  }
   Conv2dGeometry g;
   int m;             // a tile is m x m pixels
   int across, down;  // tiles
@@ -64,8 +68,8 @@ bool applies(const KernelKey& key, const Machine& machine) {
 double input_transform_cycles(int m) {
   return m == 2 ? 24 : m == 4 ? 90 : 190;
 }
-double weight_transform_cycles(int m) {
-  return m == 2 ? 18 : m == 4 ? 45 : 80;
+double weight_transform_cycles(int m, DType stored) {
+  return (m == 2 ? 18 : m == 4 ? 45 : 80) + (stored == DType::bf16 ? 4.5 : 0);
 }
 double output_transform_cycles(int m) {
   return m == 2 ? 20 : m == 4 ? 90 : 190;
@@ -83,7 +87,8 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const int strips = s.strips(), tiles = s.across * s.tile_rows * strips;
   const double input = input_transform_cycles(s.m) * tiles * g.ic / machine.lanes;
   const double output = output_transform_cycles(s.m) * tiles * oc_vectors;
-  const double weights = s.stored ? 0 : weight_transform_cycles(s.m) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1);
+  const double weights =
+      s.stored ? 0 : weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1);
   // A register tile of one pixel column, 1 x 1, for each transformed value.
   const double once = 16.0 + 1.5 * choice["oc_vectors"] * choice["pixels"];
   const double step =
@@ -93,7 +98,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   // Transformed inputs, and weights for each strip, that pass through the caches once more.
   const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
   // Nets whose transformed weights are small have all their weights in the caches.
-  const double weight_bytes = s.stored ? 0 : all_weights * 9;
+  const double weight_bytes = s.stored ? 0 : g.weight_layout().bytes();
   const double weight_traffic =
       weights_in_level1(s, machine) ? 0 : cache_cycles(all_weights * values * (s.groups > 0 ? strips : 1));
   const double traffic = 0.5 * cache_cycles(input_bytes * g.block_count) + 0.7 * weight_traffic;
@@ -143,7 +148,7 @@ std::set<int> channel_groups(int block_count, const Machine& machine) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  const bool weights_stay = 4.0 * 9 * whole.ic * whole.oc <= 0.5 * static_cast<double>(machine.level2_bytes);
+  const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
   std::vector<std::pair<double, Choice>> all;
   for (int m : {4, 2, 6}) {
     if (m > machine.largest_winograd) continue;
@@ -160,12 +165,14 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
             for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
               if (groups == 0 && down % rows != 0) continue;
               for (bool stored : {false, true}) {
+                // What bf16 would make of transformed weights is not what it makes of the weights.
+                if (stored && whole.stored != DType::f32) continue;
                 if (stored && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
                 for (bool prefetch : {true, false}) {
                   // Weights that stay in the caches need none.
                   if (prefetch && ((groups > 0 && rows < down) || stored || weights_stay || block >= whole.oc))
                     continue;
-                  if (prefetch && part * block % floats_of_line != 0) continue;
+                  if (prefetch && !Conv2dGeometry(key, block, machine.lanes).channels_fill_lines(part)) continue;
                   Choice choice{"conv2d_winograd",
                                 {{"tile", m},
                                  {"oc_vectors", vectors},
@@ -206,7 +213,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const Shape s(key, choice, machine);
   const Conv2dGeometry& g = s.g;
   const int m = s.m, size = s.size(), parts = g.ic / s.part;
-  const Conv2dOperands operands(key, g, s.stored ? s.stored_extent() : g.weight_extent());
+  const Conv2dOperands operands(key, g, s.weight_layout());
 
   Var c("c"), x("x"), y("y"), n("n"), t("t"), i("i"), j("j"), k("k"), channel("channel");
   Func half("half"), input("input_transformed");
@@ -331,13 +338,22 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
       weight.compute_at(sum, all);
     }
     weight.bound_extent(c, g.block).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
-    weight_half.compute_at(weight, c).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
+    // Two vectors or two input channels together where they lie in one, so that which half is known when compiling.
+    Var half_of_lane("half_of_lane");
+    const bool pairs_vectors = g.weight_layout().pairs_vectors();
+    if (pairs_vectors) weight.split(c, c, half_of_lane, 2).unroll(half_of_lane);
+    if (g.weight_layout().pairs_input_channels() && s.part % 2 == 0) weight.unroll(channel, 2);
+    weight_half.compute_at(weight, pairs_vectors ? half_of_lane : c)
+        .reorder(j, i, c, channel)
+        .vectorize(c, machine.lanes)
+        .unroll(j)
+        .unroll(i);
   }
   Halide::Pipeline pipeline(result);
   if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
   // During the products of a part of the input channels the weights of the next part; with the last the first part of
   // the next block, for a thread's tasks follow each other.
-  const int part_lines = s.part * g.block / floats_of_line, plane = parts * part_lines;
+  const int part_lines = g.lanes_of_channels(s.part) / floats_of_line, plane = parts * part_lines;
   const auto line = [=, part = all.x.name()](const LoopValue& loop, const Expr& nth) {
     const Expr next = loop(part) + 1;
     const Expr next_block =
@@ -353,34 +369,9 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
                   const std::vector<float>& values) {
   const Shape s(key, choice, machine);
   PackedWeight plain = s.g.pack(operand, values);
-  if (operand == 2 || !s.stored) return plain;
-  const int size = s.size();
-  PackedWeight packed{s.stored_extent(), std::vector<float>(plain.values.size() / 9 * size * size)};
-  const size_t plane = static_cast<size_t>(s.g.block) * static_cast<size_t>(s.g.ic),
-               values_of_tile = static_cast<size_t>(size * size);
-  // The transform of a row of three, by its columns: ResNet-1202 has two million 3x3 weights to transform.
-  std::vector<std::vector<double>> column;
-  for (size_t k = 0; k < 3; k++) {
-    std::vector<double> unit(3, 0.0);
-    unit[k] = 1;
-    column.push_back(winograd_weight(s.m, unit));
-  }
-  const auto transformed = [&](const double* row, size_t i) {
-    return row[0] * column[0][i] + row[1] * column[1][i] + row[2] * column[2][i];
-  };
-  for (size_t b = 0; b < static_cast<size_t>(s.g.block_count); b++)
-    for (size_t at = 0; at < plane; at++) {
-      double weight[3][3];  // [kx][ky]
-      for (size_t kx = 0; kx < 3; kx++)
-        for (size_t ky = 0; ky < 3; ky++) weight[kx][ky] = plain.values[((b * 3 + ky) * 3 + kx) * plane + at];
-      for (size_t i = 0; i < static_cast<size_t>(size); i++) {
-        const double half[3] = {transformed(weight[0], i), transformed(weight[1], i), transformed(weight[2], i)};
-        for (size_t j = 0; j < static_cast<size_t>(size); j++)
-          packed.values[(b * values_of_tile + i * static_cast<size_t>(size) + j) * plane + at] =
-              static_cast<float>(transformed(half, j));
-      }
-    }
-  return packed;
+  if (operand == 2 || !s.stored) return plain;  // for bf16 never stored transformed, so that plain is f32 below
+  const auto plane = static_cast<size_t>(s.g.block) * static_cast<size_t>(s.g.ic);
+  return {s.weight_layout().extent, winograd_stored_weights(s.m, plain.values, plane)};
 }
 
 }  // namespace
