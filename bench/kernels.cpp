@@ -2,7 +2,7 @@
 // cache or cold (rotated through more memory than the last-level cache holds), against the peak that a loop of
 // fused multiply-adds reaches on this machine.
 //
-//   bench_kernels MODEL.json [--threads N] [--candidates | --choice TEXT] [--cold] [--filter TEXT]
+//   bench_kernels MODEL.json [--threads N] [--candidates | --choice TEXT] [--cold] [--bf16] [--filter TEXT]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -110,6 +110,7 @@ int main(int argc, char** argv) {
   }
   int threads = 1;
   bool all = false, cold = false;
+  DType storage = DType::f32;
   std::string filter;
   std::vector<Choice> given;
   for (int i = 2; i < argc; i++) {
@@ -118,11 +119,11 @@ int main(int argc, char** argv) {
     if (!std::strcmp(argv[i], "--choice") && i + 1 < argc) given.push_back(parse_choice(argv[++i]));
     if (!std::strcmp(argv[i], "--candidates")) all = true;
     if (!std::strcmp(argv[i], "--cold")) cold = true;
+    if (!std::strcmp(argv[i], "--bf16")) storage = DType::bf16;
   }
   setenv("HL_NUM_THREADS", std::to_string(threads).c_str(), 1);  // read when the JIT's runtime starts
   const Machine machine = machine_for("host", threads);
-  Graph graph = load_model(argv[1], "random:1", {}).graph;
-  for (const Pass& pass : passes) graph = pass.run(graph);
+  const Graph graph = run_passes(load_model(argv[1], "random:1", {}).graph, "", storage);
   const Program program = select_kernels(graph, machine);
   const double peak = program::measure_machine(threads).flops * 1e-9;
   fmt::print("{}, {} threads, peak {:.0f} GFLOP/s, weights {}\n", machine.target.to_string(), threads, peak,
