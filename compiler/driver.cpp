@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "compiler/passes.h"
 #include "compiler/toolchain.h"
 #include "compiler/version.h"
 #include "schedules/compile_kernel.h"
@@ -257,7 +258,7 @@ const rn_description resnetc_description = {{
     .preprocess = {preprocess},
     .weight_blob = {p}_weights,
     .weight_bytes = {weight_bytes}u,
-    .tensors = tensors,
+{weights_bf16}    .tensors = tensors,
     .tensor_count = {tensors}u,
     .weights = weights,
     .weight_count = {weights}u,
@@ -314,12 +315,14 @@ const char* {p}_label(int index) {{
       fmt::arg("has_head", in.model.has_head ? 1 : 0), fmt::arg("labels", in.model.labels.empty() ? "NULL" : "labels"),
       fmt::arg("has_preprocess", in.model.preprocess ? 1 : 0),
       fmt::arg("preprocess", preprocess_initialiser(in.model.preprocess.value_or(rn_preprocess{}))),
-      fmt::arg("weight_bytes", in.blob.self_test_offset), fmt::arg("tensors", in.plan.slots.size()),
-      fmt::arg("weights", in.blob.entries.size()), fmt::arg("steps", in.program.steps.size()),
-      fmt::arg("kernels", in.program.kernels.size()), fmt::arg("arena", in.plan.arena_bytes),
-      fmt::arg("at_once", images_at_once(in.plan, in.machine)), fmt::arg("scratch", in.scratch_bytes),
-      fmt::arg("parameters", parameter_count(in.model.graph)), fmt::arg("macs", mac_count(in.model.graph)),
-      fmt::arg("seed", in.self_test_seed), fmt::arg("self_test_offset", in.blob.self_test_offset));
+      fmt::arg("weight_bytes", in.blob.self_test_offset),
+      fmt::arg("weights_bf16", weights_storage(in.program.graph) == DType::bf16 ? "    .weights_bf16 = 1,\n" : ""),
+      fmt::arg("tensors", in.plan.slots.size()), fmt::arg("weights", in.blob.entries.size()),
+      fmt::arg("steps", in.program.steps.size()), fmt::arg("kernels", in.program.kernels.size()),
+      fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
+      fmt::arg("scratch", in.scratch_bytes), fmt::arg("parameters", parameter_count(in.model.graph)),
+      fmt::arg("macs", mac_count(in.model.graph)), fmt::arg("seed", in.self_test_seed),
+      fmt::arg("self_test_offset", in.blob.self_test_offset));
   return text;
 }
 

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <future>
 #include <nlohmann/json.hpp>
 
 #include "compiler/clock.h"
 #include "compiler/driver.h"
 #include "compiler/files.h"
+#include "compiler/passes.h"
 #include "compiler/process.h"
 #include "compiler/progress.h"
 #include "compiler/toolchain.h"
@@ -73,9 +75,9 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
   return objects;
 }
 
-// The reference evaluator on the graph as it was written, before any pass.
-std::vector<float> self_test_outputs(const Model& model, int threads) {
-  const TensorType& type = std::find_if(model.graph.nodes.begin(), model.graph.nodes.end(), [](const Node& n) {
+// The reference evaluator's.
+std::vector<float> self_test_outputs(const Graph& graph, int threads) {
+  const TensorType& type = std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& n) {
                              return std::holds_alternative<Input>(n.op);
                            })->type;
   std::vector<float> planar(static_cast<size_t>(element_count(type)));
@@ -84,13 +86,22 @@ std::vector<float> self_test_outputs(const Model& model, int threads) {
   const size_t channels = static_cast<size_t>(type.channels()), pixels = planar.size() / channels;
   for (size_t c = 0; c < channels; c++)
     for (size_t p = 0; p < pixels; p++) input.values[p * channels + c] = planar[c * pixels + p];
-  Tensor output = evaluate(model.graph, input, threads, check_interrupted).front();
+  Tensor output = evaluate(graph, input, threads, check_interrupted).front();
   if (output.dims.size() == 4) output = evaluate_op(Output{}, {&output});
   for (float v : output.values)
     if (!std::isfinite(v))
       throw Error(fmt::format("{}: the net's outputs overflow float32 on a random input; are these the right weights?",
-                              model.name));
+                              graph.name));
   return output.values;
+}
+
+double relative_difference(const std::vector<float>& got, const std::vector<float>& wanted) {
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < wanted.size(); i++) {
+    largest = std::max(largest, std::abs(double{wanted[i]}));
+    difference = std::max(difference, std::abs(double{got[i]} - wanted[i]));
+  }
+  return largest > 0 ? difference / largest : difference;
 }
 
 Json kernel_report(const Program& program, const std::vector<KernelObject>& objects, const WeightBlob& blob) {
@@ -130,15 +141,24 @@ Command kernel_command(const KernelKey& key, const Choice& choice, const std::st
           folder};
 }
 
-void emit(const Model& model, Program program, const Machine& machine, const EmitOptions& options,
-          std::map<std::string, double> seconds) {
+std::optional<double> emit(const Model& model, Program program, const Machine& machine, const EmitOptions& options,
+                           std::map<std::string, double> seconds) {
   const Clock::time_point start = Clock::now();
   StagingFolder staging(options.output);
   const fs::path& folder = staging.path();
   const auto wanted = [&](const char* kind) { return options.kinds.contains(kind); };
 
-  std::future<std::vector<float>> expected =
-      std::async(std::launch::async, self_test_outputs, std::cref(model), options.jobs);
+  // Of the graph as it was written, before any pass; but rounded weights make another net, which is the one to compare
+  // kernels with.
+  const DType storage = weights_storage(program.graph);
+  std::optional<double> difference;
+  std::future<std::vector<float>> expected = std::async(std::launch::async, [&] {
+    std::vector<float> as_written = self_test_outputs(model.graph, options.jobs);
+    if (storage == DType::f32) return as_written;
+    std::vector<float> rounded = self_test_outputs(program.graph, options.jobs);
+    difference = relative_difference(rounded, as_written);
+    return rounded;
+  });
   // The weights are packed while the kernels compile: what one of them leaves idle the other one uses.
   std::future<WeightBlob> written =
       std::async(std::launch::async, write_weight_blob, std::cref(program), std::cref(machine), std::move(expected),
@@ -211,25 +231,28 @@ void emit(const Model& model, Program program, const Machine& machine, const Emi
   seconds["total"] = 0;
   for (const auto& [name, value] : std::map<std::string, double>(seconds))
     seconds["total"] += name == "total" ? 0 : value;
-  const Json report = {{"model", model.name},
-                       {"target", machine.target.to_string()},
-                       {"versions", version_text()},
-                       {"threads", machine.threads},
-                       {"winograd", winograd_name(machine.largest_winograd)},
-                       {"parameters", parameter_count(model.graph)},
-                       {"macs", mac_count(model.graph)},
-                       {"records", kernels_by_record(program)},
-                       {"kernels", kernel_report(program, objects, blob)},
-                       {"arena_bytes", plan.arena_bytes},
-                       {"images_at_once", images_at_once(plan, machine)},
-                       {"largest_live_bytes", plan.largest_live_bytes},
-                       {"scratch_bytes_per_thread", scratch_bytes},
-                       {"weight_bytes", blob.self_test_offset},
-                       {"seconds", seconds},
-                       {"files", file_list}};
+  Json report = {{"model", model.name},
+                 {"target", machine.target.to_string()},
+                 {"versions", version_text()},
+                 {"threads", machine.threads},
+                 {"winograd", winograd_name(machine.largest_winograd)},
+                 {"parameters", parameter_count(model.graph)},
+                 {"macs", mac_count(model.graph)},
+                 {"records", kernels_by_record(program)},
+                 {"kernels", kernel_report(program, objects, blob)},
+                 {"arena_bytes", plan.arena_bytes},
+                 {"images_at_once", images_at_once(plan, machine)},
+                 {"largest_live_bytes", plan.largest_live_bytes},
+                 {"scratch_bytes_per_thread", scratch_bytes},
+                 {"weight_bytes", blob.self_test_offset},
+                 {"weights_storage", to_string(storage)},
+                 {"seconds", seconds},
+                 {"files", file_list}};
+  if (difference) report["weights_difference"] = *difference;
   write_file(folder / "report.json", report.dump(2) + "\n");
   files.emplace_back("report.json");
   staging.publish(files);
+  return difference;
 }
 
 }  // namespace resnetc

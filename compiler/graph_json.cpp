@@ -181,7 +181,7 @@ class Reader {
   }
 
   void weight(const JsonValue& json, Node& node) const {
-    json.allow_keys({"name", "op", "shape", "tensor", "sha256"});
+    json.allow_keys({"name", "op", "shape", "dtype", "tensor", "sha256"});
     Weight op;
     const auto tensor = json.find("tensor"), sha256 = json.find("sha256");
     op.tensor = tensor ? tensor->text() : node.name;
@@ -190,6 +190,12 @@ class Reader {
     for (const JsonValue& side : json.at("shape").items(1, 4)) shape.push_back(side.integer(1, most));
     node.op = std::move(op);
     node.type = weight_type(file_to_ir(shape));
+    if (const auto dtype = json.find("dtype")) {
+      const std::string name = dtype->text();
+      if (name != to_string(DType::f32) && name != to_string(DType::bf16))
+        dtype->fail(fmt::format("must be \"f32\" or \"bf16\", got {}", quote(name)));
+      node.type.dtype = name == to_string(DType::bf16) ? DType::bf16 : DType::f32;
+    }
   }
 
   void epilogue(const JsonValue& json, Conv2d& conv, Node& node) const {

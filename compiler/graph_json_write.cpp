@@ -67,6 +67,7 @@ Json write_node(const Graph& graph, const Node& node) {
         using AnyOp = std::decay_t<decltype(op)>;
         if constexpr (std::is_same_v<AnyOp, Weight>) {
           json["shape"] = ir_to_file(node.type.dims);
+          if (node.type.dtype != DType::f32) json["dtype"] = to_string(node.type.dtype);
           if (op.tensor != node.name) json["tensor"] = op.tensor;
           if (!op.sha256.empty()) json["sha256"] = op.sha256;
           return;

@@ -1,8 +1,7 @@
 // The 16-bit floating-point formats of weights files, as float32.
 #pragma once
 
-#include <bit>
-#include <cstdint>
+#include "ir/bf16.h"
 
 namespace resnetc {
 
@@ -14,10 +13,6 @@ inline float from_f16(uint16_t half) {
   }
   const uint32_t widened = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
   return std::bit_cast<float>(sign | widened << 23 | mantissa << 13);
-}
-
-inline float from_bf16(uint16_t half) {
-  return std::bit_cast<float>(uint32_t{half} << 16);
 }
 
 }  // namespace resnetc

@@ -12,11 +12,11 @@
 #include "compiler/inspect/inspect.h"
 #include "compiler/message.h"
 #include "compiler/passes.h"
+#include "compiler/print_targets.h"
 #include "compiler/process.h"
 #include "compiler/toolchain.h"
 #include "compiler/tune/tune.h"
 #include "compiler/worker.h"
-#include "runtime/program/machine_peak.h"
 #include "runtime/thread_count.h"
 
 namespace resnetc {
@@ -31,6 +31,7 @@ struct ModelArguments {
   std::string size;
   std::string target = "host";
   std::string winograd = "f4";
+  std::string weights_storage = "f32";
   int threads = 0;
   int batch = 1;
   fs::path records;
@@ -56,6 +57,7 @@ struct TuneArguments {
   std::string budget = "10m";
   std::string size;
   std::string winograd = "f4";
+  std::string weights_storage = "f32";
   CacheArguments cache;
   int threads = 0;
   TuneOptions options;
@@ -82,11 +84,16 @@ Hw parse_size(const std::string& text) {
   return {h, w};
 }
 
+DType parse_weights_storage(const std::string& name) {
+  return name == to_string(DType::bf16) ? DType::bf16 : DType::f32;
+}
+
 Machine machine_of(const ModelArguments& arguments) {
   Machine machine =
       machine_for(arguments.target, arguments.threads > 0 ? arguments.threads : runtime::default_thread_count());
   machine.largest_winograd = parse_winograd(arguments.winograd);
   machine.batch = arguments.batch;
+  check_weights_storage(parse_weights_storage(arguments.weights_storage), machine);
   return machine;
 }
 
@@ -124,7 +131,8 @@ void compile(const CompileArguments& arguments) {
   const Model model = load_model(given.topology, given.weights, given.options);
   seconds["load"] = seconds_since(stage);
   stage = Clock::now();
-  Program program = select_kernels(run_passes(model.graph), machine, given);
+  Program program =
+      select_kernels(run_passes(model.graph, "", parse_weights_storage(given.weights_storage)), machine, given);
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose) {
     for (const Kernel& kernel : program.kernels)
@@ -142,7 +150,9 @@ void compile(const CompileArguments& arguments) {
   options.fallback = !arguments.fallback.empty();
   const Clock::time_point start = Clock::now();
   catch_interrupts();  // not before: loading leaves nothing behind, so the signal itself ends it soonest
-  emit(model, std::move(program), machine, options, seconds);
+  if (const std::optional<double> difference = emit(model, std::move(program), machine, options, seconds))
+    print_message("weights as bf16: {} differ from those with f32 by {:.2g} % of the largest (self-test input)\n",
+                  model.has_head ? "logits" : "outputs", 100 * *difference);
   print_message("{}: written in {:.1f} s\n", options.output.string(),
                 seconds["load"] + seconds["passes"] + seconds_since(start));
 }
@@ -154,6 +164,7 @@ void tune_nets(const TuneArguments& arguments) {
   if (options.jobs == 0) options.jobs = runtime::default_thread_count();
   options.cache = cache_folder(arguments.cache);
   options.largest_winograd = parse_winograd(arguments.winograd);
+  options.weights = parse_weights_storage(arguments.weights_storage);
   catch_interrupts();
   tune(options);
 }
@@ -163,30 +174,17 @@ void inspect(const InspectArguments& arguments) {
   const Machine machine = machine_of(given);
   const Model model = given.weights.empty() ? read_model(given.topology, given.options)
                                             : load_model(given.topology, given.weights, given.options);
-  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), machine, given), machine.device);
+  const DType storage = parse_weights_storage(given.weights_storage);
+  const Inspection inspection =
+      inspect(model, select_kernels(run_passes(model.graph, "", storage), machine, given), machine.device);
   std::vector<InspectedGraph> graphs;
-  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass));
+  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass, storage));
   const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)
                            : arguments.format == "json" ? inspect_json(inspection, graphs[0])
                            : arguments.format == "dot"  ? draw_dot(graphs[0].graph)
                                                         : inspect_text(inspection, graphs[0]);
   if (!arguments.output.empty()) return replace_file(arguments.output, text);
   std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-void print_targets() {
-  const int threads = runtime::default_thread_count();
-  const program::MachinePeak peak = program::measure_machine(threads);
-  fmt::print("host: {}\n", machine_for("host", threads).target.to_string());
-  fmt::print("  {}{}{} CPUs usable; measured: {:.1f} GFLOP/s ({}), {:.1f} GB/s read from memory\n", peak.cpu,
-             peak.cpu.empty() ? "" : ", ", threads, peak.flops * 1e-9, peak.vectors, peak.bytes * 1e-9);
-  const std::string note = program::scatter_note(peak);
-  if (!note.empty()) fmt::print("  note: {}\n", note);
-  fmt::print(
-      "--target takes host or any x86-64-linux target from SSE4.1 up, for a GPU with -opencl or -cuda, such as\n");
-  for (const char* features : {"sse41", "avx", "avx2-fma-f16c", "avx512_skylake", "avx512_cannonlake", "avx512_zen4",
-                               "avx512_zen5", "avx2-fma-opencl", "avx2-fma-cuda-cuda_capability_86"})
-    fmt::print("  x86-64-linux-{}\n", features);
 }
 
 // What changes the shapes of a net. size is parsed afterwards.
@@ -210,6 +208,13 @@ void add_winograd_option(CLI::App& app, std::string& to) {
       ->check(CLI::IsMember({"off", "f2", "f4", "f6"}));
 }
 
+void add_weights_storage_option(CLI::App& app, std::string& to) {
+  app.add_option("--weights-storage", to,
+                 "bf16 halves the weights of convolutions and dense layers, rounded; sums stay float32")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16"}));
+}
+
 void add_model_options(CLI::App& app, ModelArguments& to) {
   app.add_option("MODEL.json", to.topology, "The topology file")->required();
   app.add_option("-w,--weights", to.weights, "FILE.safetensors, or random:SEED");
@@ -219,6 +224,7 @@ void add_model_options(CLI::App& app, ModelArguments& to) {
   add_shape_options(app, to.options, to.size);
   app.add_flag("--ignore-extra", to.options.ignore_extra, "Only warn of tensors that the topology does not use");
   add_winograd_option(app, to.winograd);
+  add_weights_storage_option(app, to.weights_storage);
   app.add_option("--threads", to.threads, "Choose schedules for so many threads (default: this machine's)")
       ->check(CLI::Range(1, 4096));
   app.add_option("--batch", to.batch, "Choose schedules for so many images at once (default 1)")
@@ -322,6 +328,7 @@ int run(int argc, char** argv) {
   tune_app->add_option("--report", tune_options.report, "A page on what was tried, HTML");
   add_shape_options(*tune_app, tune_options.model, to_tune.size);
   add_winograd_option(*tune_app, to_tune.winograd);
+  add_weights_storage_option(*tune_app, to_tune.weights_storage);
   add_cache_options(*tune_app, to_tune.cache);
   tune_app->add_option("-j,--jobs", tune_options.jobs, "Compilations at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));

@@ -40,6 +40,9 @@ struct Program {
 Program select_kernels(const Graph& graph, const Machine& machine, const ScheduleDb& records = {}, int batch = 1,
                        const std::string& hardware = "");
 
+// Throws Error if no kernels for the machine read weights that are stored so.
+void check_weights_storage(DType weights, const Machine& machine);
+
 // How many kernels each source of records has chosen; "default" stands for none.
 std::map<std::string, int> kernels_by_record(const Program& program);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/bf16.h"
+
 namespace resnetc {
 namespace {
 
@@ -106,8 +108,10 @@ void fill_random_weights(Graph& graph, uint64_t seed) {
     auto* weight = std::get_if<Weight>(&graph.nodes[v].op);
     if (!weight) continue;
     weight->sha256.clear();
-    weight->values = std::make_shared<const std::vector<float>>(
-        draw(key_of(seed, weight->tensor), static_cast<size_t>(element_count(graph.nodes[v].type)), how[v]));
+    const TensorType& type = graph.nodes[v].type;
+    std::vector<float> values = draw(key_of(seed, weight->tensor), static_cast<size_t>(element_count(type)), how[v]);
+    if (type.dtype == DType::bf16) round_to_bf16(values);
+    weight->values = std::make_shared<const std::vector<float>>(std::move(values));
   }
 }
 

@@ -5,10 +5,10 @@
 
 namespace resnetc {
 
-Graph run_passes(Graph graph, std::string_view last) {
+Graph run_passes(Graph graph, std::string_view last, DType weights) {
   verify(graph);
   for (const Pass& pass : passes) {
-    graph = pass.run(graph);
+    if (pass.weights == DType::f32 || pass.weights == weights) graph = pass.run(graph);
     try {
       verify(graph);
     } catch (const Error& e) {

@@ -58,6 +58,14 @@ Program select_kernels(const Graph& graph, const Machine& machine, const Schedul
   return program;
 }
 
+void check_weights_storage(DType weights, const Machine& machine) {
+  if (weights != DType::f32 && machine.device != Device::cpu)
+    throw Error(
+        fmt::format("--weights-storage {}: kernels for a GPU read weights as f32; leave it out, or give a "
+                    "--target for the CPU",
+                    to_string(weights)));
+}
+
 std::map<std::string, int> kernels_by_record(const Program& program) {
   std::map<std::string, int> counts;
   for (const Kernel& kernel : program.kernels) counts[kernel.record.empty() ? "default" : kernel.record]++;

@@ -13,6 +13,7 @@
 #include "compiler/message.h"
 #include "compiler/named_tensors.h"
 #include "compiler/random_weights.h"
+#include "ir/bf16.h"
 
 namespace resnetc {
 namespace {
@@ -164,8 +165,9 @@ void load_file(Graph& graph, const SafetensorsFile& file, const WeightLoading& h
       check_type(file, *tensors.find(weight->tensor), weight->tensor, node.type.dims, how);
   for (Node& node : graph.nodes) {
     if (auto* weight = std::get_if<Weight>(&node.op)) {
-      weight->values =
-          std::make_shared<const std::vector<float>>(read_values(file, *tensors.find(weight->tensor), node.type.dims));
+      std::vector<float> values = read_values(file, *tensors.find(weight->tensor), node.type.dims);
+      if (node.type.dtype == DType::bf16) round_to_bf16(values);
+      weight->values = std::make_shared<const std::vector<float>>(std::move(values));
       check_digest(file, *weight);
     } else if (std::holds_alternative<BatchNorm>(node.op)) {
       const auto& variance = std::get<Weight>(graph[node.inputs[4]].op);

@@ -29,8 +29,8 @@ struct WeightLoading {
 };
 
 // Gives every weight of the graph its values, found by the name of its tensor and brought into the graph's layout
-// (convolutions OIHW -> OHWI). A weight that says its SHA-256 must get values that have it. Throws Error naming the
-// file, the tensor and the fix.
+// (convolutions OIHW -> OHWI), rounded where its type is bf16. A weight that says its SHA-256 must get values that have
+// it. Throws Error naming the file, the tensor and the fix.
 void load_weights(Graph& graph, const WeightSource& source, const WeightLoading& how);
 
 }  // namespace resnetc

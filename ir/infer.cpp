@@ -77,6 +77,14 @@ void require_maximum(const Relu& relu) {
   if (relu.maximum < 0) fail("maximum must not be negative");
 }
 
+// Weights of convolutions and dense layers alone may be stored as bf16.
+void require_dtypes(const Op& op, const Types& inputs) {
+  const bool has_weight = std::holds_alternative<Conv2d>(op) || std::holds_alternative<Dense>(op);
+  for (size_t i = 0; i < inputs.size(); i++)
+    if (inputs[i].dtype != DType::f32 && !(has_weight && i == 1))
+      fail("operand {} must be f32, got {}", i, to_string(inputs[i]));
+}
+
 struct Infer {
   const Types& in;
 
@@ -181,6 +189,7 @@ struct Infer {
 }  // namespace
 
 TensorType infer(const Op& op, const std::vector<TensorType>& inputs) {
+  require_dtypes(op, inputs);
   return std::visit(Infer{inputs}, op);
 }
 

@@ -33,8 +33,8 @@ struct Weight {
   static constexpr std::string_view op_name = "weight";
   static constexpr std::tuple<> fields{};
   std::string tensor;  // where the values come from, e.g. "layer1.0.conv1.weight * layer1.0.bn1"
-  std::string sha256;  // of the float32 values, hexadecimal; empty until computed
-  std::shared_ptr<const std::vector<float>> values;
+  std::string sha256;  // of the values as float32, hexadecimal; empty until computed
+  std::shared_ptr<const std::vector<float>> values;  // where the type is bf16, such as bf16 has
   bool operator==(const Weight& other) const { return tensor == other.tensor && sha256 == other.sha256; }
 };
 

@@ -156,6 +156,13 @@ class Parser {
     if (found != wanted) fail(fmt::format("expected '{}', got '{}'", wanted, printable(found)));
   }
 
+  DType dtype() {
+    const std::string found = name();
+    for (DType dtype : {DType::f32, DType::bf16})
+      if (found == to_string(dtype)) return dtype;
+    fail(fmt::format("expected 'f32' or 'bf16', got '{}'", printable(found)));
+  }
+
   std::string name() {
     skip_blanks();
     size_t length = 0;
@@ -331,7 +338,7 @@ class Parser {
       node.op = std::move(op);
     });
     expect(":");
-    expect_word("f32");
+    node.type.dtype = dtype();
     node.type.dims = bracketed();
     if (accept("border")) {
       expect("=");
@@ -347,7 +354,7 @@ class Parser {
 }  // namespace
 
 std::string to_string(const TensorType& type) {
-  std::string result = "f32[";
+  std::string result = to_string(type.dtype) + '[';
   for (size_t i = 0; i < type.dims.size(); i++) {
     result += i == 0 ? "" : ",";
     result += type.dims[i] == batch_dimension ? "n" : text(type.dims[i]);

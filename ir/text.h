@@ -7,7 +7,8 @@
 //     return %y
 //   }
 //
-// Attributes stand only where they differ from their default; "#" starts a comment.
+// A weight that is stored as bf16 has bf16 in place of f32. Attributes stand only where they differ from their default;
+// "#" starts a comment.
 #pragma once
 
 #include <string>

@@ -8,7 +8,15 @@
 
 namespace resnetc {
 
-enum class DType { f32 };
+// bf16 is a way to store a weight of a convolution or a dense layer: arithmetic widens it, exactly, to f32.
+enum class DType { f32, bf16 };
+
+inline std::string to_string(DType dtype) {
+  return dtype == DType::f32 ? "f32" : "bf16";
+}
+inline size_t element_bytes(DType dtype) {
+  return dtype == DType::bf16 ? 2 : 4;
+}
 
 // Height and width, in that order everywhere.
 struct Hw {
@@ -52,8 +60,8 @@ inline TensorType image_type(int height, int width, int channels) {
 inline TensorType vector_type(int channels) {
   return {DType::f32, {batch_dimension, channels}, {}};
 }
-inline TensorType weight_type(std::vector<int> dims) {
-  return {DType::f32, std::move(dims), {}};
+inline TensorType weight_type(std::vector<int> dims, DType dtype = DType::f32) {
+  return {dtype, std::move(dims), {}};
 }
 
 // Elements of one image (the batch counted once), without and with the border.

@@ -6,6 +6,8 @@
 #include <limits>
 #include <unordered_set>
 
+#include "ir/bf16.h"
+
 namespace resnetc {
 namespace {
 
@@ -53,6 +55,9 @@ void verify_node(const Graph& graph, Value value) {
   if (std::min({border.top, border.left, border.bottom, border.right}) < 0) fail("a border must not be negative");
   if (is_too_large(node.type)) fail(fmt::format("{} has more than 2^31 - 1 elements", to_string(node.type)));
 
+  if (node.type.is_activation() && node.type.dtype != DType::f32)
+    fail(fmt::format("an activation is f32, got {}", to_string(node.type)));
+
   if (std::holds_alternative<Input>(node.op)) {
     if (!node.type.is_image() || !node.inputs.empty()) fail("an input is an image without operands");
     return;
@@ -63,6 +68,9 @@ void verify_node(const Graph& graph, Value value) {
     if (!weight->sha256.empty() && !is_printable_name(weight->sha256)) fail("a SHA-256 is written in hexadecimal");
     if (weight->values && static_cast<int64_t>(weight->values->size()) != element_count(node.type))
       fail(fmt::format("{} values for {}", weight->values->size(), to_string(node.type)));
+    if (weight->values && node.type.dtype == DType::bf16 &&
+        !std::all_of(weight->values->begin(), weight->values->end(), is_bf16))
+      fail("a value of a bf16 weight is no bf16");
     return;
   }
   TensorType inferred;

@@ -19,7 +19,8 @@ typedef struct rn_tensor {
   int32_t border_shared; /* 1: another tensor overwrites the border, so it is zeroed before the producer runs */
 } rn_tensor;
 
-/* One packed weight array inside the weight blob: float32, dense, extent[0] innermost. */
+/* One packed weight array inside the weight blob: float32, or two bf16 in the place of each, dense, extent[0]
+   innermost. */
 typedef struct rn_weight {
   uint64_t offset; /* bytes from the start of the blob, a multiple of 64 */
   int32_t dimensions;
@@ -93,6 +94,7 @@ typedef struct rn_description {
 
   const unsigned char* weight_blob;
   uint64_t weight_bytes;
+  int32_t weights_bf16; /* 1: convolutions and dense layers have theirs as bf16 */
   const rn_tensor* tensors;
   uint32_t tensor_count;
   const rn_weight* weights;

@@ -30,10 +30,10 @@ Conv2dGeometry whole(const KernelKey& key) {
   return Conv2dGeometry(key, key.operands[1].dims[0]);
 }
 
-// A zero-padded residual and a max pool have no place in one plain stage.
+// A zero-padded residual, a max pool and weights in pairs have no place in one plain stage.
 bool has_plain_stage(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (!conv || conv->groups != 1 || pool_of(*conv)) return false;
+  if (!conv || conv->groups != 1 || pool_of(*conv) || !reads_f32(key)) return false;
   for (const Epilogue& step : conv->epilogue)
     if (const auto* add = std::get_if<Add>(&step); add && *add != Add{}) return false;
   return border_holds_padding(key);
@@ -76,7 +76,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   };
   image_estimates(operands.input, key.operands[0]);
   for (size_t i = 0; i < operands.residuals.size(); i++) image_estimates(operands.residuals[i], key.operands[3 + i]);
-  operands.weight.set_estimates({{0, g.oc}, {0, g.reduction}, {0, g.kw}, {0, g.kh}, {0, 1}});
+  operands.weight.param.set_estimates({{0, g.oc}, {0, g.reduction}, {0, g.kw}, {0, g.kh}, {0, 1}});
   if (g.has_bias) operands.bias.set_estimates({{0, g.oc}});
   Halide::Pipeline pipeline(result);
   pipeline.apply_autoscheduler(machine.target, parameters);

@@ -41,7 +41,7 @@ int pixel_tasks(const Conv2dGeometry& g, int pixels, const Machine& machine) {
 // Passes over the pixels for a block of channels: rows of the window by parts of the input channels. As many as it
 // takes for the weights of a pass to stay in the second-level cache beside the input.
 int pass_count(const Conv2dGeometry& g, const Machine& machine) {
-  const double block_bytes = 4.0 * g.reduction * g.kh * g.kw * g.block;
+  const double block_bytes = 4.0 * g.block_lanes();
   const double cache = static_cast<double>(machine.level2_bytes);
   if (g.kh == 1 || block_bytes <= 0.4 * cache) return 1;
   int parts = 1;
@@ -55,24 +55,24 @@ double balance(int tasks, int threads) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  const int taps = whole.kh * whole.kw;
   std::vector<Choice> result;
   std::vector<RegisterTile> tiles = register_tiles(key, whole.oh * whole.ow, machine);
   if (tiles.size() > 8) tiles.resize(8);
   for (const RegisterTile& tile : tiles) {
-    const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes);
+    const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes, machine.lanes);
     const int tasks = pixel_tasks(g, tile.pixels, machine);
-    const int block_floats = g.reduction * taps * g.block;
-    const double weight_bytes = 4.0 * block_floats * g.block_count;
-    const bool weights_stay = weight_bytes <= 0.5 * static_cast<double>(machine.level2_bytes);
+    const bool weights_stay = g.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
     const bool by_channels = weights_stay
                                  ? balance(tasks, machine.threads) < 0.8 * balance(g.block_count, machine.threads)
                                  : balance(g.block_count, machine.threads) >= 0.8 * balance(tasks, machine.threads);
     // LLVM addresses pixels that lie one after the other best with four channels a step, all others with one: a 1x1 of
     // stride 2 on Zen 3 reaches 89 % of peak with one, 74 % with four.
     const int wanted = g.reduction <= 4 ? g.reduction : is_pointwise(g) ? 4 : 1;
+    std::vector<int> unrolls = {wanted, wanted == 1 ? 2 : 1};
+    if (g.weight_layout().pairs_input_channels() && g.reduction % 2 == 0)
+      unrolls = wanted == 4 ? std::vector{4, 2} : std::vector{2};
     for (int order = 0; order < 2; order++) {
-      for (int unroll : {wanted, wanted == 1 ? 2 : 1}) {
+      for (int unroll : unrolls) {
         if (g.reduction % unroll != 0) continue;
         const int pixel_parallel = by_channels ? order : 1 - order;
         const int preferred = pixel_parallel ? 1 : pass_count(g, machine);
@@ -82,7 +82,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
           // Weights that stay in the caches need none.
           for (bool prefetch : {true, false}) {
             if (prefetch &&
-                (pixel_parallel || weights_stay || g.block_count == 1 || block_floats % floats_of_line != 0))
+                (pixel_parallel || weights_stay || g.block_count == 1 || g.block_lanes() % floats_of_line != 0))
               continue;
             result.push_back({"conv2d_direct",
                               {{"oc_vectors", tile.oc_vectors},
@@ -100,7 +100,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes, machine.lanes);
   const Conv2dOperands operands(key, g);
   const int all_pixels = g.oh * g.ow, tile = std::min(choice["pixels"], all_pixels);
   const int tiles = blocks(all_pixels, tile);
@@ -172,7 +172,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   Halide::Pipeline pipeline(result);
   if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
   // A thread's tasks follow each other.
-  const int lines = g.reduction * g.kh * g.kw * g.block / floats_of_line;
+  const int lines = g.block_lanes() / floats_of_line;
   const auto line = [lines](const LoopValue& loop, const Halide::Expr& nth) {
     return (loop(".block") + 1) * lines + nth;
   };
@@ -182,13 +182,13 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                   const std::vector<float>& values) {
-  return Conv2dGeometry(key, choice["oc_vectors"] * machine.lanes).pack(operand, values);
+  return Conv2dGeometry(key, choice["oc_vectors"] * machine.lanes, machine.lanes).pack(operand, values);
 }
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes, machine.lanes);
   const int pixels = g.oh * g.ow, tile = std::min(choice["pixels"], pixels);
-  const double weight_bytes = 4.0 * g.reduction * g.kh * g.kw * g.block * g.block_count;
+  const double weight_bytes = g.weight_layout().bytes();
   double work = register_tile_cycles(g, tile, pixels, machine);
   // Sums that are kept between passes.
   if (choice["passes"] > 1) work += cache_cycles(8.0 * pixels * g.block * g.block_count * choice["passes"]);

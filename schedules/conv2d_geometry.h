@@ -5,36 +5,52 @@
 #include <vector>
 
 #include "schedules/operands.h"
+#include "schedules/weight_layout.h"
 
 namespace resnetc {
 
 struct Conv2dGeometry {
-  Conv2dGeometry(const KernelKey& key, int block_channels);
+  // lanes: of the vectors that read the weights; 0 where none do, or all that is asked for is sizes.
+  Conv2dGeometry(const KernelKey& key, int block_channels, int lanes = 0);
 
   const Conv2d& conv;
   TensorType input;
   int ic, oc, kh, kw, oh, ow;  // oh, ow: of the convolution itself, before a max pool in the epilogue
+  DType stored;                // how weights are
   bool has_bias;
   int block;  // output channels in a block; the last block is padded with zero weights
   int block_count;
   // Input channels that a block reads. With groups, a block that spans several reads the channels of all of them and
   // has zero weights outside the own group of each output channel.
   int reduction;
+  int lanes;
 
   // The first input channel that a block reads: min(first group of the block * ic / groups, ic - reduction).
   int first_channel(int block_index) const;
   Halide::Expr first_channel(const Halide::Expr& block_index) const;
 
   std::vector<int> weight_extent() const { return {block, reduction, kw, kh, block_count}; }
+  WeightLayout weight_layout() const { return {stored, weight_extent(), lanes}; }
+  // Of the weights. What is a candidate depends on these, so that what was measured with f32 weights serves bf16 too.
+  double bytes_as_f32() const { return 4.0 * reduction * kh * kw * block * block_count; }
+  // Lanes of 32 bits that a block's weights take up, and those of so many input channels at one place of the window.
+  int block_lanes() const { return static_cast<int>(weight_layout().stored_lanes() / block_count); }
+  int lanes_of_channels(int channels) const;
+  // Whether the latter are whole cache lines.
+  bool channels_fill_lines(int channels) const;
+  // The weights, given in the IR's order, as f32 in an array of weight_extent().
+  std::vector<float> in_blocks(const std::vector<float>& values) const;
   PackedWeight pack(size_t operand, const std::vector<float>& values) const;
 };
 
 // The operands of a convolution as Halide parameters, in the key's order.
 struct Conv2dOperands {
   Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry)
-      : Conv2dOperands(key, geometry, geometry.weight_extent()) {}
-  Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry, const std::vector<int>& weight_extent);
-  Halide::ImageParam input, weight, bias;
+      : Conv2dOperands(key, geometry, geometry.weight_layout()) {}
+  Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry, const WeightLayout& weights);
+  Halide::ImageParam input;
+  StoredWeight weight;
+  Halide::ImageParam bias;
   std::vector<Halide::ImageParam> residuals;
   std::vector<Halide::Argument> arguments;
 };

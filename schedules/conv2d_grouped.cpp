@@ -55,7 +55,8 @@ bool applies(const KernelKey& key, const Machine& machine) {
 // a cycle or a little less. Once a tile: addresses, biases, stores.
 double row_cycles(const GroupedGeometry& g, int pixels) {
   const int inputs = std::min((pixels - 1) * g.conv.stride.w + g.kw, pixels * g.kw);
-  const double step = std::max({0.5 * g.kw * pixels, 4.0 * g.kw, 0.6 * (g.kw + inputs)});
+  const double widening = g.stored == DType::bf16 ? 0.5 * g.kw : 0;
+  const double step = std::max({0.5 * g.kw * pixels, 4.0 * g.kw, 0.6 * (g.kw + inputs) + widening});
   return blocks(g.ow, pixels) * (step * g.group_ic * g.kh + 16.0 + 5.0 * pixels);
 }
 
@@ -86,7 +87,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   if (tiles.size() > 4) tiles.resize(4);
   // Blocks that follow each other at one tile: whole lines of input are used at once. As many as the second-level cache
   // holds the weights of.
-  const double block_bytes = 4.0 * g.block * g.group_ic * g.kh * g.kw;
+  const double block_bytes = 4.0 * g.block_lanes();
   int together = 1;
   for (int count = 1; count <= g.block_count; count++)
     if (g.block_count % count == 0 && count * block_bytes <= 0.25 * static_cast<double>(machine.level2_bytes))
@@ -152,6 +153,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   sum.update().reorder(l, lg, r.x, i, r.y, r.z);
   sum.update().vectorize(l).vectorize(lg).unroll(r.x).unroll(i);
   if (!g.broadcast) sum.update().unroll(r.y);
+  if (g.broadcast && g.stored == DType::bf16 && g.group_ic % 2 == 0) sum.update().unroll(r.y, 2);
   return {Halide::Pipeline(result), operands.arguments};
 }
 
@@ -172,13 +174,13 @@ PackedWeight pack(const KernelKey& key, const Choice&, const Machine& machine, s
           packed.values.push_back(values[static_cast<size_t>((o * g.kh * g.kw + tap) * g.group_ic + i)]);
         }
   }
-  return packed;
+  return operand == 2 ? packed : g.weight_layout().stored(std::move(packed));
 }
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const GroupedGeometry g(key, machine);
   const int tasks = blocks(g.oh, choice["task_rows"]);
-  const double weight_bytes = 4.0 * g.block * g.group_ic * g.kh * g.kw * g.block_count;
+  const double weight_bytes = g.weight_layout().bytes();
   return overlapped_cycles(parallel_cycles(g.oh * g.block_count * row_cycles(g, choice["pixels"]), tasks, machine),
                            memory_cycles(weight_bytes, std::min(tasks, machine.threads)));
 }

@@ -23,7 +23,9 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   std::vector<Choice> result;
   for (const RegisterTile& tile : tiles)
     for (int strips : {std::min(most, 4 * machine.threads), std::min(most, machine.threads)}) {
-      const int unroll = whole.reduction <= 4 ? whole.reduction : 1;
+      const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes, machine.lanes);
+      const bool by_pairs = g.weight_layout().pairs_input_channels() && whole.reduction % 2 == 0;
+      const int unroll = whole.reduction <= 4 ? whole.reduction : by_pairs ? 2 : 1;
       Choice choice{"conv2d_max_pool",
                     {{"oc_vectors", tile.oc_vectors}, {"pixels", tile.pixels}, {"unroll", unroll}, {"strips", strips}}};
       if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(std::move(choice));
@@ -32,7 +34,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes, machine.lanes);
   const Conv2dOperands operands(key, g);
   const MaxPool& pool = *pool_of(g.conv);
 
@@ -79,11 +81,11 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                   const std::vector<float>& values) {
-  return Conv2dGeometry(key, choice["oc_vectors"] * machine.lanes).pack(operand, values);
+  return Conv2dGeometry(key, choice["oc_vectors"] * machine.lanes, machine.lanes).pack(operand, values);
 }
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes, machine.lanes);
   const MaxPool& pool = *pool_of(g.conv);
   // The first window of a strip has rows of its own.
   const int rows = g.oh + choice["strips"] * std::max(0, pool.kernel.h - pool.stride.h);

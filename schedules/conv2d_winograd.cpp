@@ -38,7 +38,7 @@ enum Stored { in_buffer, in_file, never_kept };
 
 struct Shape {
   Shape(const KernelKey& key, const Choice& choice, const Machine& machine)
-      : g(key, choice["oc_vectors"] * machine.lanes),
+      : g(key, choice["oc_vectors"] * machine.lanes, machine.lanes),
         m(choice["tile"]),
         across(blocks(g.ow, m)),
         down(blocks(g.oh, m)),
@@ -50,10 +50,14 @@ struct Shape {
   int size() const { return m + 2; }
   int strips() const { return blocks(down, tile_rows); }
   // In registers weights are read tap by tap of each channel, else channel by channel of each tap.
-  std::vector<int> weight_extent() const {
-    if (stored) return {g.block, g.ic, size() * size(), g.block_count};
-    if (in_registers) return {g.block, 9, g.ic, g.block_count};
-    return g.weight_extent();
+  WeightLayout weight_layout() const {
+    if (stored) return {DType::f32, {g.block, g.ic, size() * size(), g.block_count}, g.lanes};
+    if (in_registers) return {g.stored, {g.block, 9, g.ic, g.block_count}, g.lanes};
+    return g.weight_layout();
+  }
+  // With weights in registers: the lanes of 32 bits of so many input channels.
+  int lanes_of_taps(int channels) const {
+    return static_cast<int>(weight_layout().stored_lanes() / (int64_t{g.block_count} * g.ic) * channels);
   }
   Conv2dGeometry g;
   int m;              // a tile is m x m pixels
@@ -78,8 +82,8 @@ bool applies(const KernelKey& key, const Machine& machine) {
 double input_transform_cycles(int m) {
   return m == 2 ? 24 : m == 4 ? 90 : 190;
 }
-double weight_transform_cycles(int m) {
-  return m == 2 ? 18 : m == 4 ? 45 : 80;
+double weight_transform_cycles(int m, DType stored) {
+  return (m == 2 ? 18 : m == 4 ? 45 : 80) + (stored == DType::bf16 ? 4.5 : 0);
 }
 double output_transform_cycles(int m) {
   return m == 2 ? 20 : m == 4 ? 90 : 190;
@@ -99,7 +103,7 @@ double products_cycles(const Shape& s, const Choice& choice) {
   if (!s.in_registers)  // a register tile of one pixel column, 1 x 1, for each transformed value
     return size * size * tiles * std::max({0.5 * vectors * pixels, 0.6 * (vectors + pixels), 4.5});
   // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform.
-  const double transform = weight_transform_cycles(s.m) / size, loads = 7 * vectors + size * pixels;
+  const double transform = weight_transform_cycles(s.m, s.g.stored) / size, loads = 7 * vectors + size * pixels;
   return size * tiles * std::max({0.5 * vectors * pixels * size + vectors * transform, 0.5 * loads, 4.5});
 }
 
@@ -111,7 +115,8 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const double input = input_transform_cycles(s.m) * tiles * g.ic / machine.lanes;
   const double output = output_transform_cycles(s.m) * tiles * oc_vectors;
   const bool kept = !s.stored && !s.in_registers;
-  const double weights = kept ? weight_transform_cycles(s.m) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1) : 0;
+  const double weights =
+      kept ? weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1) : 0;
   const double once = 16.0 / (s.in_registers ? s.size() : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
   const double products = g.block_count * strips *
                           (products_cycles(s, choice) * g.ic +
@@ -119,7 +124,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   // Transformed inputs, and weights for each strip, that pass through the caches once more.
   const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
   // Nets whose transformed weights are small have all their weights in the caches.
-  const double weight_bytes = s.stored ? 0 : all_weights * 9;
+  const double weight_bytes = s.stored ? 0 : s.weight_layout().bytes();
   const int times_read = s.in_registers ? s.size() * blocks(s.tile_rows * s.across, choice["pixels"]) : 1;
   const double weight_traffic =
       weights_in_level1(s, machine)
@@ -182,8 +187,11 @@ std::set<int> channel_groups(int block_count, const Machine& machine) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  const bool weights_stay = 4.0 * 9 * whole.ic * whole.oc <= 0.5 * static_cast<double>(machine.level2_bytes);
+  const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
   std::vector<std::pair<double, Choice>> all;
+  const auto parts_are_lines = [&](const Shape& s) {
+    return s.in_registers ? s.lanes_of_taps(s.part) % floats_of_line == 0 : s.g.channels_fill_lines(s.part);
+  };
   // All places of the work in loops, for one register tile.
   const auto add = [&](int m, int vectors, int pixels, Stored stored) {
     const int down = blocks(whole.oh, m), block = vectors * machine.lanes;
@@ -197,7 +205,6 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
             // Weights that stay in the caches need none.
             if (prefetch && ((groups > 0 && rows < down) || stored == in_file || weights_stay || block >= whole.oc))
               continue;
-            if (prefetch && part * block % floats_of_line != 0) continue;
             Choice choice{"conv2d_winograd",
                           {{"tile", m},
                            {"oc_vectors", vectors},
@@ -207,6 +214,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
                            {"channel_groups", groups},
                            {"stored", stored},
                            {"prefetch", prefetch}}};
+            if (prefetch && !parts_are_lines(Shape(key, choice, machine))) continue;
             const double estimate = cycles(key, choice, machine);
             all.emplace_back(estimate, std::move(choice));
           }
@@ -220,6 +228,8 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     for (int vectors = 1; vectors <= 4; vectors++) {
       const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, vectors * machine.lanes);
       for (Stored stored : {in_buffer, in_file, never_kept}) {
+        // What bf16 would make of transformed weights is not what it makes of the weights.
+        if (stored == in_file && whole.stored != DType::f32) continue;
         if (stored == in_file && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
         for (int pixels = 1; pixels <= std::min(tiles, 28); pixels++)
           if (registers_of(m, vectors, pixels, stored, machine) <= machine.registers) add(m, vectors, pixels, stored);
@@ -247,7 +257,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const Shape s(key, choice, machine);
   const Conv2dGeometry& g = s.g;
   const int m = s.m, size = s.size(), parts = g.ic / s.part;
-  const Conv2dOperands operands(key, g, s.weight_extent());
+  const Conv2dOperands operands(key, g, s.weight_layout());
   const auto tap = [&](const Expr& c, const Expr& channel, const Expr& kx, int ky) {
     if (s.in_registers) return operands.weight(c % g.block, ky * 3 + kx, channel, c / g.block);
     return operands.weight(c % g.block, channel, kx, ky, c / g.block);
@@ -382,22 +392,32 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
       weight.compute_at(sum, all);
     }
     weight.bound_extent(c, g.block).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
-    weight_half.compute_at(weight, c).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
+    // Two vectors or two input channels together where they lie in one, so that which half is known when compiling.
+    Var half_of_lane("half_of_lane");
+    const bool pairs_vectors = g.weight_layout().pairs_vectors();
+    if (pairs_vectors) weight.split(c, c, half_of_lane, 2).unroll(half_of_lane);
+    if (g.weight_layout().pairs_input_channels() && s.part % 2 == 0) weight.unroll(channel, 2);
+    weight_half.compute_at(weight, pairs_vectors ? half_of_lane : c)
+        .reorder(j, i, c, channel)
+        .vectorize(c, machine.lanes)
+        .unroll(j)
+        .unroll(i);
   }
   Halide::Pipeline pipeline(result);
   if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
   // During the products of a part of the input channels the weights of the next part; with the last the first part of
   // the next block, for a thread's tasks follow each other.
-  const int part_lines = s.part * g.block / floats_of_line, plane = parts * part_lines;
+  const int part_lines = (s.in_registers ? s.lanes_of_taps(s.part) : g.lanes_of_channels(s.part)) / floats_of_line,
+            plane = parts * part_lines;
   const auto line = [=, part = all.x.name(), in_registers = s.in_registers](const LoopValue& loop, const Expr& nth) {
     const Expr next = loop(part) + 1;
     const Expr next_block =
         loop(".task") * (g.block_count / std::max(s.groups, 1)) + loop(".block") + Halide::select(next == parts, 1, 0);
-    if (in_registers) return next_block * 9 * plane + next % parts * 9 * part_lines + nth;
+    if (in_registers) return next_block * plane + next % parts * part_lines + nth;
     return (next_block * 9 + nth / part_lines) * plane + next % parts * part_lines + nth % part_lines;
   };
   WeightPrefetch prefetch{parts == 1 ? ".block" : all.x.name(), ".to", 9 * part_lines, line};
-  if (s.in_registers) prefetch.place = product.name() + ".s1.", prefetch.copies = size;
+  if (s.in_registers) prefetch.place = product.name() + ".s1.", prefetch.copies = size, prefetch.lines = part_lines;
   const std::string passes = prefetch_weights(pipeline, prefetch);
   return {pipeline, operands.arguments, passes};
 }
@@ -405,12 +425,11 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                   const std::vector<float>& values) {
   const Shape s(key, choice, machine);
-  PackedWeight packed = s.g.pack(operand, values);
-  if (operand == 2) return packed;
-  if (s.stored) packed.values = transformed_weights(packed.values, s.m, s.g.block_count);
-  if (s.in_registers) packed.values = weights_by_channel(packed.values, s.g.block, s.g.block_count);
-  packed.extent = s.weight_extent();
-  return packed;
+  if (operand == 2 || (!s.stored && !s.in_registers)) return s.g.pack(operand, values);
+  const std::vector<float> plain = s.g.in_blocks(values);
+  const WeightLayout layout = s.weight_layout();
+  return layout.stored({layout.extent, s.stored ? transformed_weights(plain, s.m, s.g.block_count)
+                                                : weights_by_channel(plain, s.g.block, s.g.block_count)});
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ double overlapped_cycles(double arithmetic, double memory) {
 double traffic_cycles(const KernelKey& key, const Machine& machine) {
   double activations = 4.0 * static_cast<double>(element_count(key.result)), weights = 0;
   for (const TensorType& type : key.operands)
-    (type.is_activation() ? activations : weights) += 4.0 * static_cast<double>(element_count(type));
+    (type.is_activation() ? activations : weights) +=
+        static_cast<double>(element_bytes(type.dtype)) * static_cast<double>(element_count(type));
   return overlapped_cycles(cache_cycles(activations) / machine.threads, memory_cycles(weights, machine.threads));
 }
 

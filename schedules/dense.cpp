@@ -4,6 +4,7 @@
 
 #include "schedules/cost.h"
 #include "schedules/operands.h"
+#include "schedules/weight_layout.h"
 
 namespace resnetc {
 namespace {
@@ -25,8 +26,9 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   return result;
 }
 
-std::vector<int> weight_extent(const KernelKey& key, int block) {
-  return {block, key.operands[0].channels(), blocks(key.result.channels(), block)};
+WeightLayout weight_layout(const KernelKey& key, int block, const Machine& machine) {
+  const int block_count = blocks(key.result.channels(), block);
+  return {key.operands[1].dtype, {block, key.operands[0].channels(), block_count}, machine.lanes};
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
@@ -34,7 +36,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const int block = choice["oc_vectors"] * machine.lanes, oc = key.result.channels(), ic = x_type.channels();
   const bool has_bias = key.operands.size() > 2, average = std::get<Dense>(key.op).global_average;
   Halide::ImageParam input = activation_param(x_type, "input");
-  Halide::ImageParam weight = weight_param(weight_extent(key, block), "weight");
+  const StoredWeight weight(weight_layout(key, block, machine), "weight");
   Halide::ImageParam bias = weight_param({round_up(oc, block)}, "bias");
 
   Halide::Var c("c"), n("n"), b("b"), lane("lane");
@@ -67,7 +69,8 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
       .vectorize(c, machine.lanes)
       .unroll(c);
   sum.update().reorder(c, r).vectorize(c, machine.lanes).unroll(c);
-  KernelPipeline kernel{Halide::Pipeline(result), {input, weight}};
+  if (weight.layout.pairs_input_channels() && ic % 2 == 0) sum.update().unroll(r, 2);
+  KernelPipeline kernel{Halide::Pipeline(result), {input, weight.param}};
   if (has_bias) kernel.arguments.push_back(bias);
   return kernel;
 }
@@ -76,7 +79,8 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
                   const std::vector<float>& values) {
   const int block = choice["oc_vectors"] * machine.lanes, oc = key.result.channels(), ic = key.operands[0].channels();
   if (operand == 2) return padded_vector(values, round_up(oc, block));
-  PackedWeight packed{weight_extent(key, block), {}};
+  const WeightLayout stored = weight_layout(key, block, machine);
+  PackedWeight packed{stored.extent, {}};
   packed.values.assign(static_cast<size_t>(round_up(oc, block)) * static_cast<size_t>(ic), 0.0f);
   for (int o = 0; o < oc; o++)
     for (int i = 0; i < ic; i++)
@@ -84,7 +88,7 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
                         static_cast<size_t>(block) +
                     static_cast<size_t>(o % block)] =
           values[static_cast<size_t>(o) * static_cast<size_t>(ic) + static_cast<size_t>(i)];
-  return packed;
+  return stored.stored(std::move(packed));
 }
 
 double cycles(const KernelKey& key, const Choice&, const Machine& machine) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace resnetc {
@@ -30,6 +31,7 @@ std::string words(const TensorType& type) {
   for (size_t i = type.is_activation() ? 1 : 0; i < type.dims.size(); i++)
     result += fmt::format("{}{}", result.size() == 1 ? "" : "x", type.dims[i]);
   if (type.border != Sides{}) result += "b" + words(type.border);
+  if (type.dtype != DType::f32) result += to_string(type.dtype);
   return result;
 }
 
@@ -112,6 +114,7 @@ class Parser {
     for (int d : numbers()) result.dims.push_back(d);
     if (image != result.is_image()) fail();
     if (image && accept("b")) value(result.border);
+    if (!activation && accept(to_string(DType::bf16))) result.dtype = DType::bf16;
     return result;
   }
 
@@ -174,6 +177,11 @@ std::string to_string(const KernelKey& key) {
 
 KernelKey parse_key(std::string_view text) {
   return Parser(text).key();
+}
+
+bool reads_f32(const KernelKey& key) {
+  return std::all_of(key.operands.begin(), key.operands.end(),
+                     [](const TensorType& type) { return type.dtype == DType::f32; });
 }
 
 KernelKey key_of(const Graph& graph, Value value) {

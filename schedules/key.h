@@ -18,11 +18,15 @@ struct KernelKey {
 };
 
 // "conv2d_i56x56x64b1_w64x3x3x64_w64_i56x56x64_to_i56x56x64b1_padding1_add_relu_f32": op, operands (i: image height x
-// width x channels, b: its border; v: vector; w: weight), result, attributes that differ from their default, epilogue.
+// width x channels, b: its border; v: vector; w: weight, with bf16 at its end where it is stored so), result,
+// attributes that differ from their default, epilogue. f32 is what it computes in.
 std::string to_string(const KernelKey& key);
 
 // The inverse. Throws Error.
 KernelKey parse_key(std::string_view text);
+
+// Whether all operands are stored as f32.
+bool reads_f32(const KernelKey& key);
 
 KernelKey key_of(const Graph& graph, Value value);
 

@@ -12,7 +12,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The key without what changes the code little: the result's border and the epilogue.
+// The key with all weights stored as f32.
+KernelKey as_f32(KernelKey key) {
+  for (TensorType& type : key.operands) type.dtype = DType::f32;
+  return key;
+}
+
+// The key without what else changes the code little: the result's border and the epilogue.
 KernelKey body_of(KernelKey key) {
   key.result.border = {};
   if (auto* conv = std::get_if<Conv2d>(&key.op)) {
@@ -84,7 +90,14 @@ void ScheduleDb::add_file(const fs::path& file, RecordSource source) {
   for (auto& [identity, record] : in_force) {
     if (!Halide::Target::validate_target_string(record.target)) continue;
     try {
-      Entry entry{{}, source, file.filename().string(), body_of(parse_key(record.key)), machine_for(record.target, 1)};
+      const KernelKey key = parse_key(record.key);
+      Entry entry{{},
+                  source,
+                  file.filename().string(),
+                  as_f32(key),
+                  body_of(as_f32(key)),
+                  reads_f32(key),
+                  machine_for(record.target, 1)};
       entry.record = std::move(record);
       entries_.push_back(std::move(entry));
     } catch (const Error&) {
@@ -96,12 +109,11 @@ void ScheduleDb::add_file(const fs::path& file, RecordSource source) {
 std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Machine& machine, int batch,
                                                   const std::string& hardware) const {
   const bool on_device = machine.device != Device::cpu;
-  const std::string text = to_string(key), target = record_target(machine),
-                    kind = on_device ? hardware : cpu_kind(hardware);
-  const KernelKey body = body_of(key);
+  const std::string target = record_target(machine), kind = on_device ? hardware : cpu_kind(hardware);
+  const KernelKey plain = as_f32(key), body = body_of(plain);
   // What differs weighs in this order; the least wins.
   struct Distance {
-    bool key, file, target, hardware;
+    bool storage, key, file, target, hardware;
     RecordSource source;
     bool winograd;
     double batch, threads;
@@ -112,7 +124,8 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
     const Record& r = entry.record;
     if (!alike(entry.machine, machine) || !(entry.body == body)) continue;
     const double threads = std::abs(std::log2(static_cast<double>(r.threads) / machine.threads));
-    const Distance distance{r.key != text,
+    const Distance distance{entry.reads_f32 != reads_f32(key),
+                            !(entry.plain == plain),
                             entry.source != RecordSource::given,
                             record_target(entry.machine) != target,
                             !hardware.empty() && hardware_kind(r) != kind,
@@ -127,6 +140,7 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
     const Record& r = entry->record;
     if (!among_candidates(r.choice, key, machine, r)) continue;
     std::vector<std::string> differences;
+    if (distance.storage) differences.emplace_back("weights stored otherwise");
     if (distance.key) differences.emplace_back("other epilogue or border");
     if (distance.target) differences.emplace_back("other target");
     if (distance.hardware) differences.emplace_back(on_device ? "other device" : "other CPU");

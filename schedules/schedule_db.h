@@ -41,7 +41,9 @@ class ScheduleDb {
     Record record;
     RecordSource source;
     std::string file;
-    KernelKey body;   // of its key
+    KernelKey plain;  // its key, with all weights as f32
+    KernelKey body;   // of that
+    bool reads_f32;   // whether the key has all weights so
     Machine machine;  // of its target
   };
   std::vector<Entry> entries_;  // what is in force: dropped and superseded records are gone

@@ -73,8 +73,9 @@ const Strategy& strategy_named(std::string_view name) {
 
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine) {
   std::vector<std::vector<Choice>> each;
-  for (const Strategy* strategy : machine.device == Device::cpu ? strategies() : device_strategies()) {
-    if (!strategy->applies(key, machine)) continue;
+  const bool on_device = machine.device != Device::cpu, all_f32 = reads_f32(key);
+  for (const Strategy* strategy : on_device ? device_strategies() : strategies()) {
+    if (!strategy->applies(key, machine) || (on_device && !all_f32)) continue;
     std::vector<Choice> choices = strategy->candidates(key, machine);
     if (!choices.empty()) each.push_back(std::move(choices));
   }

@@ -25,7 +25,8 @@ struct Choice {
 std::string to_string(const Choice& choice);
 Choice parse_choice(std::string_view text);  // throws Error
 
-// A weight operand as its kernel reads it: dense float32, extent[0] innermost, at most five dimensions.
+// A weight operand as its kernel reads it: dense float32, extent[0] innermost, at most five dimensions. Of weights that
+// are stored as bf16 each float32 stands for the bits of two (weight_layout.h).
 struct PackedWeight {
   std::vector<int> extent;
   std::vector<float> values;

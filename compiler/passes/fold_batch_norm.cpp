@@ -54,10 +54,11 @@ struct Parameters {
   }
 };
 
-// Adds a weight named after value `from`; no values if they are null.
+// Adds a weight named after value `from`, f32 however that is stored; no values if they are null.
 Value add_folded(Rewriter& rewriter, Value from, std::string tensor, Values values) {
   const Node node = rewriter.node(from);
-  return rewriter.to.weight(node.name + ".folded", {std::move(tensor), "", std::move(values)}, node.type);
+  return rewriter.to.weight(node.name + ".folded", {std::move(tensor), "", std::move(values)},
+                            weight_type(node.type.dims));
 }
 
 // beta + (b - mean) * scale, b being null for zeros.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/bf16.h"
+
 namespace resnetc {
 namespace {
 
@@ -97,6 +99,7 @@ KernelData::KernelData(const KernelKey& of, int images, int threads) : key(of), 
     weights.emplace_back();
     activations.emplace_back();
     if (!is_activation) {
+      if (type.dtype == DType::bf16) round_to_bf16(tensors.back().values);
       weights.back() = tensors.back().values;
       continue;
     }

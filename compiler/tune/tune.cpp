@@ -65,7 +65,8 @@ void require_own_instruction_set(const Machine& machine) {
 size_t weight_bytes(const Graph& graph) {
   size_t bytes = 0;
   for (const Node& node : graph.nodes)
-    if (std::holds_alternative<Weight>(node.op)) bytes += static_cast<size_t>(element_count(node.type)) * sizeof(float);
+    if (std::holds_alternative<Weight>(node.op))
+      bytes += static_cast<size_t>(element_count(node.type)) * element_bytes(node.type.dtype);
   return bytes;
 }
 
@@ -344,6 +345,7 @@ void tune(const TuneOptions& options) {
   t.start = Clock::now();
   t.machine.largest_winograd = options.largest_winograd;
   t.machine.batch = options.batch;
+  check_weights_storage(options.weights, t.machine);
   require_own_instruction_set(t.machine);
   if (t.on_device()) t.options.threads = t.machine.threads = 1;
   if (!t.on_device() && options.device > 0)
@@ -359,7 +361,7 @@ void tune(const TuneOptions& options) {
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   for (const fs::path& topology : options.topologies) {
     Model model = load_model(topology, "random:1", options.model);
-    Graph graph = run_passes(model.graph);
+    Graph graph = run_passes(model.graph, "", options.weights);
     const size_t bytes = weight_bytes(graph);
     const bool cold = bytes > t.cache_bytes / 2;
     print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", model.name,

@@ -68,7 +68,7 @@ void print_info(const rn_description& net, const Options& options) {
   line("preprocessing", net.has_preprocess ? preprocess_text(net.preprocess) : "none: takes --input only");
   line("parameters", count_text(net.parameters));
   line("MACs", count_text(net.macs) + " an image");
-  line("weights", byte_text(net.weight_bytes) + " in this file");
+  line("weights", byte_text(net.weight_bytes) + (net.weights_bf16 ? " in this file, as bf16" : " in this file"));
   line("kernels", format("%u, called %u times", net.kernel_count, net.step_count));
   const int at_once = rn_images_at_once(&net, options.batch);
   line("arena", byte_text(net.arena_bytes_per_image * static_cast<std::uint64_t>(at_once)) +

@@ -48,7 +48,7 @@ const std::string every_op = R"x(graph every_op {
   %scaled = scale_shift(%bn.2, %s, %s) relu=1 : f32[n,8,8,2]
   %relu = relu(%scaled) maximum=6 : f32[n,8,8,2]
   %conv = conv2d(%relu, %w, %s) | add(%x) | relu | add(%bn) : f32[n,8,8,2]
-  %kernel = weight "a \"quoted\" name\\ é" sha256=00ff : f32[4,3,2,1]
+  %kernel = weight "a \"quoted\" name\\ é" sha256=00ff : bf16[4,3,2,1]
   %wide = conv2d(%x, %kernel) stride=[2,3] dilation=[2,1] padding=[1,2,3,0] groups=2 : f32[n,4,3,4] border=[1,2,3,0]
   %b = weight "" : f32[4]
   %half = conv2d(%x, %kernel, %b) stride=2 padding=[1,0,1,1] groups=2 | add(%x) subsample=2 channels_before=1 : f32[n,4,4,4]
@@ -150,6 +150,7 @@ TEST_CASE("graph JSON: random graphs, as they are and after all passes") {
     const Graph graph = random_graph(seed);
     check_round_trip(graph);
     check_round_trip(run_passes(graph));
+    check_round_trip(run_passes(graph, "", DType::bf16));
   }
   MESSAGE(seed << " seeds");
 }
@@ -187,6 +188,9 @@ TEST_CASE("graph JSON: what is wrong is named by its place") {
   const auto changed = [&](const std::string& part, const std::string& by) {
     return problem(replaced(small, part, by));
   };
+
+  CHECK(changed(R"("shape": [3, 2, 1, 3])", R"("shape": [3, 2, 1, 3], "dtype": "f16")") ==
+        "graph[0].dtype: must be \"f32\" or \"bf16\", got \"f16\"");
 
   // names and order
   CHECK(with(R"({ "name": "sum", "op": "add", "inputs": ["conv", "cnv"] })") ==

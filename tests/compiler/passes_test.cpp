@@ -37,9 +37,7 @@ std::string read(const fs::path& path) {
 }
 
 Graph all_passes(const Graph& graph) {
-  Graph result = graph;
-  for (const Pass& pass : passes) result = pass.run(result);
-  return result;
+  return run_passes(graph);
 }
 
 std::map<std::string, Graph (*)(const Graph&)> golden_folders() {

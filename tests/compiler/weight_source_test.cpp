@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ir/bf16.h"
 #include "ir/reference.h"
 #include "tests/compiler/front_end.h"
 #include "tests/runtime/temporary_folder.h"
@@ -102,6 +103,23 @@ TEST_CASE("a file's tensors come into the graph's layout") {
   CHECK(values_of(graph, "bn.bias") == std::vector<float>{1, 2});
   CHECK(values_of(graph, "bn.running_mean") == std::vector<float>{1, 2});
   CHECK(values_of(graph, "fc.weight") == count_up(6));
+}
+
+TEST_CASE("a weight that is stored as bf16 gets rounded values") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("w.safetensors", safetensors_bytes(small_tensors()));
+  Graph plain = small_graph(), stored = small_graph();
+  for (Node& node : stored.nodes)
+    if (node.name == "conv.weight") node.type.dtype = DType::bf16;
+  for (const std::string& source : {std::string("random:3"), file}) {
+    load_weights(plain, parse_weight_source(source), with_head);
+    load_weights(stored, parse_weight_source(source), with_head);
+    std::vector<float> rounded = values_of(plain, "conv.weight");
+    round_to_bf16(rounded);
+    CHECK(values_of(stored, "conv.weight") == rounded);
+    if (source != file) CHECK(rounded != values_of(plain, "conv.weight"));
+    CHECK(values_of(stored, "fc.weight") == values_of(plain, "fc.weight"));
+  }
 }
 
 TEST_CASE("tensors that do not belong are refused") {

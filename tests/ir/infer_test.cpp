@@ -157,6 +157,8 @@ TEST_CASE("infer: an operand that does not fit is named") {
       {Dense{}, {v, weight({10, 5})}, "weight must be [10,4], got f32[10,5]"},
       {Dense{}, {v, weight({10, 4}), w4}, "bias must be [10], got f32[4]"},
       {Output{}, {v}, "operand must be an image [n,h,w,c], got f32[n,4]"},
+      {Dense{}, {v, weight({10, 4}), weight_type({10}, DType::bf16)}, "operand 2 must be f32, got bf16[10]"},
+      {BatchNorm{}, {x, weight_type({4}, DType::bf16), w4, w4, w4}, "operand 1 must be f32, got bf16[4]"},
   };
   for (const ErrorCase& c : cases) CHECK(message_of(c.op, c.inputs) == c.message);
 }

@@ -25,7 +25,7 @@ const std::string ops = R"x(graph ops {
   %relu6 = relu(%scaled-relu) maximum=6 : f32[n,8,8,2]
   %relu = relu(%relu6) : f32[n,8,8,2]
   %conv = conv2d(%relu, %w, %0) | add(%x) | relu maximum=6 | add(%bn) | relu : f32[n,8,8,2]
-  %kernel = weight "a \"quoted\" name\\ \x0a\x7f é" sha256=00ff : f32[4,3,2,1]
+  %kernel = weight "a \"quoted\" name\\ \x0a\x7f é" sha256=00ff : bf16[4,3,2,1]
   %wide = conv2d(%x, %kernel) stride=[2,3] dilation=[2,1] padding=[1,2,3,0] groups=2 : f32[n,4,3,4] border=[1,2,3,0]
   %b = weight "" : f32[4]
   %half = conv2d(%x, %kernel, %b) stride=2 padding=[1,0,1,1] groups=2 | add(%x) subsample=2 channels_before=1 : f32[n,4,4,4]
@@ -133,7 +133,7 @@ TEST_CASE("text: an error names the line and the matter") {
        "line 4: node %y: relu: operand must be an activation, got f32[2,1,1,2]"},
       {head + "  %y relu(%x) : f32[n,4,4,2]", "line 4: expected '=' before 'relu(%x) : f'"},
       {head + "  % = relu(%x) : f32[n,4,4,2]", "line 4: expected a name before '= relu(%x) :'"},
-      {head + "  %y = relu(%x) : f16[n,4,4,2]", "line 4: expected 'f32', got 'f16'"},
+      {head + "  %y = relu(%x) : f16[n,4,4,2]", "line 4: expected 'f32' or 'bf16', got 'f16'"},
       {head + "  %y = relu(%x) : f32[]", "line 4: expected a number before ']'"},
       {head + "  %y = relu(%x) : f32[4,n]", "line 4: expected a number before 'n]'"},
       {head + "  %y = relu(%x) : f32[n,-4,4,2]", "line 4: a negative number has no place here"},

@@ -78,6 +78,12 @@ TEST_CASE("verify: each broken invariant names its node") {
        },
        "node %w: f32[65536,65536,65536,65536] has more than 2^31 - 1 elements"},
       {[&](Graph& g) { weight_of(g).values = values(3); }, "node %w: 3 values for f32[2,1,1,2]"},
+      {[](Graph& g) {
+         g.nodes[1].type.dtype = DType::bf16;
+         weight_of(g).values = std::make_shared<const std::vector<float>>(std::vector{1.0f, 1.5f, 0.1f, 2.0f});
+       },
+       "node %w: a value of a bf16 weight is no bf16"},
+      {[](Graph& g) { g.nodes[0].type.dtype = DType::bf16; }, "node %x: an activation is f32, got bf16[n,4,4,2]"},
       {[](Graph& g) { weight_of(g).sha256 = "a b"; }, "node %w: a SHA-256 is written in hexadecimal"},
       {[](Graph& g) { g.nodes[2].type.dims[3] = 3; },
        "node %y: is f32[n,4,4,3] border=1, but its operands make it f32[n,4,4,2]"},

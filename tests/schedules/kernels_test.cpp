@@ -64,6 +64,25 @@ std::vector<Choice> distinct_candidates(const KernelKey& key, const char* strate
   return choices;
 }
 
+// The same kernel with its weights as bf16, which holds small integers exactly. Of each way to pack and to unroll them,
+// the best candidate.
+void check_with_bf16_weights(KernelKey key, const char* strategy, const char* target) {
+  key.operands[1].dtype = DType::bf16;
+  const Machine machine = machine_for(target, 2);
+  REQUIRE(parse_key(to_string(key)) == key);
+  if (!strategy_named(strategy).applies(key, machine)) return;
+  std::set<std::vector<int>> ways;
+  for (const Choice& choice : distinct_candidates(key, strategy, machine)) {
+    std::vector<int> way;
+    for (const auto& [name, value] : choice.parameters) {
+      if (name == "oc_vectors") way.push_back(value % 2);
+      if (name == "unroll" || name == "passes") way.push_back(value);
+      if (name == "tile") way.push_back(value);
+    }
+    if (std::getenv("RESNETC_LONG_TESTS") || ways.insert(way).second) check_choice(key, choice, machine, {2});
+  }
+}
+
 void check_all_candidates(const KernelKey& key, const char* strategy, const char* target, size_t most) {
   const Machine machine = machine_for(target, 2);
   const std::string text = to_string(key);
@@ -72,6 +91,8 @@ void check_all_candidates(const KernelKey& key, const char* strategy, const char
   std::vector<Choice> choices = distinct_candidates(key, strategy, machine);
   if (!std::getenv("RESNETC_LONG_TESTS") && choices.size() > most) choices.resize(most);
   for (const Choice& choice : choices) check_choice(key, choice, machine);
+  if (std::holds_alternative<Conv2d>(key.op) || std::holds_alternative<Dense>(key.op))
+    check_with_bf16_weights(key, strategy, target);
 }
 
 const std::vector<Epilogue> relu{Relu{}}, add_relu{Add{}, Relu{}};
@@ -200,6 +221,8 @@ TEST_CASE("Winograd equals the reference, exactly or within its bound") {
         if (kinds.insert(kind).second) check_choice(key, choice, machine, {2});
       }
     }
+    for (size_t i = 0; i < std::min<size_t>(cases.size(), 3); i++)
+      check_with_bf16_weights(conv_key(cases[i]), "conv2d_winograd", target);
     cases.resize(1);
   }
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "schedules/strategy.h"
@@ -95,7 +96,8 @@ Choice prefetching(const KernelKey& key, const Machine& machine, std::string_vie
 TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
   for (const int threads : {1, 2, 3}) {
     for (const char* text :
-         {"conv2d_i3x3x32_w64x1x1x32_to_i3x3x64_f32", "conv2d_i6x7x16b1_w48x3x3x16_to_i3x4x48_stride2_padding1_f32"}) {
+         {"conv2d_i3x3x32_w64x1x1x32_to_i3x3x64_f32", "conv2d_i6x7x16b1_w48x3x3x16_to_i3x4x48_stride2_padding1_f32",
+          "conv2d_i3x3x32_w64x1x1x32bf16_to_i3x3x64_f32"}) {
       CAPTURE(threads);
       CAPTURE(text);
       const KernelKey key = parse_key(text);
@@ -104,7 +106,8 @@ TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
       const Choice choice = prefetching(key, machine, "conv2d_direct", {{"oc_vectors", 2}});
       const std::vector<int>& weight = key.operands[1].dims;
       const int block = choice["oc_vectors"] * machine.lanes, blocks = (weight[0] + block - 1) / block;
-      const int lines = weight[1] * weight[2] * weight[3] * block / floats_of_line;
+      const int two_in_one = key.operands[1].dtype == DType::bf16 ? 2 : 1;
+      const int lines = weight[1] * weight[2] * weight[3] * block / floats_of_line / two_in_one;
       const Prefetches prefetches = prefetches_of(key, choice, machine);
       CHECK(prefetches.of_block.size() == static_cast<size_t>(blocks));
       for (const auto& [index, counted] : prefetches.of_block) {
@@ -118,14 +121,18 @@ TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
 
 TEST_CASE("prefetch_weights: Winograd, each line of the next part of the channels, then of the next block") {
   const int threads = 2;
-  const KernelKey key = parse_key("conv2d_i14x14x64b1_w64x3x3x64_to_i14x14x64_padding1_f32");
-  Machine machine = machine_for("x86-64-linux-avx2-fma", threads);
-  for (const auto& [level2, groups] : {std::pair{1 << 16, 0}, {1 << 17, 0}, {1 << 17, 2}}) {
+  for (const auto& [level2, groups, two_in_one] :
+       {std::tuple{1 << 16, 0, 1}, {1 << 17, 0, 1}, {1 << 17, 2, 1}, {1 << 16, 0, 2}, {1 << 16, 2, 2}}) {
+    const KernelKey key = parse_key(two_in_one == 2 ? "conv2d_i14x14x64b1_w64x3x3x64bf16_to_i14x14x64_padding1_f32"
+                                                    : "conv2d_i14x14x64b1_w64x3x3x64_to_i14x14x64_padding1_f32");
+    Machine machine = machine_for("x86-64-linux-avx512_skylake", threads);
+    if (two_in_one == 1) machine = machine_for("x86-64-linux-avx2-fma", threads);
     machine.level2_bytes = level2;
     const Choice choice =
         prefetching(key, machine, "conv2d_winograd", {{"oc_vectors", 2}, {"channel_groups", groups}, {"stored", 0}});
     CAPTURE(to_string(choice));
     const int block = choice["oc_vectors"] * machine.lanes, blocks = (64 + block - 1) / block;
+    const int row_lines = block / floats_of_line / two_in_one;
     const int part = choice["channel_part"], parts = 64 / part;
     CHECK(parts > 1);
     const Prefetches prefetches = prefetches_of(key, choice, machine);
@@ -134,9 +141,9 @@ TEST_CASE("prefetch_weights: Winograd, each line of the next part of the channel
       std::set<int64_t> wanted;
       for (int plane = 0; plane < 9; plane++)
         for (int channel = 0; channel < 64; channel++)
-          for (int line = 0; line < block / floats_of_line; line++) {
+          for (int line = 0; line < row_lines; line++) {
             const int64_t from = channel < part ? index + 1 : index;
-            wanted.insert(((from * 9 + plane) * 64 + channel) * block / floats_of_line + line);
+            wanted.insert(((from * 9 + plane) * 64 + channel) * row_lines + line);
           }
       CHECK(lines_of(counted) == wanted);
     }

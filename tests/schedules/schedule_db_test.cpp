@@ -179,6 +179,30 @@ TEST_CASE("a record serves a key that differs in its epilogue or border only") {
   CHECK(!found({{record(candidate(1))}}, "conv2d_i14x14x64b1_w48x3x3x64_w48_to_i14x14x48b1_padding1_relu_f32"));
 }
 
+TEST_CASE("a record serves a key with weights that are stored otherwise, but is the last choice") {
+  const std::string f32 = key_text, bf16 = "conv2d_i14x14x32b1_w48x3x3x32bf16_w48_to_i14x14x48b1_padding1_relu_f32",
+                    added = "conv2d_i14x14x32b1_w48x3x3x32bf16_w48_i14x14x48_to_i14x14x48_padding1_add_relu_f32";
+  REQUIRE(key_text == std::string("conv2d_i14x14x32b1_w48x3x3x32_w48_to_i14x14x48b1_padding1_relu_f32"));
+  const auto of = [](const std::string& key, const Choice& choice) {
+    Record r = record(choice);
+    r.key = key;
+    return r;
+  };
+  std::vector<Choice> both;  // candidates for either
+  for (const Choice& choice : candidates(parse_key(bf16), machine()))
+    for (const Choice& other : candidates(parse_key(f32), machine()))
+      if (choice == other) both.push_back(choice);
+  REQUIRE(both.size() >= 2);
+  const auto match = found({{of(f32, both[0])}}, bf16);
+  REQUIRE(match);
+  CHECK(match->choice == both[0]);
+  CHECK(match->origin == "0.jsonl (weights stored otherwise)");
+  // Its own come first, with another epilogue too.
+  CHECK(found({{of(f32, both[0]), of(bf16, both[1])}}, bf16)->choice == both[1]);
+  CHECK(found({{of(f32, both[0]), of(added, both[1])}}, bf16)->choice == both[1]);
+  CHECK(found({{of(f32, both[0]), of(bf16, both[1])}}, f32)->choice == both[0]);
+}
+
 TEST_CASE("what cannot be used is left alone") {
   Record old = record(candidate(1));
   old.halide = "20.0.0";
