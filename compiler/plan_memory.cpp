@@ -121,7 +121,7 @@ MemoryPlan plan_memory(const Program& program, Device device) {
 }
 
 int images_at_once(const MemoryPlan& plan, const Machine& machine) {
-  if (machine.device != Device::cpu) return 1 << 16;
+  if (machine.device != Device::cpu) return 65535;  // the most blocks that CUDA starts along the images
   const uint64_t cache = static_cast<uint64_t>(machine.level2_bytes) * static_cast<uint64_t>(machine.threads);
   return static_cast<int>(std::clamp<uint64_t>(cache / std::max<uint64_t>(plan.arena_bytes, 1), 1, 1 << 16));
 }

@@ -12,8 +12,8 @@ void print_targets() {
   const int threads = runtime::default_thread_count();
   const program::MachinePeak peak = program::measure_machine(threads);
   fmt::print("host: {}\n", machine_for("host", threads).target.to_string());
-  fmt::print("  {}{}{} CPUs usable; measured: {:.1f} GFLOP/s ({}), {:.1f} GB/s read from memory\n", peak.cpu,
-             peak.cpu.empty() ? "" : ", ", threads, peak.flops * 1e-9, peak.vectors, peak.bytes * 1e-9);
+  fmt::print("  {}{}{} CPUs usable; measured: {:.1f} GFLOP/s ({}), {:.1f} GB/s read from memory\n", peak.name,
+             peak.name.empty() ? "" : ", ", threads, peak.flops * 1e-9, peak.vectors, peak.bytes * 1e-9);
   const std::string note = program::scatter_note(peak);
   if (!note.empty()) fmt::print("  note: {}\n", note);
   fmt::print(

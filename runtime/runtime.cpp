@@ -303,10 +303,9 @@ int rn_run(rn_model* model, const float* input, int n, float* output) {
   model->pool.error.store(nullptr);
   while (n > 0) {
     const int batch = n < model->at_once ? n : model->at_once;
-    const int status = model->device_net
-                           ? model->description->device->run(model->device_net, input, batch, output, model->seconds,
-                                                             model->message, sizeof model->message)
-                           : run_chunk(model, input, batch, output);
+    const int status = model->device_net ? model->description->device->run(model->device_net, input, batch, output,
+                                                                           model->message, sizeof model->message)
+                                         : run_chunk(model, input, batch, output);
     if (status != rn_ok) return status;
     input += input_floats(*model->description) * static_cast<size_t>(batch);
     output += output_floats(*model->description) * static_cast<size_t>(batch);
@@ -354,11 +353,24 @@ void rn_destroy(rn_model* model) {
 void rn_profile(rn_model* model, double* seconds) {
   model->seconds = seconds;
 }
+static int check_on_device(rn_model* model, int batch) {
+  if (model->device_net && batch >= 1 && batch <= model->at_once) return rn_ok;
+  return fail(model, rn_error_argument, "no net on a device that was made for %d images", batch);
+}
 int rn_run_kernels(rn_model* model, int batch, double* seconds) {
-  if (!model->device_net || batch < 1 || batch > model->at_once)
-    return fail(model, rn_error_argument, "no net on a device that was made for %d images", batch);
+  if (check_on_device(model, batch) != rn_ok) return rn_error_argument;
   return model->description->device->run_kernels(model->device_net, batch, seconds, model->message,
                                                  sizeof model->message);
+}
+int rn_time_step(rn_model* model, uint32_t step, int batch, double* seconds) {
+  if (check_on_device(model, batch) != rn_ok) return rn_error_argument;
+  if (step >= model->description->step_count) return fail(model, rn_error_argument, "there is no step %u", step);
+  return model->description->device->time_step(model->device_net, step, batch, seconds, model->message,
+                                               sizeof model->message);
+}
+int rn_measure_device(rn_model* model, rn_device_peak* peak) {
+  if (check_on_device(model, 1) != rn_ok) return rn_error_argument;
+  return model->description->device->measure(model->device_net, peak, model->message, sizeof model->message);
 }
 int rn_thread_count(const rn_model* model) {
   return model->pool.threads;

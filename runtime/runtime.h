@@ -48,13 +48,19 @@ int rn_run_image(rn_model* model, const uint8_t* rgb, int width, int height, siz
 const char* rn_message(const rn_model* model);
 void rn_destroy(rn_model* model);
 
-/* From now on rn_run adds the seconds that each step takes to seconds[step], and those that zeroing a border takes
-   before it to seconds[step_count + step]: 2 * step_count sums that the caller owns. NULL: no more. */
+/* On the CPU: from now on rn_run adds the seconds that each step takes to seconds[step], and those that zeroing a
+   border takes before it to seconds[step_count + step]: 2 * step_count sums that the caller owns. NULL: no more. */
 void rn_profile(rn_model* model, double* seconds);
 
 /* On a device, after rn_run: its kernels alone once more, on the last input, for batch images of at most
    rn_images_at_once. Sets *seconds to their time, without input and output being moved. */
 int rn_run_kernels(rn_model* model, int batch, double* seconds);
+
+/* On a device, after rn_run: sets *seconds to those of one launch of a step alone, as rn_device's time_step. */
+int rn_time_step(rn_model* model, uint32_t step, int batch, double* seconds);
+
+/* What the device can do at most, as rn_device's measure. */
+int rn_measure_device(rn_model* model, struct rn_device_peak* peak);
 
 int rn_thread_count(const rn_model* model);
 int rn_max_batch(const rn_model* model);

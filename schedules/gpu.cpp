@@ -129,6 +129,12 @@ double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, 
   return (launch + std::max({each * busy, rounds * alone, batch * image_bytes / bytes_a_cycle})) / batch;
 }
 
+int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later) {
+  const int64_t to_a = std::abs(later - a), to_b = std::abs(later - b);
+  const int64_t in_a = std::max(a, later) + b, in_b = a + std::max(b, later);
+  return to_a < to_b ? in_a : to_b < to_a ? in_b : std::max(in_a, in_b);
+}
+
 int most_gpu_threads(const Machine& machine, int sums) {
   return machine.device == Device::cuda && sums <= 16 ? 2 * machine.device_threads : machine.device_threads;
 }

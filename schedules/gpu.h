@@ -74,6 +74,10 @@ struct GpuBlock {
 // and 1,024 bytes of memory traffic a cycle.
 double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine);
 
+// Bytes of shared memory of two Funcs that are staged together and of one that is stored after the last use of both.
+// Halide gives it the place of the one that is nearer to it in size, and leaves the other's as it is.
+int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later);
+
 // Threads of one block whose threads keep so many sums each: CUDA devices have registers for 512 of few sums.
 int most_gpu_threads(const Machine& machine, int sums);
 

@@ -38,7 +38,8 @@ struct Tile {
   int threads() const { return across() * along() * slices; }
   int staged() const { return depth * slices; }  // channels at a time
   int64_t shared_bytes() const {
-    return int64_t{4} * std::max((oc + pixels) * staged(), slices > 1 ? oc * pixels * slices : 0);
+    return 4 * shared_bytes_in_turn(int64_t{oc} * staged(), int64_t{pixels} * staged(),
+                                    slices > 1 ? int64_t{oc} * pixels * slices : 0);
   }
 };
 

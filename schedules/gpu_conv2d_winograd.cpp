@@ -42,7 +42,7 @@ struct Shape {
   int along() const { return tiles / register_tiles; }
   int threads() const { return across() * along() * places(); }
   int sums() const { return register_oc * register_tiles; }
-  int64_t shared_bytes() const { return int64_t{4} * places() * std::max((oc + tiles) * depth, oc * tiles); }
+  int64_t shared_bytes() const { return 4 * places() * shared_bytes_in_turn(oc * depth, tiles * depth, oc * tiles); }
 };
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {

@@ -36,6 +36,9 @@ def parse():
     parser.add_argument("--tune", type=float, default=225, metavar="SECONDS",
                         help="for all tuning; default: %(default)s; 0: none")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--budget", type=float, default=570, metavar="SECONDS",
+                        help="for all of it: where it is short there is less tuning, then fewer rounds, one at least; "
+                             "default: %(default)s")
     parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement; default: %(default)s")
     parser.add_argument("--db", type=pathlib.Path, help="the file of records to add to and to use")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures")
@@ -54,6 +57,23 @@ def load_torch():
         return None
     torch.backends.cudnn.benchmark = True
     return torch, torchvision
+
+
+class Budget:
+    """What is left of the time for all of it, of which a part is for measuring."""
+
+    for_measuring = 0.3
+
+    def __init__(self, seconds):
+        self.seconds, self.end = seconds, time.perf_counter() + seconds
+        self.beside_tuning = 10  # the most that a cell has taken beside the time it was given
+
+    def left(self):
+        return self.end - time.perf_counter()
+
+    def for_tuning(self, cells):
+        """The most seconds for each of so many cells."""
+        return (self.left() - self.for_measuring * self.seconds) / cells - self.beside_tuning
 
 
 class Cell:
@@ -159,40 +179,51 @@ def best(figures, kind, precision):
     return min(ms for name, ms in figures.items() if name.startswith(f"{kind}, {precision}"))
 
 
-def prepare(options, modules, folder, records):
+def prepare(options, budget, modules, folder, records):
     """Cells with what checking them gave, and PyTorch's nets."""
     cells, nets = [], {}
     if modules:
         nets = {net: Torch(modules, net, folder) for net in options.nets}
-    share = options.tune / (len(options.nets) * len(options.batches))
-    for net in options.nets:
-        for batch in options.batches:
-            cell = Cell(options, net, batch, nets[net].weights if nets else "random:1", folder, records)
-            start = time.perf_counter()
-            if options.tune > 0:
-                cell.tune(share)
-            cell.compile()
-            if nets:
-                checked = f"logits differ from PyTorch's by {nets[net].check(cell):.1e} of the largest"
-            else:
-                checked = cell.run("--self-test").strip()
-            say(f"{net}, batch {batch}: tuned and compiled in {time.perf_counter() - start:.0f} s; {checked}")
-            cells.append((cell, checked))
+    wanted = [(net, batch) for net in options.nets for batch in options.batches]
+    for number, (net, batch) in enumerate(wanted):
+        cell = Cell(options, net, batch, nets[net].weights if nets else "random:1", folder, records)
+        start = time.perf_counter()
+        seconds = min(options.tune / len(wanted), budget.for_tuning(len(wanted) - number))
+        if seconds >= min(5, options.tune / len(wanted)) > 0:
+            cell.tune(seconds)
+        else:
+            seconds = 0
+        cell.compile()
+        if nets:
+            checked = f"logits differ from PyTorch's by {nets[net].check(cell):.1e} of the largest"
+        else:
+            checked = cell.run("--self-test").strip()
+        spent = time.perf_counter() - start
+        budget.beside_tuning = max(budget.beside_tuning if number > 0 else 0, spent - seconds)
+        say(f"{net}, batch {batch}: {'tuned' if seconds > 0 else 'not tuned'} and compiled in {spent:.0f} s; {checked}")
+        cells.append((cell, checked))
     return cells, nets
 
 
-def measure(options, cells, nets):
-    """Milliseconds by net and batch, then by what was timed."""
+def measure(options, budget, cells, nets):
+    """Milliseconds by net and batch, then by what was timed; and the number of rounds that there was time for."""
     samples = [{} for _ in cells]
+    longest = 0
     for number in range(options.rounds):
+        if number > 0 and budget.left() < longest:
+            say(f"{number} of {options.rounds} rounds: there is no time for more")
+            break
+        start = time.perf_counter()
         for (cell, _), sample in zip(cells, samples):
             figures = {f"resnetc, {kind}": ms for kind, ms in cell.benchmark().items()}
             if nets:
                 figures.update(nets[cell.net].measure(cell.batch, options.seconds / 2))
             for name, ms in figures.items():
                 sample.setdefault(name, []).append(ms)
+        longest = max(longest, time.perf_counter() - start)
         say(f"round {number + 1} of {options.rounds} measured")
-    return [{name: statistics.median(ms) for name, ms in sample.items()} for sample in samples]
+    rounds = len(next(iter(samples[0].values())))
+    return [{name: statistics.median(ms) for name, ms in sample.items()} for sample in samples], rounds
 
 
 def table(cells, figures, with_peer):
@@ -219,18 +250,19 @@ def table(cells, figures, with_peer):
 
 def main():
     options = parse()
+    budget = Budget(options.budget)
     modules = load_torch() if "cuda" in options.target and not options.size else None
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         records = options.db or folder / "records.jsonl"
         records.touch()
-        cells, nets = prepare(options, modules, folder, records)
+        cells, nets = prepare(options, budget, modules, folder, records)
         device = cells[0][0].run("--list-devices").strip().splitlines()[options.device]
-        figures = measure(options, cells, nets)
+        figures, rounds = measure(options, budget, cells, nets)
         say(device)
         print(table(cells, figures, bool(nets)))
         if options.json:
-            result = {"machine": machine(), "device": device, "rounds": options.rounds, "seconds": options.seconds,
+            result = {"machine": machine(), "device": device, "rounds": rounds, "seconds": options.seconds,
                       "cells": [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": ms}
                                 for (cell, checked), ms in zip(cells, figures)]}
             options.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -9,7 +9,7 @@
 #include "compiler/message.h"
 #include "compiler/process.h"
 #include "compiler/toolchain.h"
-#include "runtime/device/driver.h"
+#include "runtime/device/kernels.h"
 
 namespace resnetc {
 
@@ -35,26 +35,26 @@ DeviceDescription describe_device(const fs::path& library, const Machine& machin
   const auto json = nlohmann::json::parse(result.output, nullptr, false);
   if (result.status != 0 || !json.is_object()) throw Error(describe_failure(command, result));
   if (json.contains("problem")) throw Error(json.at("problem").get<std::string>());
-  return {json.at("name"), json.at("memory_bytes"), json.at("cache_bytes")};
+  return {json.at("name"), json.at("memory_bytes"), json.at("cache_bytes"), json.at("peak_gflops")};
 }
 
 int print_device(const char* library, const char* api, int index) {
   void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
   const auto* device = loaded ? static_cast<const rn_device*>(dlsym(loaded, api)) : nullptr;
-  if (!device) throw Error(fmt::format("{}: {}", library, dlerror()));
+  const auto* kernels = device ? static_cast<const runtime::KernelDevice*>(dlsym(loaded, "rn_kernel_device")) : nullptr;
+  if (!kernels) throw Error(fmt::format("{}: {}", library, dlerror()));
   char problem[512] = "";
-  const int count = device->count(problem, sizeof problem);
+  rn_device_peak peak = {};
   nlohmann::json answer;
-  runtime::DeviceInfo info = {};
-  if (count < 0) {
+  runtime::Session* session = kernels->open(device, index, 0, problem, sizeof problem);
+  if (session && kernels->measure(session, &peak, problem, sizeof problem) == 0)
+    answer = {{"name", peak.name},
+              {"memory_bytes", kernels->info(session)->memory_bytes},
+              {"cache_bytes", peak.cache_bytes},
+              {"peak_gflops", peak.flops * 1e-9}};
+  else
     answer["problem"] = problem;
-  } else if (index >= count) {
-    answer["problem"] = fmt::format("there is no {} device {}: there are {}", device->api, index, count);
-  } else if (!static_cast<const runtime::Driver*>(device->driver)->info(index, &info)) {
-    answer["problem"] = fmt::format("{} device {} says nothing of itself", device->api, index);
-  } else {
-    answer = {{"name", info.name}, {"memory_bytes", info.memory_bytes}, {"cache_bytes", info.cache_bytes}};
-  }
+  if (session) kernels->close(session);
   fmt::print("{}\n", answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   return 0;
 }

@@ -15,14 +15,15 @@ inline constexpr const char* describe_device_command = "describe-device";
 struct DeviceDescription {
   std::string name;
   uint64_t memory_bytes = 0, cache_bytes = 0;  // cache: of the last level
+  double peak_gflops = 0;                      // measured
 };
 
 // Links kernel_device_file into the folder.
 std::filesystem::path make_kernel_device(const Machine& machine, const std::string& target,
                                          const std::filesystem::path& folder);
 
-// Asks the device of that number, in a process of its own: drivers bring threads and compilers of their own. Throws
-// Error if there is none.
+// Asks the device of that number and measures it, in a process of its own: drivers bring threads and compilers of their
+// own. Throws Error if there is none.
 DeviceDescription describe_device(const std::filesystem::path& library, const Machine& machine, int index);
 
 // The command itself. Returns the exit status.

@@ -221,7 +221,7 @@ double DeviceRunner::time() {
     call_->recording = s.device->record(s.session, launches);
   }
   if (call_->recording) {
-    require(s.device->replay(s.session, launches, call_->recording, &seconds));
+    require(s.device->replay(s.session, call_->recording, &seconds));
   } else {
     require(s.device->run(s.session, launches, &seconds));
     std::rotate(lists.begin(), lists.begin() + launches.count % launches.lists, lists.end());

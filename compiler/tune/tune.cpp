@@ -335,9 +335,10 @@ void find_hardware(Tuning& t) {
   const DeviceDescription device = describe_device(t.device_library, t.machine, t.options.device);
   t.hardware = device.name;
   t.cache_bytes = device.cache_bytes;
-  print_message("{}: {:.1f} GiB of memory, a cache of {:.1f} MiB\n", device.name,
+  t.peak_gflops = device.peak_gflops;
+  print_message("{}: {:.1f} GiB of memory, a cache of {:.1f} MiB, measured peak {:.0f} GFLOP/s\n", device.name,
                 static_cast<double>(device.memory_bytes) / (1u << 30),
-                static_cast<double>(device.cache_bytes) / (1u << 20));
+                static_cast<double>(device.cache_bytes) / (1u << 20), device.peak_gflops);
 }
 
 void tune(const TuneOptions& options) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "driver.h"
+#include "peak.h"
 
 using resnetc::runtime::DeviceContext;
 using resnetc::runtime::DeviceInfo;
@@ -14,7 +15,7 @@ extern "C" const struct halide_device_interface_t* halide_cuda_device_interface(
 
 namespace {
 
-constexpr int threads_of_block = 1, shared_of_block = 8, level2_bytes = 38, capability_major = 75,
+constexpr int threads_of_block = 1, shared_of_block = 8, multiprocessors = 16, level2_bytes = 38, capability_major = 75,
               capability_minor = 76;
 
 using Handle = void*;
@@ -44,8 +45,10 @@ struct GraphFunctions {
   int (*destroy)(Handle);
 };
 
+constexpr const char* libcuda = "libcuda.so.1";
+
 void* library() {
-  return dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);  // counted: the second time costs next to nothing
+  return dlopen(libcuda, RTLD_NOW | RTLD_LOCAL);  // counted: the second time costs next to nothing
 }
 
 bool functions(Functions* f) {
@@ -66,15 +69,49 @@ bool graph_functions(GraphFunctions* f) {
          find(from, "cuGraphDestroy", &f->destroy_graph) && find(from, "cuGraphExecDestroy", &f->destroy);
 }
 
-bool load() {
-  Functions f;
-  return functions(&f);
+// What the functions here and Halide's runtime, which aborts without them, take from the library.
+const char* missing() {
+  constexpr const char* names[] = {"cuInit",
+                                   "cuDeviceGetCount",
+                                   "cuDeviceGet",
+                                   "cuDeviceGetAttribute",
+                                   "cuDeviceGetName",
+                                   "cuDeviceTotalMem_v2",
+                                   "cuCtxCreate_v2",
+                                   "cuCtxDestroy_v2",
+                                   "cuCtxGetApiVersion",
+                                   "cuCtxGetDevice",
+                                   "cuCtxPopCurrent_v2",
+                                   "cuCtxPushCurrent_v2",
+                                   "cuCtxSynchronize",
+                                   "cuProfilerStop",
+                                   "cuModuleLoadData",
+                                   "cuModuleLoadDataEx",
+                                   "cuModuleUnload",
+                                   "cuModuleGetFunction",
+                                   "cuMemAlloc_v2",
+                                   "cuMemFree_v2",
+                                   "cuMemcpyHtoD_v2",
+                                   "cuMemcpyDtoH_v2",
+                                   "cuMemcpyDtoD_v2",
+                                   "cuMemcpy3D_v2",
+                                   "cuMemcpyHtoDAsync_v2",
+                                   "cuMemcpyDtoHAsync_v2",
+                                   "cuMemcpyDtoDAsync_v2",
+                                   "cuPointerGetAttribute",
+                                   "cuLaunchKernel",
+                                   "cuStreamCreate",
+                                   "cuStreamDestroy_v2",
+                                   "cuStreamSynchronize"};
+  return resnetc::runtime::first_missing(libcuda, library(), names);
 }
 
 int count() {
   Functions f;
   int devices = 0;
-  return functions(&f) && f.initialise(0) == 0 && f.get_count(&devices) == 0 ? devices : 0;
+  if (!functions(&f)) return 0;
+  const int error = f.initialise(0), later = error == 0 ? f.get_count(&devices) : error;
+  return later == 0 ? devices : -later;
 }
 
 bool info(int index, DeviceInfo* info) {
@@ -82,11 +119,12 @@ bool info(int index, DeviceInfo* info) {
   int device = 0;
   if (!functions(&f) || f.initialise(0) != 0 || f.get(&device, index) != 0) return false;
   size_t memory = 0;
-  int threads = 0, shared = 0, cache = 0, major = 0, minor = 0;
+  int threads = 0, shared = 0, units = 0, cache = 0, major = 0, minor = 0;
   f.get_name(info->name, sizeof info->name - 1, device);
   f.get_memory(&memory, device);
   f.get_attribute(&threads, threads_of_block, device);
   f.get_attribute(&shared, shared_of_block, device);
+  f.get_attribute(&units, multiprocessors, device);
   f.get_attribute(&cache, level2_bytes, device);
   f.get_attribute(&major, capability_major, device);
   f.get_attribute(&minor, capability_minor, device);
@@ -94,6 +132,7 @@ bool info(int index, DeviceInfo* info) {
   info->memory_bytes = memory, info->alignment = 256;
   info->cache_bytes = static_cast<unsigned>(cache);
   info->threads = static_cast<unsigned>(threads), info->shared_bytes = static_cast<unsigned>(shared);
+  info->units = static_cast<unsigned>(units);
   return true;
 }
 
@@ -102,7 +141,7 @@ bool open(DeviceContext* context, int index) {
   int device = 0;
   if (!functions(&f) || f.initialise(0) != 0 || f.get(&device, index) != 0) return false;
   if (f.create_context(&context->context, 0, device) != 0) return false;
-  // Copies, which Halide's runtime does in the default stream, wait for what is in this one, and it for them.
+  // Halide's runtime does all in this one, copies too.
   const bool has_stream = f.create_stream(&context->queue, 0) == 0;
   Handle popped = nullptr;
   f.pop_context(&popped);  // whatever the caller's thread has as its context stays so
@@ -125,6 +164,10 @@ void close(DeviceContext* context) {
   if (!functions(&f) || !context->context) return;
   if (context->queue) within(context, [&] { return f.destroy_stream(context->queue) == 0; });
   f.destroy_context(context->context);
+}
+
+bool measure(DeviceContext* context, int, const DeviceInfo& info, rn_device_peak* peak) {
+  return within(context, [&] { return resnetc::runtime::measure_cuda(library(), context->queue, info, peak); });
 }
 
 // A graph, with what starting it takes: functions are looked up once for each recording, not for each start.
@@ -160,13 +203,13 @@ void* end_recording(DeviceContext* context) {
   return recording;
 }
 
-bool replay(DeviceContext* context, void* recording) {
+int replay(DeviceContext* context, void* recording) {
   const auto* r = static_cast<const Recording*>(recording);
-  if (r->push_context(context->context) != 0) return false;
-  const bool started = r->launch(r->graph, context->queue) == 0;
+  if (const int error = r->push_context(context->context)) return error;
+  const int error = r->launch(r->graph, context->queue);
   Handle popped = nullptr;
   r->pop_context(&popped);
-  return started;
+  return error;
 }
 
 void forget(DeviceContext* context, void* recording) {
@@ -176,11 +219,17 @@ void forget(DeviceContext* context, void* recording) {
   free(recording);
 }
 
-constexpr resnetc::runtime::Driver driver = {"libcuda.so.1", halide_cuda_device_interface,
-                                             load,           count,
-                                             info,           open,
-                                             close,          begin_recording,
-                                             end_recording,  replay,
+constexpr resnetc::runtime::Driver driver = {libcuda,
+                                             halide_cuda_device_interface,
+                                             missing,
+                                             count,
+                                             info,
+                                             open,
+                                             close,
+                                             measure,
+                                             begin_recording,
+                                             end_recording,
+                                             replay,
                                              forget};
 
 }  // namespace

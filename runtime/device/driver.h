@@ -29,23 +29,27 @@ struct DeviceInfo {
   unsigned long long cache_bytes;  // of the last level
   unsigned long long threads;      // of one block
   unsigned long long alignment;    // in bytes, of where a tensor may start in the arena
+  unsigned units;                  // multiprocessors, that each run blocks of their own
 };
 
 struct Driver {
   const char* library;  // that is loaded
   const halide_device_interface_t* (*halide)();
-  bool (*load)();
-  int (*count)();
+  // Loads the library. Returns null, the library's own name if it is not there, or a function that it lacks.
+  const char* (*missing)();
+  int (*count)();  // below 0: the driver's error
   bool (*info)(int index, DeviceInfo* info);
   bool (*open)(DeviceContext* context, int index);  // false: the device is busy, lost or out of memory
   void (*close)(DeviceContext* context);
+  // Sets what it can do at most; false where it fails.
+  bool (*measure)(DeviceContext* context, int index, const DeviceInfo& info, rn_device_peak* peak);
 
   // The kernels of a net as one unit of work, which costs the host one call: what is queued between the first two is
   // not run but recorded. Null where the interface has no such thing. end_recording returns null if it cannot be had;
   // then, too, nothing has run.
   bool (*begin_recording)(DeviceContext* context);
   void* (*end_recording)(DeviceContext* context);
-  bool (*replay)(DeviceContext* context, void* recording);
+  int (*replay)(DeviceContext* context, void* recording);  // returns 0 or the driver's error
   void (*forget)(DeviceContext* context, void* recording);
 };
 
@@ -53,8 +57,10 @@ int count_devices(const Driver& driver, char* message, size_t bytes);
 void describe_device(const Driver& driver, int index, char* text, size_t bytes);
 int create_net(const Driver& driver, void** net, const rn_description* description, int index, int max_batch,
                char* message, size_t bytes);
-int run_net(void* net, const float* input, int batch, float* output, double* seconds, char* message, size_t bytes);
+int run_net(void* net, const float* input, int batch, float* output, char* message, size_t bytes);
 int run_kernels(void* net, int batch, double* seconds, char* message, size_t bytes);
+int time_step(void* net, uint32_t step, int batch, double* seconds, char* message, size_t bytes);
+int measure_device(void* net, rn_device_peak* peak, char* message, size_t bytes);
 void destroy_net(void* net);
 
 // The address of a driver's function; false if the library has none of that name.
@@ -62,6 +68,15 @@ template <class Function>
 bool find(void* library, const char* name, Function* function) {
   *function = reinterpret_cast<Function>(dlsym(library, name));
   return *function != nullptr;
+}
+
+// What Driver::missing returns, of these functions.
+template <size_t count>
+const char* first_missing(const char* name, void* library, const char* const (&functions)[count]) {
+  if (!library) return name;
+  for (const char* function : functions)
+    if (!dlsym(library, function)) return function;
+  return nullptr;
 }
 
 // What a net's description points to. `driver` outlives the program.
@@ -75,6 +90,8 @@ constexpr rn_device device_of(const char* api) {
           },
           run_net,
           run_kernels,
+          time_step,
+          measure_device,
           destroy_net,
           &driver};
 }

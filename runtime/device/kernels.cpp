@@ -48,13 +48,13 @@ int allocate(Session* session, halide_buffer_t* buffer) {
 
 int up(Session* session, halide_buffer_t* buffer) {
   session->pool.error = nullptr;
-  return bring_up(session, buffer);
+  const int status = bring_up(session, buffer);
+  return status == 0 ? wait(session) : status;
 }
 
 int down(Session* session, halide_buffer_t* buffer) {
   session->pool.error = nullptr;
-  buffer->flags = halide_buffer_flag_device_dirty;
-  return halide_copy_to_host(&session->context, buffer);
+  return bring_down(session, buffer);
 }
 
 int share(Session* session, const halide_buffer_t* whole, halide_buffer_t* part) {
@@ -75,15 +75,10 @@ int launch(Session* session, const KernelLaunches& launches) {
   return rn_ok;
 }
 
-int wait(Session* session, const KernelLaunches& launches) {
-  // Any of the buffers tells which device is meant.
-  return halide_device_sync(&session->context, static_cast<halide_buffer_t*>(launches.arguments[0][1]));
-}
-
 int run(Session* session, const KernelLaunches& launches, double* seconds) {
   const double start = now();
   int status = launch(session, launches);
-  if (status == 0) status = wait(session, launches);
+  if (status == 0) status = wait(session);
   *seconds = now() - start;
   return status;
 }
@@ -92,13 +87,17 @@ void* record_launches(Session* session, const KernelLaunches& launches) {
   return record(session, [&] { return launch(session, launches); });
 }
 
-int replay(Session* session, const KernelLaunches& launches, void* recording, double* seconds) {
+int replay(Session* session, void* recording, double* seconds) {
   session->pool.error = nullptr;
   const double start = now();
-  if (!session->driver->replay(&session->context, recording)) return rn_error_kernel;
-  const int status = wait(session, launches);
+  if (session->driver->replay(&session->context, recording) != 0) return rn_error_kernel;
+  const int status = wait(session);
   *seconds = now() - start;
   return status;
+}
+
+int measure(Session* session, rn_device_peak* peak, char* message, size_t bytes) {
+  return measure_session(session, peak, {message, bytes});
 }
 
 void forget(Session* session, void* recording) {
@@ -115,4 +114,5 @@ extern "C" const resnetc::runtime::KernelDevice rn_kernel_device = {
     resnetc::runtime::share,   resnetc::runtime::release,
     resnetc::runtime::run,     resnetc::runtime::record_launches,
     resnetc::runtime::replay,  resnetc::runtime::forget,
-    resnetc::runtime::reason,  resnetc::runtime::close};
+    resnetc::runtime::measure, resnetc::runtime::reason,
+    resnetc::runtime::close};

@@ -42,8 +42,11 @@ struct KernelDevice {
   // The same as one unit of work, which costs the host one call: as in an emitted program. The kernel must have run.
   // record returns null where that cannot be had.
   void* (*record)(Session* session, const KernelLaunches& launches);
-  int (*replay)(Session* session, const KernelLaunches& launches, void* recording, double* seconds);
+  int (*replay)(Session* session, void* recording, double* seconds);
   void (*forget)(Session* session, void* recording);
+
+  // What the device can do at most; error() does not say why it fails.
+  int (*measure)(Session* session, rn_device_peak* peak, char* message, size_t bytes);
 
   const char* (*error)(Session* session);
   void (*close)(Session* session);

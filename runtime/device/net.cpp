@@ -73,11 +73,12 @@ int make_arena(Net* net, const Message& message) {
   // Zeros, for the borders; nothing else ever writes there.
   void* zeros = zeroed(bytes, 1);
   net->arena.buffer.host = static_cast<uint8_t*>(zeros);
-  const int status = zeros ? bring_up(net, &net->arena.buffer) : -1;
+  int status = zeros ? bring_up(net, &net->arena.buffer) : -1;
+  if (status == 0) status = wait(net);  // before what is copied is freed
   net->arena.buffer.host = nullptr;
   free(zeros);
   if (status != 0)
-    return message.fail(rn_error_memory, "%s: no memory for an arena of %zu bytes: use a smaller max_batch (%s)",
+    return message.fail(rn_error_memory, "%s: cannot hold an arena of %zu bytes: use a smaller max_batch (%s)",
                         net->info.name, bytes, reason(net));
   net->tensors = static_cast<Rows*>(zeroed(d.tensor_count, sizeof(Rows)));
   if (!net->tensors) return message.fail(rn_error_memory, "no memory for a handle");
@@ -105,7 +106,7 @@ int make_weights(Net* net, const Message& message) {
     dense(d.weights[i].extent, d.weights[i].dimensions, &weight.buffer, weight.dim);
     weight.buffer.host = const_cast<uint8_t*>(d.weight_blob) + d.weights[i].offset;
     if (bring_up(net, &weight.buffer) != 0)
-      return message.fail(rn_error_memory, "%s: no memory for %llu bytes of weights (%s)", net->info.name,
+      return message.fail(rn_error_memory, "%s: cannot hold %llu bytes of weights (%s)", net->info.name,
                           static_cast<unsigned long long>(d.weight_bytes), reason(net));
     weight.buffer.host = nullptr;
   }
@@ -127,7 +128,7 @@ int make_caller_tensors(Net* net, const Message& message) {
   }
   for (halide_buffer_t* buffer : {input, output})
     if (halide_device_malloc(&net->context, buffer, net->driver->halide()) != 0)
-      return message.fail(rn_error_memory, "%s: no memory for inputs and outputs: use a smaller max_batch (%s)",
+      return message.fail(rn_error_memory, "%s: cannot hold inputs and outputs: use a smaller max_batch (%s)",
                           net->info.name, reason(net));
   return rn_ok;
 }
@@ -177,23 +178,27 @@ void set_batch(Net* net, int batch) {
   }
 }
 
-int queue_kernels(Net* net, double* seconds, const Message& message) {
+int fail_step(Net* net, uint32_t step, const Message& message) {
   const rn_description& d = *net->description;
-  double last = seconds ? now() : 0;
-  for (uint32_t s = 0; s < d.step_count; s++) {
-    int status = d.steps[s].kernel(net->calls[s].arguments);
-    if (status == 0 && net->pool.error) status = rn_error_kernel;  // compiled without asserts, it does not say so
-    if (seconds && status == 0) {
-      status = halide_device_sync(&net->context, &net->caller.buffers[1]);
-      const double time = now();
-      seconds[s] += time - last;
-      last = time;
-    }
-    if (status != 0)
-      return message.fail(rn_error_kernel, "kernel %s failed on %s: %s", d.kernel_keys[d.steps[s].kernel_index],
-                          net->info.name, reason(net));
-  }
+  return message.fail(rn_error_kernel, "kernel %s failed on %s: %s", d.kernel_keys[d.steps[step].kernel_index],
+                      net->info.name, reason(net));
+}
+
+int queue_step(Net* net, uint32_t step, const Message& message) {
+  const int status = net->description->steps[step].kernel(net->calls[step].arguments);
+  // A kernel that is compiled without asserts does not say that it failed.
+  return status == 0 && !net->pool.error ? rn_ok : fail_step(net, step, message);
+}
+
+int queue_kernels(Net* net, const Message& message) {
+  for (uint32_t s = 0; s < net->description->step_count; s++)
+    if (const int status = queue_step(net, s, message)) return status;
   return rn_ok;
+}
+
+int wait_for_kernels(Net* net, const Message& message) {
+  if (wait(net) == 0) return rn_ok;
+  return message.fail(rn_error_kernel, "%s: the kernels did not end (%s)", net->info.name, reason(net));
 }
 
 // Before the batch is started; what failed in the last run is forgotten.
@@ -202,36 +207,66 @@ void begin(Net* net, int batch) {
   set_batch(net, batch);
 }
 
-// Queues the kernels: as recorded, where there is a recording for so many images and no step's time is asked for.
-int start(Net* net, double* seconds, const Message& message) {
-  if (seconds || !net->recording || net->batch != net->max_batch) return queue_kernels(net, seconds, message);
-  return net->driver->replay(&net->context, net->recording)
-             ? rn_ok
-             : message.fail(rn_error_kernel, "%s: the recorded kernels cannot be started", net->info.name);
+int start_recorded(Net* net, void* recording, const Message& message) {
+  const int error = net->driver->replay(&net->context, recording);
+  if (error == 0) return rn_ok;
+  return message.fail(rn_error_kernel, "%s: the recorded kernels cannot be started (error %d)", net->info.name, error);
 }
 
-int run(Net* net, const float* input, int batch, float* output, double* seconds, const Message& message) {
-  halide_buffer_t *up = &net->caller.buffers[0], *down = &net->caller.buffers[1];
-  begin(net, batch);
+// Queues the kernels: as recorded, where there is a recording for so many images.
+int start(Net* net, const Message& message) {
+  if (!net->recording || net->batch != net->max_batch) return queue_kernels(net, message);
+  return start_recorded(net, net->recording, message);
+}
+
+// The seconds from when the device is idle until it has done what `queue` queues.
+template <class Queue>
+int timed(Net* net, double* seconds, const Message& message, Queue&& queue) {
+  int status = wait_for_kernels(net, message);
+  const double before = now();
+  if (status == rn_ok) status = queue();
+  if (status == rn_ok) status = wait_for_kernels(net, message);
+  *seconds = now() - before;
+  return status;
+}
+
+int bring_up_input(Net* net, const float* input, const Message& message) {
+  halide_buffer_t* up = &net->caller.buffers[0];
   up->host = reinterpret_cast<uint8_t*>(const_cast<float*>(input));
-  if (bring_up(net, up) != 0)
-    return message.fail(rn_error_kernel, "%s: the input cannot be brought up (%s)", net->info.name, reason(net));
-  const int status = start(net, seconds, message);
-  if (status != rn_ok) return status;
-  down->host = reinterpret_cast<uint8_t*>(output);
-  down->flags = halide_buffer_flag_device_dirty;
-  if (halide_copy_to_host(&net->context, down) != 0)
-    return message.fail(rn_error_kernel, "%s: the output cannot be brought down (%s)", net->info.name, reason(net));
-  return rn_ok;
+  if (bring_up(net, up) == 0) return rn_ok;
+  return message.fail(rn_error_kernel, "%s: the input cannot be brought up (%s)", net->info.name, reason(net));
 }
 
-// Compiles every kernel for the device, by running it.
+int bring_down_output(Net* net, float* output, const Message& message) {
+  halide_buffer_t* down = &net->caller.buffers[1];
+  down->host = reinterpret_cast<uint8_t*>(output);
+  if (bring_down(net, down) == 0) return rn_ok;
+  return message.fail(rn_error_kernel, "%s: the output cannot be brought down (%s)", net->info.name, reason(net));
+}
+
+int run(Net* net, const float* input, int batch, float* output, const Message& message) {
+  begin(net, batch);
+  int status = bring_up_input(net, input, message);
+  if (status == rn_ok) status = start(net, message);
+  if (status == rn_ok) status = bring_down_output(net, output, message);
+  if (status != rn_ok) wait(net);  // the caller's memory is no longer used
+  return status;
+}
+
+// Compiles every kernel for the device, by running it; one by one, so that it is known which one fails.
 int run_once(Net* net, const Message& message) {
   const rn_description& d = *net->description;
   const size_t inputs = input_floats(d), outputs = output_floats(d);
   auto* values = static_cast<float*>(zeroed(inputs + outputs, sizeof(float)));
   if (!values) return message.fail(rn_error_memory, "no memory for a handle");
-  const int status = run(net, values, 1, values + inputs, nullptr, message);
+  begin(net, 1);
+  int status = bring_up_input(net, values, message);
+  for (uint32_t s = 0; s < d.step_count && status == rn_ok; s++) {
+    status = queue_step(net, s, message);
+    if (status == rn_ok && wait(net) != 0) status = fail_step(net, s, message);
+  }
+  if (status == rn_ok) status = bring_down_output(net, values + inputs, message);
+  if (status != rn_ok) wait(net);
   free(values);
   return status;
 }
@@ -255,7 +290,7 @@ int initialise(Net* net, const Driver& driver, int index, const Message& message
   // Without a recording all works as well, at the cost of one start for each kernel.
   char ignored[sizeof net->error];
   begin(net, net->max_batch);
-  net->recording = record(net, [&] { return queue_kernels(net, nullptr, {ignored, sizeof ignored}); });
+  net->recording = record(net, [&] { return queue_kernels(net, {ignored, sizeof ignored}); });
   return rn_ok;
 }
 
@@ -278,22 +313,46 @@ int create_net(const Driver& driver, void** out, const rn_description* descripti
   return status;
 }
 
-int run_net(void* net, const float* input, int batch, float* output, double* seconds, char* text, size_t bytes) {
-  return run(static_cast<Net*>(net), input, batch, output, seconds, {text, bytes});
+int run_net(void* net, const float* input, int batch, float* output, char* text, size_t bytes) {
+  return run(static_cast<Net*>(net), input, batch, output, {text, bytes});
 }
 
 int run_kernels(void* memory, int batch, double* seconds, char* text, size_t bytes) {
   auto* net = static_cast<Net*>(memory);
   const Message message = {text, bytes};
-  halide_buffer_t* output = &net->caller.buffers[1];
   begin(net, batch);
-  int status = halide_device_sync(&net->context, output);
-  const double before = now();
-  if (status == 0) status = start(net, nullptr, message);
-  if (status == rn_ok && halide_device_sync(&net->context, output) != 0)
-    status = message.fail(rn_error_kernel, "%s: the kernels did not end (%s)", net->info.name, reason(net));
-  *seconds = now() - before;
+  return timed(net, seconds, message, [&] { return start(net, message); });
+}
+
+int time_step(void* memory, uint32_t step, int batch, double* seconds, char* text, size_t bytes) {
+  constexpr double least_seconds = 1e-3;
+  constexpr int least_launches = 5, most_launches = 1000;
+  auto* net = static_cast<Net*>(memory);
+  const Message message = {text, bytes};
+  begin(net, batch);
+  int launches = least_launches;
+  const auto queue = [&] {
+    for (int i = 0; i < launches; i++)
+      if (const int status = queue_step(net, step, message)) return status;
+    return static_cast<int>(rn_ok);
+  };
+  int status = timed(net, seconds, message, queue);
+  if (status == rn_ok && *seconds < least_seconds) {
+    const double needed = least_seconds * launches / *seconds;
+    launches = needed < most_launches ? static_cast<int>(needed) + 1 : most_launches;
+  }
+  // As in a run, where a launch costs the host next to nothing.
+  void* recording = status == rn_ok ? record(net, queue) : nullptr;
+  if (status == rn_ok)
+    status =
+        timed(net, seconds, message, [&] { return recording ? start_recorded(net, recording, message) : queue(); });
+  if (recording) net->driver->forget(&net->context, recording);
+  *seconds /= launches;
   return status;
+}
+
+int measure_device(void* net, rn_device_peak* peak, char* text, size_t bytes) {
+  return measure_session(static_cast<Net*>(net), peak, {text, bytes});
 }
 
 void destroy_net(void* memory) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "driver.h"
+#include "peak.h"
 
 using resnetc::runtime::DeviceContext;
 using resnetc::runtime::DeviceInfo;
@@ -16,7 +17,7 @@ namespace {
 
 constexpr uint32_t platform_name = 0x0902;
 constexpr uint32_t device_name = 0x102B, device_cache = 0x101E, device_memory = 0x101F, device_local_memory = 0x1023,
-                   device_group = 0x1004, device_alignment = 0x1019;
+                   device_units = 0x1002, device_group = 0x1004, device_alignment = 0x1019;
 constexpr uint64_t all_types = 0xFFFFFFFF;
 constexpr int most_devices = 64;
 
@@ -33,8 +34,10 @@ struct Functions {
   int32_t (*release_context)(Handle);
 };
 
+constexpr const char* libopencl = "libOpenCL.so.1";
+
 void* library() {
-  return dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);  // counted: the second time costs next to nothing
+  return dlopen(libopencl, RTLD_NOW | RTLD_LOCAL);  // counted: the second time costs next to nothing
 }
 
 bool functions(Functions* f) {
@@ -50,12 +53,13 @@ struct Found {
   Handle device, platform;
 };
 
-// Of all platforms, in their order.
+// Of all platforms, in their order. Returns how many, or OpenCL's error, which is below 0.
 int find_devices(const Functions& f, Found* found) {
   Handle platforms[most_devices], devices[most_devices];
   uint32_t platform_count = 0, device_count = 0;
   int count = 0;
-  if (f.get_platforms(most_devices, platforms, &platform_count) != 0) return 0;
+  const int32_t error = f.get_platforms(most_devices, platforms, &platform_count);
+  if (error != 0) return error < 0 ? error : 0;
   for (uint32_t p = 0; p < platform_count && p < most_devices; p++) {
     if (f.get_devices(platforms[p], all_types, most_devices, devices, &device_count) != 0) continue;
     for (uint32_t d = 0; d < device_count && d < most_devices && count < most_devices; d++)
@@ -64,9 +68,10 @@ int find_devices(const Functions& f, Found* found) {
   return count;
 }
 
-bool load() {
-  Functions f;
-  return functions(&f);
+// Of version 1.2, by which all else is there too.
+const char* missing() {
+  constexpr const char* names[] = {"clGetPlatformIDs", "clCreateSubBuffer", "clEnqueueFillBuffer"};
+  return resnetc::runtime::first_missing(libopencl, library(), names);
 }
 
 int count() {
@@ -82,7 +87,7 @@ bool info(int index, DeviceInfo* info) {
   const Found& d = found[index];
   uint64_t memory = 0, local = 0, cache = 0;
   size_t group = 0;
-  uint32_t bits = 0;
+  uint32_t bits = 0, units = 0;
   f.get_device_info(d.device, device_name, sizeof info->name - 1, info->name, nullptr);
   f.get_platform_info(d.platform, platform_name, sizeof info->detail - 1, info->detail, nullptr);
   f.get_device_info(d.device, device_memory, sizeof memory, &memory, nullptr);
@@ -90,6 +95,8 @@ bool info(int index, DeviceInfo* info) {
   f.get_device_info(d.device, device_local_memory, sizeof local, &local, nullptr);
   f.get_device_info(d.device, device_group, sizeof group, &group, nullptr);
   f.get_device_info(d.device, device_alignment, sizeof bits, &bits, nullptr);
+  f.get_device_info(d.device, device_units, sizeof units, &units, nullptr);
+  info->units = units;
   info->memory_bytes = memory, info->cache_bytes = cache, info->shared_bytes = local, info->threads = group,
   info->alignment = bits / 8;
   return true;
@@ -113,8 +120,15 @@ void close(DeviceContext* context) {
   if (context->context) f.release_context(context->context);
 }
 
+bool measure(DeviceContext* context, int index, const DeviceInfo& info, rn_device_peak* peak) {
+  Functions f;
+  Found found[most_devices];
+  if (!functions(&f) || index >= find_devices(f, found)) return false;
+  return resnetc::runtime::measure_opencl(library(), context->context, context->queue, found[index].device, info, peak);
+}
+
 constexpr resnetc::runtime::Driver driver = {
-    "libOpenCL.so.1", halide_opencl_device_interface, load, count, info, open, close, nullptr, nullptr, nullptr,
+    libopencl, halide_opencl_device_interface, missing, count, info, open, close, measure, nullptr, nullptr, nullptr,
     nullptr};
 
 }  // namespace

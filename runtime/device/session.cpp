@@ -39,14 +39,17 @@ int open_session(Session* session, const Driver& driver, const char* api, int in
   if (!driver.info(index, &session->info))
     return message.fail(rn_error_device, "%s device %d says nothing of itself", api, index);
   session->opened = true;
+  session->index = index;
   if (!driver.open(&session->context, index))
     return message.fail(rn_error_device, "%s: cannot be opened; is it in use, or out of memory?", session->info.name);
   return rn_ok;
 }
 
 void close_session(Session* session) {
-  if (session->context.context)
+  if (session->context.context) {
+    wait(session);  // for copies from the host's memory, after an error
     halide_device_release(&session->context, session->driver->halide());  // the compiled kernels
+  }
   if (session->opened) session->driver->close(&session->context);
 }
 
@@ -62,6 +65,24 @@ int bring_up(Session* session, halide_buffer_t* buffer) {
   return halide_copy_to_device(&session->context, buffer, session->driver->halide());
 }
 
+int bring_down(Session* session, halide_buffer_t* buffer) {
+  buffer->flags = halide_buffer_flag_device_dirty;
+  const int status = halide_copy_to_host(&session->context, buffer);
+  return status == 0 ? wait(session) : status;
+}
+
+int wait(Session* session) {
+  return halide_device_sync_global(&session->context, session->driver->halide());
+}
+
+int measure_session(Session* session, rn_device_peak* peak, const Message& message) {
+  memcpy(peak->name, session->info.name, sizeof peak->name);
+  peak->cache_bytes = session->info.cache_bytes;
+  if (session->driver->measure(&session->context, session->index, session->info, peak)) return rn_ok;
+  return message.fail(rn_error_device, "%s: what it can do at most cannot be measured; is its memory full?",
+                      session->info.name);
+}
+
 double now() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -69,14 +90,21 @@ double now() {
 }
 
 int count_devices(const Driver& driver, char* message, size_t bytes) {
-  if (!driver.load()) {
+  const char* missing = driver.missing();
+  if (missing && strcmp(missing, driver.library) == 0) {
     snprintf(message, bytes, "no driver: %s is not there; install the GPU's driver, or compile for another --target",
              driver.library);
     return -1;
   }
+  if (missing) {
+    snprintf(message, bytes, "%s has no %s: install a newer driver", driver.library, missing);
+    return -1;
+  }
   const int count = driver.count();
   if (count > 0) return count;
-  snprintf(message, bytes, "%s knows no device; is its driver installed, and may this user use it?", driver.library);
+  char error[32] = "";
+  if (count < 0) snprintf(error, sizeof error, " (error %d)", -count);
+  snprintf(message, bytes, "%s knows no device%s: install its driver, or let this user use it", driver.library, error);
   return -1;
 }
 

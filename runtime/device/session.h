@@ -21,6 +21,7 @@ struct Session {
   void* user_context;  // what a kernel's first argument points to
   const Driver* driver;
   DeviceInfo info;
+  int index;  // of the device
   bool opened;
   char error[400];  // what Halide's runtime said
 };
@@ -37,8 +38,18 @@ void close_session(Session* session);
 // Why Halide's runtime failed, in one line.
 const char* reason(Session* session);
 
-// Brings up what buffer->host holds, into new memory if it has none.
+// Brings up what buffer->host holds, into new memory if it has none. The host's memory must stay as it is until wait()
+// or bring_down() has returned: CUDA may copy later.
 int bring_up(Session* session, halide_buffer_t* buffer);
+
+// Brings down what the device has, into buffer->host; it is there when this returns.
+int bring_down(Session* session, halide_buffer_t* buffer);
+
+// Until the device has done all that is queued.
+int wait(Session* session);
+
+// As rn_device's.
+int measure_session(Session* session, rn_device_peak* peak, const Message& message);
 
 double now();  // in seconds
 

@@ -1,11 +1,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <vector>
 
+#include "clock.h"
 #include "commands.h"
 #include "model.h"
 #include "print.h"
@@ -15,12 +15,6 @@
 namespace resnetc::program {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // The kernel's high-water mark of this program. getrusage's may be that of the process that started it, so it is used
 // only where there is no /proc.

@@ -237,14 +237,19 @@ void MachineMeter::read() {
 }
 
 MachinePeak together(const MachinePeak& a, const MachinePeak& b) {
-  return {a.cpu,
-          a.vectors,
-          std::max(a.flops, b.flops),
-          std::max(a.bytes, b.bytes),
-          std::min(a.hand_over, b.hand_over),
-          a.readings + b.readings,
-          std::min(a.least_flops, b.least_flops),
-          std::min(a.least_bytes, b.least_bytes)};
+  MachinePeak both = a;
+  both.flops = std::max(a.flops, b.flops);
+  both.bytes = std::max(a.bytes, b.bytes);
+  both.hand_over = std::min(a.hand_over, b.hand_over);
+  both.readings = a.readings + b.readings;
+  both.least_flops = std::min(a.least_flops, b.least_flops);
+  both.least_bytes = std::min(a.least_bytes, b.least_bytes);
+  return both;
+}
+
+MachinePeak machine_peak_of(const rn_device_peak& device) {
+  return {device.name, "multiply-add in registers", device.flops, device.bytes, 0, 1, device.flops, device.bytes,
+          true,        device.cache_bytes};
 }
 
 std::string scatter_note(const MachinePeak& peak) {

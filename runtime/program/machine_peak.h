@@ -1,4 +1,4 @@
-// What this machine can do at most, measured on the spot with threads of the runtime's own pool.
+// What this machine can do at most, measured on the spot: its CPU with threads of the runtime's own pool, or a device.
 #ifndef RESNETC_RUNTIME_PROGRAM_MACHINE_PEAK_H
 #define RESNETC_RUNTIME_PROGRAM_MACHINE_PEAK_H
 
@@ -12,14 +12,20 @@ namespace resnetc::program {
 
 // The best of several readings: another program can only make one worse.
 struct MachinePeak {
-  std::string cpu;      // its name, "" where it has none
+  std::string name;     // of the CPU or the device, "" where it has none
   const char* vectors;  // what the peak was reached with
   double flops;         // float32 operations a second of all threads: multiply-adds in registers and nothing else
-  double bytes;         // a second that all threads read from a buffer larger than the last-level cache
-  double hand_over;     // seconds of a parallel loop whose tasks only wait until all threads have come
+  double bytes;         // a second that all threads read from a buffer larger than the last-level cache; on a device
+                        // that a copy reads and writes
+  double hand_over;     // seconds of a parallel loop whose tasks only wait until all threads have come; a device: 0
   int readings = 1;
   double least_flops = 0, least_bytes = 0;  // of all readings
+  bool is_device = false;
+  std::uint64_t cache_bytes = 0;  // of the device's last level
 };
+
+// One reading of a device.
+MachinePeak machine_peak_of(const rn_device_peak& device);
 
 // Of the readings of both.
 MachinePeak together(const MachinePeak& a, const MachinePeak& b);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../device.h"
 #include "../runtime.h"
 #include "error.h"
 #include "print.h"
@@ -65,6 +66,20 @@ class Model {
     double seconds = 0;
     if (rn_run_kernels(model_, n, &seconds) != rn_ok) throw Error(rn_message(model_));
     return seconds;
+  }
+
+  // As rn_time_step: seconds of one launch of a step alone. Throws Error.
+  double time_step(std::uint32_t step, int n) {
+    double seconds = 0;
+    if (rn_time_step(model_, step, n, &seconds) != rn_ok) throw Error(rn_message(model_));
+    return seconds;
+  }
+
+  // As rn_measure_device. Throws Error.
+  rn_device_peak device_peak() {
+    rn_device_peak peak{};
+    if (rn_measure_device(model_, &peak) != rn_ok) throw Error(rn_message(model_));
+    return peak;
   }
 
   bool on_device() const { return on_device_; }

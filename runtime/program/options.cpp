@@ -89,10 +89,10 @@ class Reader {
     } else if (option_ == "--benchmark") {
       options_.benchmark_seconds = parse_seconds(option_, value("SECONDS"));
       set_command(Command::benchmark);
-    } else if (option_ == "--profile" && !on_device_) {
+    } else if (option_ == "--profile") {
       if (has_value_ || next_is_number()) options_.profile_seconds = parse_seconds(option_, value("SECONDS"));
       set_command(Command::profile);
-    } else if (option_ == "--html" && !on_device_) {
+    } else if (option_ == "--html") {
       options_.html = file("FILE");
     } else {
       read_flag(argument);
@@ -208,11 +208,15 @@ Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png 
   --self-test         run a fixed input and compare with the reference's values
   --benchmark SECONDS measure latency, throughput and memory on a fixed input; --json too
 )";
-  if (!on_device)
-    text +=
-        R"(  --profile [SECONDS] show what each kernel takes and reaches on a fixed input, next to this machine's measured
+  text +=
+      on_device
+          ? R"(  --profile [SECONDS] show what each kernel takes and reaches on a fixed input, next to the peak and memory bandwidth
+                      that are measured on the device (3 seconds); --json too
+)"
+          : R"(  --profile [SECONDS] show what each kernel takes and reaches on a fixed input, next to this machine's measured
                       peak and memory bandwidth (3 seconds); --json too
-  --html FILE         with --profile: write a page with plots, the time line, tables and the memory map
+)";
+  text += R"(  --html FILE         with --profile: write a page with plots, the time line, tables and the memory map
 )";
   return text + R"(  --licences          print the licences of all that is in this program
   --version           print the version

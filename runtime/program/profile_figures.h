@@ -70,8 +70,9 @@ struct Profile {
   int threads, batch;
   std::size_t runs;
   MachinePeak machine;
-  double seconds = 0;          // of an inference without clocks between its steps; the median
-  double clocked_seconds = 0;  // with them
+  double seconds = 0;           // of an inference without clocks between its steps; the median
+  double clocked_seconds = 0;   // with them; on a device the sum of the steps in the round whose sum is the median
+  double together_seconds = 0;  // on a device: all kernels in turn, without moving input and output
   double kernel_seconds = 0, border_seconds = 0;
   std::vector<KernelProfile> kernels;  // the longest first
   std::vector<StepProfile> steps;
@@ -83,9 +84,12 @@ struct Profile {
   Work work() const;
   // What bringing the threads together takes of an inference, were each loop the only thing that they do.
   double hand_over_seconds() const { return machine.hand_over * parallel_loops; }
+  // That what the net reaches as a whole is counted by.
+  double computing_seconds() const { return machine.is_device ? together_seconds : seconds; }
 };
 
-// steps: the sums of rn_profile, a row for each run; whole: the seconds of runs without it. At least one of each.
+// steps: the sums of rn_profile, a row for each run, or what stands for them on a device; whole: the seconds of runs
+// without it. At least one of each.
 Profile profile_of(const rn_description& net, int threads, int batch, const Samples& steps, const Samples& whole,
                    const MachinePeak& machine);
 

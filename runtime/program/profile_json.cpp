@@ -30,10 +30,11 @@ std::string figures_json(const Figures& f) {
 }
 
 std::string machine_json(const MachinePeak& machine) {
-  return "{\"cpu\": " + json_string(machine.cpu) + field("vectors", std::string_view(machine.vectors)) +
-         field("peak_gflops", machine.flops * 1e-9) + field("memory_gbytes_per_second", machine.bytes * 1e-9) +
-         field("hand_over_us", machine.hand_over * 1e6) + format(", \"readings\": %d", machine.readings) +
-         field("least_peak_gflops", machine.least_flops * 1e-9) +
+  return std::string("{\"") + (machine.is_device ? "device" : "cpu") + "\": " + json_string(machine.name) +
+         field("vectors", std::string_view(machine.vectors)) + field("peak_gflops", machine.flops * 1e-9) +
+         field("memory_gbytes_per_second", machine.bytes * 1e-9) +
+         (machine.is_device ? "" : field("hand_over_us", machine.hand_over * 1e6)) +
+         format(", \"readings\": %d", machine.readings) + field("least_peak_gflops", machine.least_flops * 1e-9) +
          field("least_memory_gbytes_per_second", machine.least_bytes * 1e-9) + field("note", scatter_note(machine)) +
          "}";
 }
@@ -54,12 +55,15 @@ std::string profile_json(const Profile& p) {
                      field("version", std::string_view(p.net->version));
   text += format(", \"threads\": %d, \"batch\": %d, \"runs\": %zu, \"machine\": ", p.threads, p.batch, p.runs) +
           machine_json(p.machine);
-  text += field("inference_ms", p.seconds * 1e3) + field("clocked_ms", p.clocked_seconds * 1e3) +
-          field("sum_ms", p.sum() * 1e3) + field("kernels_ms", p.kernel_seconds * 1e3) +
-          field("borders_ms", p.border_seconds * 1e3) + field("gflops", work.executed_flop / p.seconds * 1e-9) +
-          field("of_peak", work.executed_flop / p.seconds / p.machine.flops) +
-          field("effective_gflops", work.flop / p.seconds * 1e-9) +
-          format(", \"parallel_loops\": %u", p.parallel_loops) + field("hand_over_ms", p.hand_over_seconds() * 1e3);
+  text += field("inference_ms", p.seconds * 1e3) +
+          (p.machine.is_device ? field("together_ms", p.together_seconds * 1e3) : "") +
+          field("clocked_ms", p.clocked_seconds * 1e3) + field("sum_ms", p.sum() * 1e3) +
+          field("kernels_ms", p.kernel_seconds * 1e3) + field("borders_ms", p.border_seconds * 1e3) +
+          field("gflops", work.executed_flop / p.computing_seconds() * 1e-9) +
+          field("of_peak", work.executed_flop / p.computing_seconds() / p.machine.flops) +
+          field("effective_gflops", work.flop / p.computing_seconds() * 1e-9);
+  if (!p.machine.is_device)
+    text += format(", \"parallel_loops\": %u", p.parallel_loops) + field("hand_over_ms", p.hand_over_seconds() * 1e3);
   text +=
       format(", \"weight_bytes\": %llu, \"arena_bytes\": %llu", static_cast<unsigned long long>(p.net->weight_bytes),
              static_cast<unsigned long long>(p.net->arena_bytes_per_image) *

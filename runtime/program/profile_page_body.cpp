@@ -16,7 +16,7 @@ const char* const profile_page_body = R"html(<main>
 <section>
 <h2>Roofline</h2>
 <p class="note">Each point is a kernel with the operations that it executes, its area the share of the time, its number the row in the table. The flat line
-is what this CPU computes at most, the slope what its memory delivers; both were measured here. Points above the slope
+is what this machine computes at most, the slope what its memory delivers; both were measured here. Points above the slope
 got their bytes from the caches.<span id="unplotted"></span></p>
 <div id="roofline" class="plot"></div>
 </section>

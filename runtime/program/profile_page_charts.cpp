@@ -83,7 +83,7 @@ function time_line(box) {
   const rows = Math.min(24, Math.max(1, Math.ceil(steps.length * 26 / room)));
   const tall = rows === 1 ? 54 : rows <= 4 ? 34 : 20, pitch = tall + (rows <= 4 ? 12 : 6), span = total / rows;
   by_id('line-note').textContent =
-      `The run whose time is the median, ${duration(total / 1e3)}; a bar for each of the ${
+      `${on_device ? 'The round whose sum' : 'The run whose time'} is the median, ${duration(total / 1e3)}; a bar for each of the ${
           steps.length} steps, with the ` +
       `number of its kernel.` + (rows > 1 ? ` Read it like text: each line goes on where the one above ends.` : '');
   const svg = picture(width, rows * pitch + 14, 'Time line of one inference');

@@ -6,6 +6,7 @@ const char* const profile_page_script = R"js('use strict';
 const profile = JSON.parse(document.getElementById('profile').textContent);
 const {kernels, steps, tensors, machine} = profile;
 const by_id = id => document.getElementById(id);
+const on_device = machine.device !== undefined, hardware = machine.device ?? machine.cpu;
 
 // ---- numbers as text
 const round = value => value >= 999.5 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
@@ -115,35 +116,41 @@ const step_tip = (step, s) =>
     ]];
 
 // ---- head
+const times_on_device = () => `Kernels ${duration(profile.kernels_ms)}, the sum of the medians of each step, launched ` +
+    `over and over by itself: what it reads stays in the cache where it fits. All kernels in turn take ` +
+    `${duration(profile.together_ms)}, an inference with its input and output ${duration(profile.inference_ms)}. `;
+const times_on_cpu = () =>
+    `Kernels ${duration(profile.kernels_ms)}, zeroing borders ${duration(profile.borders_ms)}: together ` +
+    `${duration(profile.sum_ms)}, summed from the medians of each over ${
+        round(profile.runs)} runs. A whole inference takes ` +
+    `${duration(profile.inference_ms)}, ${duration(profile.clocked_ms)} with clocks between the steps. ` +
+    (profile.threads > 1 ? `Handing work to threads takes ${duration(machine.hand_over_us / 1e3)} ` +
+             `a parallel loop, some ${duration(profile.hand_over_ms)} for the ${
+                               profile.parallel_loops} of an inference (${
+                               percent(profile.hand_over_ms / profile.sum_ms)}). ` :
+                           '');
 function head() {
   by_id('model').textContent = profile.model;
-  by_id('about').textContent = [machine.cpu, profile.target, profile.version].filter(text => text).join(' · ');
+  by_id('about').textContent = [hardware, profile.target, profile.version].filter(text => text).join(' · ');
   const tile = (what, value, unit, more) => make(
       'div', {class: 'tile'}, make('div', {class: 'what'}, what),
       make('div', {class: 'value'}, value, ' ', make('small', {}, unit)), make('div', {class: 'more'}, more));
   const split = text => text.split(' ');
   const images = profile.batch === 1 ? 'one image' : `a batch of ${profile.batch}`;
-  const threads = profile.threads === 1 ? '1 thread' : `${profile.threads} threads`;
+  const threads = on_device ? 'the device' : profile.threads === 1 ? '1 thread' : `${profile.threads} threads`;
   by_id('tiles').append(
       tile(
           `Inference of ${images}`, ...split(duration(profile.inference_ms)),
           `${threads}, ${round(profile.batch / profile.inference_ms * 1e3)} images/s`),
       tile('Speed', round(profile.gflops), 'GFLOP/s', `${percent(profile.of_peak)} of the peak; effective ${round(profile.effective_gflops)}`),
       tile('Peak, measured here', round(machine.peak_gflops), 'GFLOP/s', machine.vectors + ', ' + threads),
-      tile('Memory, measured here', round(machine.memory_gbytes_per_second), 'GB/s', 'reads beyond the caches'),
-      tile('Weights', ...split(size(profile.weight_bytes)), 'read in place'),
+      tile(
+          'Memory, measured here', round(machine.memory_gbytes_per_second), 'GB/s',
+          (on_device ? 'read and written' : 'reads') + ' beyond the caches'),
+      tile('Weights', ...split(size(profile.weight_bytes)), on_device ? 'in its memory' : 'read in place'),
       tile('Activations', ...split(size(profile.arena_bytes)), 'of ' + images + ', borders included'));
-  by_id('sum').textContent =
-      `Kernels ${duration(profile.kernels_ms)}, zeroing borders ${duration(profile.borders_ms)}: together ` +
-      `${duration(profile.sum_ms)}, summed from the medians of each over ${
-          round(profile.runs)} runs. A whole inference takes ` +
-      `${duration(profile.inference_ms)}, ${duration(profile.clocked_ms)} with clocks between the steps. ` +
-      (profile.threads > 1 ? `Handing work to threads takes ${duration(machine.hand_over_us / 1e3)} ` +
-               `a parallel loop, some ${duration(profile.hand_over_ms)} for the ${
-                                 profile.parallel_loops} of an inference (${
-                                 percent(profile.hand_over_ms / profile.sum_ms)}). ` :
-                             '') +
-      (machine.note ? `Mind that ${machine.note}.` : '');
+  const note = machine.note ? `Mind that ${machine.note}.` : '';
+  by_id('sum').textContent = (on_device ? times_on_device() : times_on_cpu()) + note;
   const kinds = new Map();
   for (const kernel of kernels) kinds.set(kernel.kind, (kinds.get(kernel.kind) ?? 0) + kernel.share);
   const parts = [...kinds].sort((a, b) => b[1] - a[1]);

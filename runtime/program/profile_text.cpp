@@ -21,27 +21,49 @@ std::string amount(const char* what, double seconds, double sum, const std::stri
 std::string summary(const Profile& p) {
   const Work work = p.work();
   const std::string batch = p.batch > 1 ? format("; %.3f ms an image", p.seconds / p.batch * 1e3) : "";
-  return amount("kernels", p.kernel_seconds, p.sum(), format("%zu steps", p.steps.size())) +
-         amount("  thread hand-over", p.hand_over_seconds(), p.sum(),
-                format("of it, about: %u parallel loops of %.2f us", p.parallel_loops, p.machine.hand_over * 1e6)) +
-         amount("zeroing borders", p.border_seconds, p.sum(), "") + amount("sum of the medians", p.sum(), p.sum(), "") +
-         amount("a clocked inference", p.clocked_seconds, p.sum(),
-                "more, where single steps are disturbed now and then") +
-         amount("an inference", p.seconds, p.sum(), format("median of %zu%s", p.runs, batch.c_str())) +
-         format("%-22s %10.1f GFLOP/s, %.1f%% of the peak; effective %.1f GFLOP/s\n", "",
-                work.executed_flop / p.seconds * 1e-9, work.executed_flop / p.seconds / p.machine.flops * 100,
-                work.flop / p.seconds * 1e-9);
+  std::string text = amount("kernels", p.kernel_seconds, p.sum(), format("%zu steps", p.steps.size()));
+  if (p.machine.is_device) {
+    text += amount("all kernels in turn", p.together_seconds, p.sum(), "without input and output") +
+            amount("an inference", p.seconds, p.sum(),
+                   format("with input and output, median of %zu%s", p.runs, batch.c_str()));
+  } else {
+    text += amount("  thread hand-over", p.hand_over_seconds(), p.sum(),
+                   format("of it, about: %u parallel loops of %.2f us", p.parallel_loops, p.machine.hand_over * 1e6)) +
+            amount("zeroing borders", p.border_seconds, p.sum(), "") +
+            amount("sum of the medians", p.sum(), p.sum(), "") +
+            amount("a clocked inference", p.clocked_seconds, p.sum(),
+                   "more, where single steps are disturbed now and then") +
+            amount("an inference", p.seconds, p.sum(), format("median of %zu%s", p.runs, batch.c_str()));
+  }
+  const double seconds = p.computing_seconds();
+  return text + format("%-22s %10.1f GFLOP/s, %.1f%% of the peak; effective %.1f GFLOP/s\n", "",
+                       work.executed_flop / seconds * 1e-9, work.executed_flop / seconds / p.machine.flops * 100,
+                       work.flop / seconds * 1e-9);
+}
+
+// What it runs on, and what that can do.
+std::string setting(const Profile& p) {
+  const MachinePeak& machine = p.machine;
+  std::string text = format("%s, %s\nbatch %d, ", p.net->name, p.net->target, p.batch);
+  if (machine.is_device) {
+    text += machine.name + format(
+                               "\nmeasured here: peak %.1f GFLOP/s (%s), memory %.1f GB/s copied\n"
+                               "a step's time: of many launches, one behind the other, by itself; what they read "
+                               "stays in the cache where it fits\n",
+                               machine.flops * 1e-9, machine.vectors, machine.bytes * 1e-9);
+  } else {
+    text += format("threads %d%s%s\n", p.threads, machine.name.empty() ? "" : ", ", machine.name.c_str()) +
+            format("measured here: peak %.1f GFLOP/s (%s), memory %.1f GB/s, hand-over %.2f us a parallel loop\n",
+                   machine.flops * 1e-9, machine.vectors, machine.bytes * 1e-9, machine.hand_over * 1e6);
+  }
+  const std::string note = scatter_note(machine);
+  return note.empty() ? text : text + "note: " + note + "\n";
 }
 
 }  // namespace
 
 std::string profile_text(const Profile& p) {
-  std::string text = format("%s, %s\nbatch %d, threads %d%s%s\n", p.net->name, p.net->target, p.batch, p.threads,
-                            p.machine.cpu.empty() ? "" : ", ", p.machine.cpu.c_str());
-  text += format("measured here: peak %.1f GFLOP/s (%s), memory %.1f GB/s, hand-over %.2f us a parallel loop\n",
-                 p.machine.flops * 1e-9, p.machine.vectors, p.machine.bytes * 1e-9, p.machine.hand_over * 1e6);
-  const std::string note = scatter_note(p.machine);
-  if (!note.empty()) text += "note: " + note + "\n";
+  std::string text = setting(p);
   text += "GFLOP/s: operations executed; effective: those of direct summation, of which Winograd saves some\n\n";
   text += format("%5s %10s ", "step", "us") + heading + " border us  kernel  name\n";
   for (std::size_t s = 0; s < p.steps.size(); s++) {

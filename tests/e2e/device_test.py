@@ -4,6 +4,7 @@
 device_test.py [NET[:SIZE]...]   the digits net in all ways, or these nets against their programs for the CPU
 """
 
+import json
 import re
 import sys
 
@@ -38,6 +39,35 @@ def check_digits(folder):
     needed = set(re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", program).stdout))
     check(needed <= {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}, "needs", needed)
     check("--device N" in run(program, "--help").stdout, "--help")
+
+
+def check_profile(folder):
+    """Sums that agree, figures against what was measured on the device, and a page with the same numbers."""
+    program, page = folder / "digits_resnet8", folder / "profile.html"
+    said = run(program, "--profile", "0.2", "--json", "--batch", 2, "--html", page).stdout
+    result = json.loads(said)
+    machine, steps, kernels = result["machine"], result["steps"], result["kernels"]
+    print(f"{machine['device']}: {machine['peak_gflops']:.0f} GFLOP/s, {machine['memory_gbytes_per_second']:.0f} GB/s; "
+          f"{result['together_ms']:.3f} ms in turn, {result['sum_ms']:.3f} by themselves")
+    check(machine["device"] and machine["readings"] == 5 and "cpu" not in machine, machine)
+    # One core of the slowest kind and the largest GPU there is lie between.
+    check(1 < machine["least_peak_gflops"] <= machine["peak_gflops"] < 1e6, machine)
+    check(0.1 < machine["memory_gbytes_per_second"] < 1e5, machine)
+    for each in steps + kernels:
+        flops = each["executed_flop"] / each["ms"] / 1e6
+        check(each["ms"] > 0 and abs(each["gflops"] - flops) <= 1e-4 * flops, each)
+        check(abs(each["of_peak"] - flops / machine["peak_gflops"]) <= 1e-3 * each["of_peak"] + 1e-9, each)
+    check(max(kernel["of_peak"] for kernel in kernels) < 1.3, "a kernel is faster than the peak", kernels)
+    check(abs(sum(step["ms"] for step in steps) - result["sum_ms"]) < 1e-4 * result["sum_ms"], "sum of the steps")
+    # What else the machine does disturbs the one more than the other: no more than plausible.
+    check(0.2 < result["sum_ms"] / result["together_ms"] < 5, result["sum_ms"], result["together_ms"])
+    check(result["together_ms"] < 5 * result["inference_ms"], result["inference_ms"])
+    check(said.strip().replace("<", "\\u003c") in page.read_text(), "the page has not the numbers that were printed")
+    text = run(program, "--profile=0.05").stdout
+    for word in ("all kernels in turn", "measured here: peak", machine["device"], *(step["name"] for step in steps)):
+        check(word in text, f"the text says nothing of {word!r}:\n{text}")
+    done = run(program, "--profile", "0.05", "--json", "--device", 99, "--fallback", "cpu")
+    check("cpu" in json.loads(done.stdout)["machine"] and "it runs on the CPU" in done.stderr, done.stderr)
 
 
 def check_errors(folder):
@@ -143,6 +173,7 @@ def main():
                 check_net(folder, *argument.split(":"))
             return
         check_digits(folder)
+        check_profile(folder)
         check_errors(folder)
         check_library(folder)
         check_cuda(folder)

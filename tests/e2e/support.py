@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,33 @@ def compile_model(topology, weights, output, *more, status=0, **options):
 
 def compile_digits(output, *more, **options):
     return compile_model("digits_resnet8", models / "digits_resnet8.safetensors", output, *more, **options)
+
+
+class CudaDriver:
+    """tests/e2e/library/cuda_stand_in.c in the driver's place, in a folder of its own. `calls` are those of the last run,
+    after which nothing was left."""
+
+    def __init__(self, folder):
+        self.folder, self.log = folder / "driver", folder / "calls"
+        self.folder.mkdir()
+        self.build(self.folder)
+
+    @staticmethod
+    def build(folder, *options):
+        source = root / "tests" / "e2e" / "library" / "cuda_stand_in.c"
+        run("cc", "-std=c11", "-O2", "-shared", "-fPIC", *options, source, "-o", folder / "libcuda.so.1")
+
+    def run(self, *command, status=0, **settings):
+        self.log.unlink(missing_ok=True)
+        variables = {f"STAND_IN_{name.upper()}": value for name, value in settings.items()}
+        env = environment(LD_LIBRARY_PATH=self.folder, STAND_IN_LOG=self.log, **variables)
+        done = run(*command, status=status, env=env)
+        *self.calls, left = self.log.read_text().splitlines()
+        check(left.startswith("left ") and not re.search("[1-9]", left), command, settings, left)
+        return done
+
+    def count(self, call):
+        return sum(line.split()[0] == call for line in self.calls)
 
 
 @contextlib.contextmanager

@@ -46,7 +46,11 @@ def check_records(folder, cache):
     check(records and all(re.match(kernel, r["key"]) and r["milliseconds"] > 0 for r in records), records)
     check(all((r["threads"], r["batch"], r["target"]) == (1, 7, "x86-64-linux-opencl-sse41") for r in records), records)
     check(all(r["device"] in said and "cpu" not in r for r in records), records)
+    peak = float(re.search(r"measured peak ([\d.]+) GFLOP/s", said).group(1))
+    for r in records + tried:
+        check(0 < r["percent_of_peak"] < 150 and abs(r["gflops"] / r["percent_of_peak"] * 100 / peak - 1) < 0.1, peak, r)
     check(records[-1]["device"] in page.read_text(), "the report does not name the device")
+    check(re.search(r"<td>[1-9]\d* %</td>", page.read_text()), "the report has no percent of the peak")
 
     last = records[-1]
     used, out = compiled(folder, *target, "--db", db, "--batch", 7)

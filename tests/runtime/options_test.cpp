@@ -106,7 +106,9 @@ TEST_CASE("options: a device is chosen where there is one to choose") {
   CHECK(help_text("net", true, true).find("--fallback cpu") != std::string::npos);
   CHECK(help_text("net", true).find("--fallback") == std::string::npos);
   CHECK(parse_options({"--list-devices"}, true).command == Command::list_devices);
+  CHECK(parse_options({"--profile", "2", "--html", "a.html", "--device", "1"}, true).profile_seconds == 2);
   CHECK(help_text("net", true).find("--device N") != std::string::npos);
+  CHECK(help_text("net", true).find("measured on the device") != std::string::npos);
   CHECK(help_text("net").find("--device N") == std::string::npos);
   CHECK(problem({"--device", "3", "a.jpg"}) == "unknown option --device");
   CHECK(problem({"--list-devices"}) == "unknown option --list-devices");

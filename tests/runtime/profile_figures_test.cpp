@@ -109,6 +109,19 @@ TEST_CASE("profile_figures: steps, kernels and their sums") {
   CHECK(kernel_share == Approx(1));
 }
 
+TEST_CASE("profile_figures: a device's cache holds what a step launched over and over reads, or not") {
+  const rn_description net = profile_net();
+  rn_device_peak device{"", 1 << 20, 100e6, 10e6};
+  for (const auto& [cache, bound] : {std::pair{1 << 20, "caches"}, {1 << 10, "memory"}}) {
+    device.cache_bytes = static_cast<std::uint64_t>(cache);
+    device.flops = 1e9;
+    device.bytes = 36e6;
+    const Profile p = profile_of_net(net, machine_peak_of(device));
+    CHECK(p.kernels[0].figures.calls == 2);
+    CHECK(std::string(p.kernels[0].figures.bound) == bound);
+  }
+}
+
 TEST_CASE("profile_figures: the time line is one of the runs") {
   const rn_description net = profile_net();
   const Profile p = profile_of_net(net);

@@ -54,7 +54,9 @@ inline rn_description profile_net() {
 
 // Three runs of a batch of two, in microseconds: the medians of the steps are 1, 40, 50 and 4, of the borders 5, 0, 0,
 // 0. The first run is the one in the middle.
-inline program::Profile profile_of_net(const rn_description& net) {
+inline program::Profile profile_of_net(const rn_description& net,
+                                       const program::MachinePeak& machine = {"CPU \"X\"", "AVX9", 1e9, 100e6, 1e-6, 6,
+                                                                              0.5e9, 99e6}) {
   program::Samples steps(8, 100), whole(1, 100);
   for (const auto& row :
        {std::vector<double>{1, 40, 50, 4, 5, 0, 0, 0}, {2, 90, 40, 4, 6, 0, 0, 0}, {1, 30, 51, 3, 2, 0, 0, 0}}) {
@@ -63,7 +65,7 @@ inline program::Profile profile_of_net(const rn_description& net) {
     steps.add(seconds.data());
   }
   for (const double seconds : {99e-6, 97e-6, 98e-6}) whole.add(&seconds);
-  return profile_of(net, 3, 2, steps, whole, {"CPU \"X\"", "AVX9", 1e9, 100e6, 1e-6, 6, 0.5e9, 99e6});
+  return profile_of(net, 3, 2, steps, whole, machine);
 }
 
 }  // namespace resnetc::test

@@ -81,6 +81,27 @@ TEST_CASE("profile_report: text has a line for each step and each kernel") {
   CHECK(count(text, "conv2d_i4x4x2b1") == 1);
 }
 
+TEST_CASE("profile_report: on a device") {
+  const rn_description net = profile_net();
+  Profile p = profile_of_net(net, machine_peak_of({"GPU <Y>", 1 << 20, 1e9, 100e6}));
+  p.together_seconds = 80e-6;
+  const json parsed = json::parse(profile_json(p));
+  CHECK(parsed["machine"]["device"] == "GPU <Y>");
+  CHECK(parsed["machine"]["peak_gflops"] == 1);
+  CHECK(parsed["machine"]["memory_gbytes_per_second"].get<double>() == Approx(0.1));
+  for (const char* name : {"cpu", "hand_over_us"}) CHECK(!parsed["machine"].contains(name));
+  for (const char* name : {"parallel_loops", "hand_over_ms"}) CHECK(!parsed.contains(name));
+  CHECK(parsed["inference_ms"].get<double>() == Approx(0.098));
+  CHECK(parsed["together_ms"].get<double>() == Approx(0.08));
+  // What the net reaches is counted without moving its input and output.
+  CHECK(parsed["of_peak"].get<double>() == Approx((2304 + 160) / 80e-6 * 1e-9).epsilon(1e-4));
+  const std::string text = profile_text(p), page = profile_html(p);
+  for (const char* word : {"GPU <Y>\n", "all kernels in turn", "peak 1.0 GFLOP/s (multiply-add in registers)"})
+    CHECK(count(text, word) == 1);
+  for (const char* word : {"hand-over", "threads", "borders"}) CHECK(count(text, word) == 0);
+  CHECK(count(page, "<Y>") == 0);
+}
+
 TEST_CASE("profile_report: no name of the net can break the page") {
   const rn_description net = profile_net();
   const std::string page = profile_html(profile_of_net(net));

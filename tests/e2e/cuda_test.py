@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""A CUDA program against a stand-in for the driver, which computes nothing but takes note of each call: all that is made
+is released, nothing waits between kernels, and each error is one message."""
+
+import json
+import re
+
+import numpy as np
+from support import CudaDriver, check, compile_digits, environment, root, run, temporary_folder
+
+
+class Driver(CudaDriver):
+    def chunks(self):
+        """The calls from each copy of an input to the copy of its output, after the handle was made."""
+        text = "\n".join(line for line in self.calls if line != "cuModuleGetFunction")  # asks the device nothing
+        made = text.index("cuGraphDestroy") if "cuGraphDestroy" in text else text.index("cuMemcpyDtoHAsync_v2")
+        chunk = r"cuMemcpyHtoDAsync_v2 \d+\n(?:.*\n)*?cuMemcpyDtoHAsync_v2.*\n.*"
+        return [found.splitlines() for found in re.findall(chunk, text[made:])]
+
+
+def check_run(folder, driver, program):
+    """Nothing between the kernels: those of a full batch are one graph, of a rest one after the other."""
+    steps = len(re.findall(r"^ +\{\w+_on_device_argv", (folder / "digits_resnet8.c").read_text(), re.MULTILINE))
+    channels, *sides = map(int, re.search(r"\(N, (\d+), (\d+), (\d+)\)", driver.run(program, "--info").stdout).groups())
+    x = np.ones((5, channels, *sides), np.float32)
+    np.save(folder / "x.npy", x)
+    classify = (program, "--input", folder / "x.npy", "--output", folder / "y.npy", "--batch", 2)
+    image = x.nbytes // 5
+
+    driver.run(*classify)
+    check(np.load(folder / "y.npy").shape[0] == 5, "five rows")
+    # Halide's own choice, 64, are fewer than the sums of a large tile.
+    check(driver.count("registers") == driver.count("cuModuleLoadData") > 0, driver.calls)
+    check({line for line in driver.calls if line.startswith("registers")} == {"registers 255"}, driver.calls)
+    chunks = driver.chunks()
+    check([len(chunk) for chunk in chunks] == [4, 4, steps + 3], chunks)
+    for chunk, images in zip(chunks, (2, 2, 1)):
+        check(chunk[0] == f"cuMemcpyHtoDAsync_v2 {images * image}" and chunk[-1] == "cuStreamSynchronize", chunk)
+    check(chunks[0][1] == f"cuGraphLaunch {steps}" and chunks[0] == chunks[1], chunks[0], steps)
+    check(all(call.startswith("cuLaunchKernel _kernel_") for call in chunks[2][1:-2]), chunks[2])
+    print(f"{steps} kernels: one graph for a full batch, {steps} launches for a rest, nothing between them")
+
+    # A driver without graphs, or that cannot record these kernels.
+    for call in ("cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags"):
+        driver.run(*classify, fail=f"{call}:1:801")
+        check(driver.count("cuGraphLaunch") == 0, call)
+        check([len(chunk) for chunk in driver.chunks()[-3:]] == [steps + 3] * 3, call, driver.chunks())
+
+    figures = json.loads(driver.run(program, "--benchmark", "0.01", "--json").stdout)
+    check(figures["kernels_ms"] > 0, figures)
+    figures = json.loads(driver.run(program, "--profile", "0.01", "--json", "--batch", 3).stdout)
+    check(figures["machine"]["device"] == "stand-in 0" and len(figures["steps"]) == steps, figures)
+    check(driver.count("cuGraphLaunch") > steps, "a step's launches are no graph")
+
+
+def check_devices(driver, program):
+    said = driver.run(program, "--list-devices", devices=3).stdout
+    check(said == "".join(f"{i}  stand-in {i} (compute capability 8.6), 1.0 GiB\n" for i in range(3)), said)
+    for device in (0, 2):
+        driver.run(program, "--benchmark", "0.01", "--device", device, devices=3)
+        check(f"cuCtxCreate_v2 {device}" in driver.calls and driver.count("cuCtxCreate_v2") == 1, driver.calls[:20])
+
+
+def check_errors(folder, driver, program):
+    def message(*options, command=("--benchmark", "0.01"), **settings):
+        done = driver.run(program, *command, *options, status=1, **settings)
+        check(done.stdout == "" and done.stderr.count("\n") == 1, settings, done.stdout, done.stderr)
+        print(" ".join(map(str, settings.values())), "->", done.stderr.strip())
+        return done.stderr
+
+    def expect(pattern, said):
+        check(re.search(pattern, said), f"{pattern!r} is not in", said)
+
+    expect("there is no CUDA device 1: there are 1", message("--device", 1))
+    expect("libcuda.so.1 knows no device", message(devices=0))
+    expect("libcuda.so.1 knows no device", message(command=["--list-devices"], devices=0))
+    expect(r"libcuda.so.1 knows no device \(error 999\)", message(fail="cuInit:1:999:lost"))
+    expect("stand-in 0: cannot be opened", message(fail="cuCtxCreate_v2:1:2"))
+    expect("stand-in 0: cannot be opened", message(fail="cuStreamCreate:1:2"))
+    expect("cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(memory=20000))
+    expect("use a smaller max_batch", message("--batch", 3000, memory=100 << 20))
+    key = r"kernel \w+_f32 failed on stand-in 0: .*"
+    # Of the first kernel and of a later one, at the first run.
+    for call, error, name in (("cuModuleLoadData", 218, "INVALID_PTX"), ("cuModuleGetFunction", 500, "NOT_FOUND"),
+                              ("cuLaunchKernel", 701, "OUT_OF_RESOURCES"), ("cuLaunchKernel", 719, "LAUNCH_FAILED")):
+        for number in (1, 3):
+            expect(key + name, message(fail=f"{call}:{number}:{error}"))
+    # A kernel that breaks something while it runs, which is known when the host waits.
+    expect(key + "LAUNCH_FAILED", message(fail="cuStreamSynchronize:5:719:lost"))
+    # The device is lost: when a handle is made, and later.
+    driver.run(program, "--benchmark", "0.01")
+    numbers = {call: driver.count(call) for call in {line.split()[0] for line in driver.calls}}
+    expect(r"the recorded kernels cannot be started \(error 700\)", message(fail="cuGraphLaunch:2:700:lost"))
+    for call in ("cuMemAlloc_v2", "cuMemcpyHtoDAsync_v2", "cuLaunchKernel", "cuMemcpyDtoHAsync_v2", "cuGraphLaunch"):
+        for number in sorted({1, 2, numbers[call] // 2, numbers[call]}):
+            # The number of runs is not always the same.
+            if number < numbers[call] or call in ("cuMemAlloc_v2", "cuLaunchKernel"):
+                expect("stand-in 0", message(fail=f"{call}:{number}:700:lost"))
+    # One that is older than what Halide's runtime asks for.
+    (folder / "old").mkdir()
+    driver.build(folder / "old", "-DcuCtxGetDevice=cuOther")
+    said = run(program, "--self-test", status=1, env=environment(LD_LIBRARY_PATH=folder / "old")).stderr
+    expect("libcuda.so.1 has no cuCtxGetDevice: install a newer driver\n$", said)
+    (folder / "none").mkdir()
+    (folder / "none" / "libcuda.so.1").write_text("no library\n")
+    said = run(program, "--self-test", status=1, env=environment(LD_LIBRARY_PATH=folder / "none")).stderr
+    expect("no driver: libcuda.so.1 is not there; install the GPU's driver, or compile for another --target", said)
+
+
+def check_library(folder, driver):
+    run("cc", "-std=c11", "-I", folder, root / "tests" / "e2e" / "library" / "two_handles.c",
+        folder / "libdigits_resnet8.a", "-lm", "-pthread", "-o", folder / "two_handles")
+    driver.run(folder / "two_handles")
+    check(driver.count("cuCtxCreate_v2") == 2, driver.calls)
+
+
+def main():
+    with temporary_folder() as folder:
+        driver = Driver(folder)
+        compile_digits(folder, "--target", "host-cuda", "--emit", "exe,static,header,driver")
+        program = folder / "digits_resnet8"
+        check_run(folder, driver, program)
+        check_devices(driver, program)
+        check_errors(folder, driver, program)
+        check_library(folder, driver)
+
+
+main()
