@@ -21,6 +21,17 @@ constexpr Kind kinds[] = {
     {6, 106, 108, "intel-icelake-server"}, {6, 143, 143, "intel-sapphirerapids"}, {6, 207, 207, "intel-emeraldrapids"},
     {6, 173, 174, "intel-graniterapids"}};
 
+// Sapphire Rapids and what follows it have AMX, Granite Rapids can prefetch instructions. Some hypervisors report the
+// model of a desktop CPU in their place.
+int told_by_features(int family, int model) {
+  unsigned a = 0, b = 0, c = 0, d = 0, instructions = 0;
+  __get_cpuid_count(7, 0, &a, &b, &c, &d);
+  const bool has_amx = d >> 24 & 1;
+  if (a >= 1) __get_cpuid_count(7, 1, &a, &b, &c, &instructions);
+  if (family != 6 || !has_amx || model == 143 || model == 207 || model == 173 || model == 174) return model;
+  return instructions >> 14 & 1 ? 173 : 143;
+}
+
 }  // namespace
 
 std::string cpu_name() {
@@ -36,7 +47,8 @@ std::string cpu_name() {
   __cpuid(1, a, b, c, d);
   const unsigned base = a >> 8 & 15, family = base == 15 ? base + (a >> 20 & 255) : base;
   const unsigned model = (a >> 4 & 15) | (base == 6 || base == 15 ? (a >> 16 & 15) << 4 : 0);
-  return fmt::format("{} family {} model {}", name, family, model);
+  return fmt::format("{} family {} model {}", name, family,
+                     told_by_features(static_cast<int>(family), static_cast<int>(model)));
 }
 
 std::string cpu_kind(std::string_view name) {
