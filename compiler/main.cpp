@@ -124,7 +124,7 @@ void compile(const CompileArguments& arguments) {
   const Model model = load_model(given.topology, given.weights, given.options);
   seconds["load"] = seconds_since(stage);
   stage = Clock::now();
-  Program program = select_kernels(run_passes(model.graph), machine, given);
+  Program program = select_kernels(run_passes(model.graph, "", machine.device), machine, given);
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose) {
     for (const Kernel& kernel : program.kernels)
@@ -163,9 +163,10 @@ void inspect(const InspectArguments& arguments) {
   const Machine machine = machine_of(given);
   const Model model = given.weights.empty() ? read_model(given.topology, given.options)
                                             : load_model(given.topology, given.weights, given.options);
-  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), machine, given), machine.device);
+  const Inspection inspection =
+      inspect(model, select_kernels(run_passes(model.graph, "", machine.device), machine, given), machine.device);
   std::vector<InspectedGraph> graphs;
-  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass));
+  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass, machine.device));
   const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)
                            : arguments.format == "json" ? inspect_json(inspection, graphs[0])
                            : arguments.format == "dot"  ? draw_dot(graphs[0].graph)

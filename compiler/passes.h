@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "ir/graph.h"
+#include "schedules/device.h"
 
 namespace resnetc {
 
@@ -13,11 +14,13 @@ Graph fuse_residual_add(const Graph& graph);
 Graph fuse_relu(const Graph& graph);
 Graph fuse_max_pool(const Graph& graph);
 Graph fuse_global_average_pool(const Graph& graph);
+Graph fuse_projection(const Graph& graph);
 Graph assign_borders(const Graph& graph);
 
 struct Pass {
   std::string_view name;
   Graph (*run)(const Graph&);
+  bool for_devices = true;  // whether kernels of devices can do what it makes
 };
 
 inline constexpr Pass passes[] = {
@@ -26,10 +29,12 @@ inline constexpr Pass passes[] = {
     {"fuse_relu", fuse_relu},
     {"fuse_max_pool", fuse_max_pool},
     {"fuse_global_average_pool", fuse_global_average_pool},
+    {"fuse_projection", fuse_projection, false},
     {"assign_borders", assign_borders},
 };
 
 // The graph after the pass of that name and all before it, verified after each; after all passes for "".
-Graph run_passes(Graph graph, std::string_view last = "");
+// Without those that are for the CPU alone if kernels run on a device.
+Graph run_passes(Graph graph, std::string_view last = "", Device device = Device::cpu);
 
 }  // namespace resnetc

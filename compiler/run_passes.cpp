@@ -5,10 +5,10 @@
 
 namespace resnetc {
 
-Graph run_passes(Graph graph, std::string_view last) {
+Graph run_passes(Graph graph, std::string_view last, Device device) {
   verify(graph);
   for (const Pass& pass : passes) {
-    graph = pass.run(graph);
+    if (device == Device::cpu || pass.for_devices) graph = pass.run(graph);
     try {
       verify(graph);
     } catch (const Error& e) {

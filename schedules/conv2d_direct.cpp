@@ -26,12 +26,18 @@ bool is_pointwise(const Conv2dGeometry& g) {
   return g.kh == 1 && g.kw == 1 && g.conv.stride == Hw{} && g.conv.padding == Sides{} && is_flat(g.input);
 }
 
+// The same of what a Project reads.
+bool is_flat_projection(const KernelKey& key) {
+  const Project* projection = projection_of(std::get<Conv2d>(key.op));
+  return projection && projection->stride == Hw{} && is_flat(key.operands[3]);
+}
+
 // Tasks of pixel tiles, so that the input of a task stays in the cache while all channel blocks pass over it and each
 // thread gets several tasks; small kernels get one task a thread.
 int pixel_tasks(const Conv2dGeometry& g, int pixels, const Machine& machine) {
   const int tiles = blocks(g.oh * g.ow, pixels);
-  const double flop = 2.0 * g.oh * g.ow * g.oc * g.kh * g.kw * g.reduction;
-  const double input_bytes = 4.0 * g.input.height() * g.input.width() * g.ic;
+  const double flop = 2.0 * g.oh * g.ow * g.oc * g.products();
+  const double input_bytes = 4.0 * (g.input.height() * g.input.width() * g.ic + g.oh * g.ow * g.projected);
   const double by_work = flop / machine.threads / 4e6,
                by_cache = input_bytes / machine.threads / (0.25 * static_cast<double>(machine.level2_bytes));
   const int per_thread = static_cast<int>(std::clamp(std::max(std::min(by_work, 4.0), by_cache), 1.0, 16.0));
@@ -55,14 +61,13 @@ double balance(int tasks, int threads) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  const int taps = whole.kh * whole.kw;
   std::vector<Choice> result;
   std::vector<RegisterTile> tiles = register_tiles(key, whole.oh * whole.ow, machine);
   if (tiles.size() > 8) tiles.resize(8);
   for (const RegisterTile& tile : tiles) {
     const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes);
     const int tasks = pixel_tasks(g, tile.pixels, machine);
-    const int block_floats = g.reduction * taps * g.block;
+    const int block_floats = g.products() * g.block;
     const double weight_bytes = 4.0 * block_floats * g.block_count;
     const bool weights_stay = weight_bytes <= 0.5 * static_cast<double>(machine.level2_bytes);
     const bool by_channels = weights_stay
@@ -81,8 +86,8 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
         for (int passes : pass_counts) {
           // Weights that stay in the caches need none.
           for (bool prefetch : {true, false}) {
-            if (prefetch &&
-                (pixel_parallel || weights_stay || g.block_count == 1 || block_floats % floats_of_line != 0))
+            if (prefetch && (pixel_parallel || weights_stay || g.block_count == 1 ||
+                             block_floats % floats_of_line != 0 || g.projected * g.block % floats_of_line != 0))
               continue;
             result.push_back({"conv2d_direct",
                               {{"oc_vectors", tile.oc_vectors},
@@ -122,7 +127,8 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const Halide::Expr y_in = pointwise ? Halide::Expr(0) : p / g.ow * g.conv.stride.h - g.conv.padding.top;
   const Halide::Expr bias = g.has_bias ? Halide::Expr(operands.bias(c)) : Halide::Expr(0.0f);
   const int part_channels = g.reduction / channel_parts;
-  Halide::RDom r(0, part_channels, 0, g.kw, 0, in_passes ? 1 : g.kh, "r"), pass(0, choice["passes"], "pass");
+  Halide::RDom r(0, part_channels, 0, g.kw, 0, in_passes ? 1 : g.kh, "r"), pass(0, choice["passes"], "pass"),
+      from(0, std::max(g.projected, 1), "from");
   if (in_passes) {
     sum(c, i, t, n, k) = 0.0f;
     sum(c, i, t, n, k) += window_term(g, operands, c, x_in, y_in, n, k / g.kh * part_channels + r.x, r.y, k % g.kh);
@@ -131,6 +137,13 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   } else {
     sum(c, i, t, n) = bias;
     sum(c, i, t, n) += window_term(g, operands, c, x_in, y_in, n, r.x, r.y, r.z);
+    if (const Project* projection = projection_of(g.conv)) {
+      const bool flat = is_flat_projection(key);
+      const Halide::Expr x_from = flat ? p : p % g.ow * projection->stride.w;
+      const Halide::Expr y_from = flat ? Halide::Expr(0) : p / g.ow * projection->stride.h;
+      sum(c, i, t, n) += operands.residuals[0](from, x_from, y_from, n) *
+                         operands.weight(c % g.block, g.reduction + from, 0, 0, c / g.block);
+    }
     total = sum;
   }
 
@@ -169,14 +182,22 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   sum.vectorize(c, machine.lanes).unroll(c).unroll(i);
   sum.update().reorder(c, i, r.x, r.y, r.z).vectorize(c, machine.lanes).unroll(c).unroll(i);
   if (choice["unroll"] > 1) sum.update().unroll(r.x, choice["unroll"]);
+  if (g.projected > 0) {
+    sum.update(1).reorder(c, i, from).vectorize(c, machine.lanes).unroll(c).unroll(i);
+    if (is_flat_projection(key) && g.projected % choice["unroll"] == 0) sum.update(1).unroll(from, choice["unroll"]);
+  }
   Halide::Pipeline pipeline(result);
   if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
   // A thread's tasks follow each other.
-  const int lines = g.reduction * g.kh * g.kw * g.block / floats_of_line;
-  const auto line = [lines](const LoopValue& loop, const Halide::Expr& nth) {
-    return (loop(".block") + 1) * lines + nth;
+  const int lines = g.products() * g.block / floats_of_line, projected = g.projected * g.block / floats_of_line;
+  const auto lines_from = [lines](int first) {
+    return [lines, first](const LoopValue& loop, const Halide::Expr& nth) {
+      return (loop(".block") + 1) * lines + first + nth;
+    };
   };
-  const std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines, line});
+  std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines - projected, lines_from(0)});
+  if (projected > 0)
+    passes += prefetch_weights(pipeline, {".block", sum.name() + ".s2.", projected, lines_from(lines - projected)});
   return {pipeline, operands.arguments, passes};
 }
 
@@ -188,7 +209,7 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes);
   const int pixels = g.oh * g.ow, tile = std::min(choice["pixels"], pixels);
-  const double weight_bytes = 4.0 * g.reduction * g.kh * g.kw * g.block * g.block_count;
+  const double weight_bytes = 4.0 * g.products() * g.block * g.block_count;
   double work = register_tile_cycles(g, tile, pixels, machine);
   // Sums that are kept between passes.
   if (choice["passes"] > 1) work += cache_cycles(8.0 * pixels * g.block * g.block_count * choice["passes"]);

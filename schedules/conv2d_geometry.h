@@ -20,12 +20,18 @@ struct Conv2dGeometry {
   // Input channels that a block reads. With groups, a block that spans several reads the channels of all of them and
   // has zero weights outside the own group of each output channel.
   int reduction;
+  // Channels of a second image that are summed up with the window's, by a Project; 0 if there is none.
+  int projected;
+
+  // Products in each sum: so many rows of `block` weights has a block.
+  int products() const { return reduction * kh * kw + projected; }
 
   // The first input channel that a block reads: min(first group of the block * ic / groups, ic - reduction).
   int first_channel(int block_index) const;
   Halide::Expr first_channel(const Halide::Expr& block_index) const;
 
-  std::vector<int> weight_extent() const { return {block, reduction, kw, kh, block_count}; }
+  // With a Project, whose weights follow as further channels, kw = kh = 1.
+  std::vector<int> weight_extent() const { return {block, reduction + projected, kw, kh, block_count}; }
   PackedWeight pack(size_t operand, const std::vector<float>& values) const;
 };
 
@@ -35,7 +41,7 @@ struct Conv2dOperands {
       : Conv2dOperands(key, geometry, geometry.weight_extent()) {}
   Conv2dOperands(const KernelKey& key, const Conv2dGeometry& geometry, const std::vector<int>& weight_extent);
   Halide::ImageParam input, weight, bias;
-  std::vector<Halide::ImageParam> residuals;
+  std::vector<Halide::ImageParam> residuals;  // of the epilogue's steps
   std::vector<Halide::Argument> arguments;
 };
 
@@ -45,8 +51,8 @@ Halide::Expr window_term(const Conv2dGeometry& geometry, const Conv2dOperands& o
                          const Halide::Expr& x_in, const Halide::Expr& y_in, const Halide::Expr& n,
                          const Halide::Expr& channel, const Halide::Expr& kx, const Halide::Expr& ky);
 
-// The steps up to a max pool, applied to a sum. x, y: output pixel; where a residual is a plain image without border,
-// flat_pixel (if defined) addresses it as one row.
+// The steps behind a Project and up to a max pool, applied to a sum. x, y: output pixel; where a residual is a plain
+// image without border, flat_pixel (if defined) addresses it as one row.
 Halide::Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands, Halide::Expr sum,
                             const Halide::Expr& c, const Halide::Expr& x, const Halide::Expr& y, const Halide::Expr& n,
                             const Halide::Expr& flat_pixel, int lanes);

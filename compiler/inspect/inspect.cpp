@@ -27,8 +27,8 @@ Inspection inspect(const Model& model, Program program, Device device) {
   return {model, std::move(program), std::move(plan)};
 }
 
-InspectedGraph graph_after(const Model& model, const std::string& pass) {
-  InspectedGraph result{pass, pass == "none" ? model.graph : run_passes(model.graph, pass)};
+InspectedGraph graph_after(const Model& model, const std::string& pass, Device device) {
+  InspectedGraph result{pass, pass == "none" ? model.graph : run_passes(model.graph, pass, device)};
   digest_weights(result.graph);
   return result;
 }

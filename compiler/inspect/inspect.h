@@ -29,7 +29,7 @@ std::vector<std::string> inspectable_passes();
 
 // program: of the model's graph after all passes.
 Inspection inspect(const Model& model, Program program, Device device = Device::cpu);
-InspectedGraph graph_after(const Model& model, const std::string& pass);
+InspectedGraph graph_after(const Model& model, const std::string& pass, Device device = Device::cpu);
 
 // A summary and a table of the nodes as comments, and the IR's text: all of it is text that parse() reads.
 std::string inspect_text(const Inspection& inspection, const InspectedGraph& graph);

@@ -179,6 +179,19 @@ TEST_CASE("a record serves a key that differs in its epilogue or border only") {
   CHECK(!found({{record(candidate(1))}}, "conv2d_i14x14x64b1_w48x3x3x64_w48_to_i14x14x48b1_padding1_relu_f32"));
 }
 
+TEST_CASE("a record of a projection serves one with another epilogue, but no other convolution") {
+  const std::string projects = "conv2d_i14x14x32_w48x1x1x96_w48_i28x28x64_to_i14x14x48_project_stride2";
+  const auto entry = [](const std::string& key) {
+    Record r = record(candidates(parse_key(key), machine()).at(1));
+    r.key = key;
+    return r;
+  };
+  CHECK(found({{entry(projects + "_relu_f32")}}, projects + "_f32"));
+  CHECK(!found({{entry(projects + "_f32")}}, "conv2d_i14x14x32_w48x1x1x32_w48_to_i14x14x48_f32"));
+  CHECK(!found({{entry("conv2d_i14x14x32_w48x1x1x32_w48_i14x14x48_to_i14x14x48_add_f32")}}, projects + "_f32"));
+  CHECK(!found({{entry("conv2d_i14x14x32_w48x1x1x96_w48_i14x14x64_to_i14x14x48_project_f32")}}, projects + "_f32"));
+}
+
 TEST_CASE("what cannot be used is left alone") {
   Record old = record(candidate(1));
   old.halide = "20.0.0";
