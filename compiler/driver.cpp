@@ -23,8 +23,8 @@ std::string c_string(const std::string& text) {
   return result + '"';
 }
 
-// A convolution's input, weight, bias, residuals and result.
-static_assert(rn_max_operands >= 4 + most_epilogue_adds);
+// A convolution's input, weight, bias, the epilogue's operands and result.
+static_assert(rn_max_operands >= 4 + most_epilogue_operands);
 
 struct OutputShape {
   int channels, height, width;

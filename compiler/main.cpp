@@ -131,8 +131,8 @@ void compile(const CompileArguments& arguments) {
   const Model model = load_model(given.topology, given.weights, given.options);
   seconds["load"] = seconds_since(stage);
   stage = Clock::now();
-  Program program =
-      select_kernels(run_passes(model.graph, "", parse_weights_storage(given.weights_storage)), machine, given);
+  const DType storage = parse_weights_storage(given.weights_storage);
+  Program program = select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given);
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose) {
     for (const Kernel& kernel : program.kernels)
@@ -175,10 +175,10 @@ void inspect(const InspectArguments& arguments) {
   const Model model = given.weights.empty() ? read_model(given.topology, given.options)
                                             : load_model(given.topology, given.weights, given.options);
   const DType storage = parse_weights_storage(given.weights_storage);
-  const Inspection inspection =
-      inspect(model, select_kernels(run_passes(model.graph, "", storage), machine, given), machine.device);
+  const Inspection inspection = inspect(
+      model, select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given), machine.device);
   std::vector<InspectedGraph> graphs;
-  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass, storage));
+  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass, storage, machine.device));
   const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)
                            : arguments.format == "json" ? inspect_json(inspection, graphs[0])
                            : arguments.format == "dot"  ? draw_dot(graphs[0].graph)

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ir/graph.h"
+#include "schedules/device.h"
 
 namespace resnetc {
 
@@ -14,6 +15,7 @@ Graph fuse_residual_add(const Graph& graph);
 Graph fuse_relu(const Graph& graph);
 Graph fuse_max_pool(const Graph& graph);
 Graph fuse_global_average_pool(const Graph& graph);
+Graph fuse_projection(const Graph& graph);
 Graph store_weights(const Graph& graph);
 Graph assign_borders(const Graph& graph);
 
@@ -21,6 +23,7 @@ struct Pass {
   std::string_view name;
   Graph (*run)(const Graph&);
   DType weights = DType::f32;  // it runs only where weights are to be stored so; f32: always
+  bool for_devices = true;     // whether kernels of devices can do what it makes
 };
 
 inline constexpr Pass passes[] = {
@@ -29,6 +32,7 @@ inline constexpr Pass passes[] = {
     {"fuse_relu", fuse_relu},
     {"fuse_max_pool", fuse_max_pool},
     {"fuse_global_average_pool", fuse_global_average_pool},
+    {"fuse_projection", fuse_projection, DType::f32, false},
     {"store_weights", store_weights, DType::bf16},
     {"assign_borders", assign_borders},
 };
@@ -37,7 +41,8 @@ inline constexpr Pass passes[] = {
 DType weights_storage(const Graph& graph);
 
 // The graph after the pass of that name and all before it, verified after each; after all passes for "". weights: how
-// those of convolutions and dense layers are stored.
-Graph run_passes(Graph graph, std::string_view last = "", DType weights = DType::f32);
+// those of convolutions and dense layers are stored. Without those that are for the CPU alone if kernels run on a
+// device.
+Graph run_passes(Graph graph, std::string_view last = "", DType weights = DType::f32, Device device = Device::cpu);
 
 }  // namespace resnetc

@@ -5,10 +5,11 @@
 
 namespace resnetc {
 
-Graph run_passes(Graph graph, std::string_view last, DType weights) {
+Graph run_passes(Graph graph, std::string_view last, DType weights, Device device) {
   verify(graph);
   for (const Pass& pass : passes) {
-    if (pass.weights == DType::f32 || pass.weights == weights) graph = pass.run(graph);
+    const bool wanted = pass.weights == DType::f32 || pass.weights == weights;
+    if (wanted && (device == Device::cpu || pass.for_devices)) graph = pass.run(graph);
     try {
       verify(graph);
     } catch (const Error& e) {

@@ -68,10 +68,8 @@ std::vector<int> use_counts(const Graph& graph) {
 int64_t mac_count(const Graph& graph, Value value) {
   const Node& node = graph[value];
   if (const auto* conv = std::get_if<Conv2d>(&node.op)) {
-    Conv2d sums = *conv;
-    sums.epilogue.clear();
     const TensorType& weight = graph[node.inputs[1]].type;
-    const TensorType out = infer(sums, {graph[node.inputs[0]].type, weight});
+    const TensorType out = infer_sums(*conv, graph[node.inputs[0]].type, weight);
     return element_count(out) * weight.dims[1] * weight.dims[2] * weight.dims[3];
   }
   if (std::holds_alternative<Dense>(node.op)) return element_count(graph[node.inputs[1]].type);

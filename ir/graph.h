@@ -69,6 +69,9 @@ std::vector<int> use_counts(const Graph& graph);
 // border.
 TensorType infer(const Op& op, const std::vector<TensorType>& inputs);
 
+// The type of a convolution's sums, before its epilogue.
+TensorType infer_sums(const Conv2d& conv, const TensorType& x, const TensorType& weight);
+
 // Multiply-accumulates for one image, of one node and of the whole graph.
 int64_t mac_count(const Graph& graph, Value value);
 int64_t mac_count(const Graph& graph);

@@ -85,6 +85,32 @@ void require_dtypes(const Op& op, const Types& inputs) {
       fail("operand {} must be f32, got {}", i, to_string(inputs[i]));
 }
 
+void require_projectable(const Project& project, const TensorType& out, const TensorType& y) {
+  const int h = window_count(y.height(), 0, 0, 1, project.stride.h, 1, "height");
+  const int w = window_count(y.width(), 0, 0, 1, project.stride.w, 1, "width");
+  if (h != out.height() || w != out.width())
+    fail("{} projected with stride=[{},{}] does not fit {}", to_string(y), project.stride.h, project.stride.w,
+         to_string(out));
+}
+
+// That each step stands where it may. Returns how many operands they take together.
+size_t require_steps(const Conv2d& conv) {
+  for (size_t i = 0; i < conv.epilogue.size(); i++) {
+    const Epilogue& step = conv.epilogue[i];
+    if (std::holds_alternative<Project>(step) && i > 0)
+      fail("project must be the first step of an epilogue; make the shortcut a node of its own");
+    if (std::holds_alternative<MaxPool>(step) && i + 1 < conv.epilogue.size())
+      fail("max_pool must be the last step of an epilogue; make what follows it a node of its own");
+    if (std::holds_alternative<MaxPool>(step) && projection_of(conv))
+      fail("max_pool cannot follow project; make it a node of its own");
+  }
+  const size_t operands = epilogue_operands(conv);
+  if (operands > most_epilogue_operands)
+    fail("the steps of an epilogue take at most {} operands, got {}; make the others nodes of their own",
+         most_epilogue_operands, operands);
+  return operands;
+}
+
 struct Infer {
   const Types& in;
 
@@ -92,14 +118,8 @@ struct Infer {
   TensorType operator()(const Weight&) const { fail("has the type that it is given"); }
 
   TensorType operator()(const Conv2d& conv) const {
-    const auto adds = static_cast<size_t>(std::count_if(
-        conv.epilogue.begin(), conv.epilogue.end(), [](const Epilogue& e) { return std::holds_alternative<Add>(e); }));
-    if (adds > most_epilogue_adds)
-      fail("an epilogue has at most {} adds, got {}; make the others nodes of their own", most_epilogue_adds, adds);
-    for (size_t i = 0; i + 1 < conv.epilogue.size(); i++)
-      if (std::holds_alternative<MaxPool>(conv.epilogue[i]))
-        fail("max_pool must be the last step of an epilogue; make what follows it a node of its own");
-    require_operands(in, conv.epilogue.empty() ? 2 : 3 + adds, 3 + adds);
+    const size_t more = require_steps(conv);
+    require_operands(in, conv.epilogue.empty() ? 2 : 3 + more, 3 + more);
     require_image(in[0], "operand");
     const TensorType& weight = in[1];
     if (weight.dims.size() != 4 || weight.is_activation())
@@ -107,7 +127,15 @@ struct Infer {
     const int oc = weight.dims[0];
     if (conv.groups < 1 || oc % conv.groups != 0 || in[0].channels() % conv.groups != 0)
       fail("groups={} must divide {} input and {} output channels", conv.groups, in[0].channels(), oc);
-    require_dims(weight, {oc, weight.dims[1], weight.dims[2], in[0].channels() / conv.groups}, "weight");
+    const Project* projection = projection_of(conv);
+    if (projection) {
+      require_image(in[3], "what is projected");
+      if (weight.dims[1] != 1 || weight.dims[2] != 1 || conv.groups != 1)
+        fail("project needs a 1x1 convolution without groups; make the shortcut a node of its own");
+    }
+    const int64_t weight_ic = in[0].channels() / conv.groups + (projection ? int64_t{in[3].channels()} : 0);
+    if (weight_ic > std::numeric_limits<int>::max()) fail("{} input channels are too many", weight_ic);
+    require_dims(weight, {oc, weight.dims[1], weight.dims[2], static_cast<int>(weight_ic)}, "weight");
     if (in.size() > 2) require_dims(in[2], {oc}, "bias");
     const Sides& p = conv.padding;
     const int kh = weight.dims[1], kw = weight.dims[2];
@@ -117,6 +145,7 @@ struct Infer {
     size_t residual = 3;
     for (const Epilogue& step : conv.epilogue) {
       if (const auto* relu = std::get_if<Relu>(&step)) require_maximum(*relu);
+      if (const auto* project = std::get_if<Project>(&step)) require_projectable(*project, out, in[residual++]);
       if (const auto* add = std::get_if<Add>(&step)) require_addable(*add, out, in[residual++]);
       if (const auto* pool = std::get_if<MaxPool>(&step)) out = pooled(*pool, out);
     }
@@ -191,6 +220,12 @@ struct Infer {
 TensorType infer(const Op& op, const std::vector<TensorType>& inputs) {
   require_dtypes(op, inputs);
   return std::visit(Infer{inputs}, op);
+}
+
+TensorType infer_sums(const Conv2d& conv, const TensorType& x, const TensorType& weight) {
+  const Conv2d sums{conv.stride, conv.dilation, conv.padding, conv.groups, {}};
+  const std::vector<int>& dims = weight.dims;
+  return infer(sums, {x, weight_type({dims[0], dims[1], dims[2], x.channels() / conv.groups})});
 }
 
 }  // namespace resnetc

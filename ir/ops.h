@@ -80,12 +80,21 @@ struct AveragePool {
   bool operator==(const AveragePool&) const = default;
 };
 
-// What a convolution does to its sums before it stores them, in order. An Add takes one more operand; a MaxPool is the
-// last step.
-using Epilogue = std::variant<Relu, Add, MaxPool>;
+// (sums of a 1x1 convolution, y) -> sums + the 1x1 convolution of y: a projection shortcut, summed where the block's
+// last convolution is. Its weights stand behind the convolution's own: [oc,1,1,channels of x + channels of y].
+struct Project {
+  static constexpr std::string_view op_name = "project";
+  Hw stride{1, 1};
+  static constexpr auto fields = std::tuple{Field{"stride", &Project::stride}};
+  bool operator==(const Project&) const = default;
+};
 
-// The most Adds in one epilogue: a driver's table has room for their operands, and no ResNet has more.
-inline constexpr size_t most_epilogue_adds = 2;
+// What a convolution does to its sums before it stores them, in order. An Add and a Project take one more operand; a
+// Project is the first step, and a MaxPool the last.
+using Epilogue = std::variant<Relu, Add, MaxPool, Project>;
+
+// The most operands of one epilogue: a driver's table has room for them, and no ResNet has more.
+inline constexpr size_t most_epilogue_operands = 2;
 
 // How many more operands the convolution takes for each.
 inline size_t step_operands(const Relu&) {
@@ -97,9 +106,12 @@ inline size_t step_operands(const Add&) {
 inline size_t step_operands(const MaxPool&) {
   return 0;
 }
+inline size_t step_operands(const Project&) {
+  return 1;
+}
 
-// (x [n,h,w,ic], weight [oc,kh,kw,ic/groups], bias [oc], one tensor per Add of the epilogue). The bias may be left
-// out only when there is no epilogue. PyTorch's OIHW weights are stored as OHWI here.
+// (x [n,h,w,ic], weight [oc,kh,kw,ic/groups], bias [oc], one tensor per Add and Project of the epilogue). The bias may
+// be left out only when there is no epilogue. PyTorch's OIHW weights are stored as OHWI here.
 struct Conv2d {
   static constexpr std::string_view op_name = "conv2d";
   Hw stride{1, 1};
@@ -111,6 +123,18 @@ struct Conv2d {
                                             Field{"padding", &Conv2d::padding}, Field{"groups", &Conv2d::groups}};
   bool operator==(const Conv2d&) const = default;
 };
+
+// How many operands the steps of the epilogue take together.
+inline size_t epilogue_operands(const Conv2d& conv) {
+  size_t count = 0;
+  for (const Epilogue& step : conv.epilogue) count += std::visit([](const auto& s) { return step_operands(s); }, step);
+  return count;
+}
+
+// The Project that begins the epilogue, or nullptr.
+inline const Project* projection_of(const Conv2d& conv) {
+  return conv.epilogue.empty() ? nullptr : std::get_if<Project>(&conv.epilogue.front());
+}
 
 // (x, gamma, beta, mean, variance) -> gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel.
 struct BatchNorm {

@@ -97,8 +97,7 @@ Tensor convolve(const Conv2d& conv, const Tensor& x, const Tensor& weight, const
   const Image in(x);
   const int oc = weight.dims[0], kh = weight.dims[1], kw = weight.dims[2], group_ic = weight.dims[3];
   const int group_oc = oc / conv.groups;
-  const TensorType type = infer(Conv2d{conv.stride, conv.dilation, conv.padding, conv.groups, {}},
-                                {image_type(in.h, in.w, in.c), weight_type(weight.dims)});
+  const TensorType type = infer_sums(conv, image_type(in.h, in.w, in.c), weight_type(weight.dims));
   Tensor result = zeros({in.n, type.height(), type.width(), oc});
   const Image out(result);
   const std::vector<float> packed = output_channels_innermost(weight, conv.groups);
@@ -214,6 +213,16 @@ Tensor scale_shift(const Tensor& x, const std::vector<float>& scale, const std::
   return result;
 }
 
+// The channels [first, first + count) of a weight [oc,1,1,ic].
+Tensor input_channels(const Tensor& weight, int first, int count) {
+  Tensor result{{weight.dims[0], 1, 1, count}, {}};
+  for (int o = 0; o < weight.dims[0]; o++) {
+    const auto from = weight.values.begin() + std::ptrdiff_t{o} * weight.dims[3] + first;
+    result.values.insert(result.values.end(), from, from + count);
+  }
+  return result;
+}
+
 struct Evaluate {
   const std::vector<const Tensor*>& in;
   int threads;
@@ -222,10 +231,19 @@ struct Evaluate {
   Tensor operator()(const Weight&) const { throw std::logic_error("a weight has no operands to evaluate"); }
 
   Tensor operator()(const Conv2d& conv) const {
-    Tensor result = convolve(conv, *in[0], *in[1], in.size() > 2 ? in[2] : nullptr, threads);
+    Tensor own;
+    if (projection_of(conv)) own = input_channels(*in[1], 0, in[0]->dims[3]);
+    Tensor result =
+        convolve(conv, *in[0], projection_of(conv) ? own : *in[1], in.size() > 2 ? in[2] : nullptr, threads);
     size_t residual = 3;
     for (const Epilogue& step : conv.epilogue) {
       if (const auto* relu = std::get_if<Relu>(&step)) relu_in_place(*relu, result);
+      if (const auto* project = std::get_if<Project>(&step)) {
+        const Tensor& y = *in[residual++];
+        const Tensor shortcut = input_channels(*in[1], in[0]->dims[3], y.dims[3]);
+        add_in_place(Add{}, result,
+                     convolve(Conv2d{project->stride, {1, 1}, {}, 1, {}}, y, shortcut, nullptr, threads));
+      }
       if (const auto* add = std::get_if<Add>(&step)) add_in_place(*add, result, *in[residual++]);
       if (const auto* pool = std::get_if<MaxPool>(&step)) result = max_pool(*pool, result);
     }

@@ -64,8 +64,7 @@ std::string print_epilogue(const Graph& graph, const Node& node, const Conv2d& c
     std::visit(
         [&](const auto& op) {
           result += fmt::format(" | {}", op.op_name);
-          if (std::is_same_v<std::decay_t<decltype(op)>, Add>)
-            result += fmt::format("(%{})", graph[node.inputs[residual++]].name);
+          if (step_operands(op) > 0) result += fmt::format("(%{})", graph[node.inputs[residual++]].name);
           result += attributes(op);
         },
         step);
@@ -278,36 +277,29 @@ class Parser {
   void epilogue(Conv2d& conv, std::vector<Value>& inputs) {
     while (accept("|")) {
       const std::string step = name();
-      if (step == Relu::op_name) {
-        Relu relu;
-        attributes(relu);
-        conv.epilogue.emplace_back(relu);
-      } else if (step == Add::op_name) {
-        expect("(");
-        inputs.push_back(operand());
-        expect(")");
-        Add add;
-        attributes(add);
-        conv.epilogue.emplace_back(add);
-      } else if (step == MaxPool::op_name) {
-        MaxPool pool;
-        attributes(pool);
-        conv.epilogue.emplace_back(pool);
-      } else {
-        fail(fmt::format("'{}' cannot follow a convolution", printable(step)));
-      }
+      const bool known = op_named<Epilogue>(step, [&](auto op) {
+        if (step_operands(op) > 0) {
+          expect("(");
+          inputs.push_back(operand());
+          expect(")");
+        }
+        attributes(op);
+        conv.epilogue.emplace_back(op);
+      });
+      if (!known) fail(fmt::format("'{}' cannot follow a convolution", printable(step)));
     }
   }
 
-  // Calls found(Op{}) with the op of that name.
-  template <size_t I = 0, class Found>
-  void op_named(std::string_view wanted, Found&& found) {
-    if constexpr (I < std::variant_size_v<Op>) {
-      using Candidate = std::variant_alternative_t<I, Op>;
-      if (Candidate::op_name == wanted) return found(Candidate{});
-      op_named<I + 1>(wanted, found);
+  // Calls found(Op{}) with the op of that name among those of the variant. False if there is none.
+  template <class Variant, size_t I = 0, class Found>
+  static bool op_named(std::string_view wanted, Found&& found) {
+    if constexpr (I < std::variant_size_v<Variant>) {
+      using Candidate = std::variant_alternative_t<I, Variant>;
+      if (Candidate::op_name != wanted) return op_named<Variant, I + 1>(wanted, found);
+      found(Candidate{});
+      return true;
     } else {
-      fail(fmt::format("there is no op '{}'", printable(wanted)));
+      return false;
     }
   }
 
@@ -318,7 +310,8 @@ class Parser {
     node.name = name();
     if (values_.contains(node.name)) fail(fmt::format("%{} is defined twice", printable(node.name)));
     expect("=");
-    op_named(name(), [&](auto op) {
+    const std::string wanted = name();
+    const bool known = op_named<Op>(wanted, [&](auto op) {
       using AnyOp = decltype(op);
       if constexpr (std::is_same_v<AnyOp, Weight>) {
         op.tensor = quoted();
@@ -337,6 +330,7 @@ class Parser {
       if constexpr (std::is_same_v<AnyOp, Conv2d>) epilogue(op, node.inputs);
       node.op = std::move(op);
     });
+    if (!known) fail(fmt::format("there is no op '{}'", printable(wanted)));
     expect(":");
     node.type.dtype = dtype();
     node.type.dims = bracketed();

@@ -30,10 +30,10 @@ Conv2dGeometry whole(const KernelKey& key) {
   return Conv2dGeometry(key, key.operands[1].dims[0]);
 }
 
-// A zero-padded residual, a max pool and weights in pairs have no place in one plain stage.
+// A zero-padded residual, a projection, a max pool and weights in pairs have no place in one plain stage.
 bool has_plain_stage(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (!conv || conv->groups != 1 || pool_of(*conv) || !reads_f32(key)) return false;
+  if (!conv || conv->groups != 1 || pool_of(*conv) || projection_of(*conv) || !reads_f32(key)) return false;
   for (const Epilogue& step : conv->epilogue)
     if (const auto* add = std::get_if<Add>(&step); add && *add != Add{}) return false;
   return border_holds_padding(key);

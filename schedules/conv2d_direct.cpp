@@ -26,12 +26,18 @@ bool is_pointwise(const Conv2dGeometry& g) {
   return g.kh == 1 && g.kw == 1 && g.conv.stride == Hw{} && g.conv.padding == Sides{} && is_flat(g.input);
 }
 
+// The same of what a Project reads.
+bool is_flat_projection(const KernelKey& key) {
+  const Project* projection = projection_of(std::get<Conv2d>(key.op));
+  return projection && projection->stride == Hw{} && is_flat(key.operands[3]);
+}
+
 // Tasks of pixel tiles, so that the input of a task stays in the cache while all channel blocks pass over it and each
 // thread gets several tasks; small kernels get one task a thread.
 int pixel_tasks(const Conv2dGeometry& g, int pixels, const Machine& machine) {
   const int tiles = blocks(g.oh * g.ow, pixels);
-  const double flop = 2.0 * g.oh * g.ow * g.oc * g.kh * g.kw * g.reduction;
-  const double input_bytes = 4.0 * g.input.height() * g.input.width() * g.ic;
+  const double flop = 2.0 * g.oh * g.ow * g.oc * g.products();
+  const double input_bytes = 4.0 * (g.input.height() * g.input.width() * g.ic + g.oh * g.ow * g.projected);
   const double by_work = flop / machine.threads / 4e6,
                by_cache = input_bytes / machine.threads / (0.25 * static_cast<double>(machine.level2_bytes));
   const int per_thread = static_cast<int>(std::clamp(std::max(std::min(by_work, 4.0), by_cache), 1.0, 16.0));
@@ -81,9 +87,9 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
         for (int passes : pass_counts) {
           // Weights that stay in the caches need none.
           for (bool prefetch : {true, false}) {
-            if (prefetch &&
-                (pixel_parallel || weights_stay || g.block_count == 1 || g.block_lanes() % floats_of_line != 0))
-              continue;
+            const bool whole_lines =
+                g.block_lanes() % floats_of_line == 0 && (g.projected == 0 || g.channels_fill_lines(g.projected));
+            if (prefetch && (pixel_parallel || weights_stay || g.block_count == 1 || !whole_lines)) continue;
             result.push_back({"conv2d_direct",
                               {{"oc_vectors", tile.oc_vectors},
                                {"pixels", tile.pixels},
@@ -122,7 +128,8 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const Halide::Expr y_in = pointwise ? Halide::Expr(0) : p / g.ow * g.conv.stride.h - g.conv.padding.top;
   const Halide::Expr bias = g.has_bias ? Halide::Expr(operands.bias(c)) : Halide::Expr(0.0f);
   const int part_channels = g.reduction / channel_parts;
-  Halide::RDom r(0, part_channels, 0, g.kw, 0, in_passes ? 1 : g.kh, "r"), pass(0, choice["passes"], "pass");
+  Halide::RDom r(0, part_channels, 0, g.kw, 0, in_passes ? 1 : g.kh, "r"), pass(0, choice["passes"], "pass"),
+      from(0, std::max(g.projected, 1), "from");
   if (in_passes) {
     sum(c, i, t, n, k) = 0.0f;
     sum(c, i, t, n, k) += window_term(g, operands, c, x_in, y_in, n, k / g.kh * part_channels + r.x, r.y, k % g.kh);
@@ -131,6 +138,13 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   } else {
     sum(c, i, t, n) = bias;
     sum(c, i, t, n) += window_term(g, operands, c, x_in, y_in, n, r.x, r.y, r.z);
+    if (const Project* projection = projection_of(g.conv)) {
+      const bool flat = is_flat_projection(key);
+      const Halide::Expr x_from = flat ? p : p % g.ow * projection->stride.w;
+      const Halide::Expr y_from = flat ? Halide::Expr(0) : p / g.ow * projection->stride.h;
+      sum(c, i, t, n) += operands.residuals[0](from, x_from, y_from, n) *
+                         operands.weight(c % g.block, g.reduction + from, 0, 0, c / g.block);
+    }
     total = sum;
   }
 
@@ -169,14 +183,23 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   sum.vectorize(c, machine.lanes).unroll(c).unroll(i);
   sum.update().reorder(c, i, r.x, r.y, r.z).vectorize(c, machine.lanes).unroll(c).unroll(i);
   if (choice["unroll"] > 1) sum.update().unroll(r.x, choice["unroll"]);
+  if (g.projected > 0) {
+    sum.update(1).reorder(c, i, from).vectorize(c, machine.lanes).unroll(c).unroll(i);
+    if (is_flat_projection(key) && g.projected % choice["unroll"] == 0) sum.update(1).unroll(from, choice["unroll"]);
+  }
   Halide::Pipeline pipeline(result);
   if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
   // A thread's tasks follow each other.
-  const int lines = g.block_lanes() / floats_of_line;
-  const auto line = [lines](const LoopValue& loop, const Halide::Expr& nth) {
-    return (loop(".block") + 1) * lines + nth;
+  const int lines = g.block_lanes() / floats_of_line,
+            projected = g.projected == 0 ? 0 : g.lanes_of_channels(g.projected) / floats_of_line;
+  const auto lines_from = [lines](int first) {
+    return [lines, first](const LoopValue& loop, const Halide::Expr& nth) {
+      return (loop(".block") + 1) * lines + first + nth;
+    };
   };
-  const std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines, line});
+  std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines - projected, lines_from(0)});
+  if (projected > 0)
+    passes += prefetch_weights(pipeline, {".block", sum.name() + ".s2.", projected, lines_from(lines - projected)});
   return {pipeline, operands.arguments, passes};
 }
 

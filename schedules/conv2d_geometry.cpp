@@ -17,9 +17,8 @@ Conv2dGeometry::Conv2dGeometry(const KernelKey& key, int block_channels, int vec
   const std::vector<int>& weight = key.operands[1].dims;
   ic = input.channels(), oc = weight[0], kh = weight[1], kw = weight[2];
   has_bias = key.operands.size() > 2;
-  Conv2d sums = conv;
-  sums.epilogue.clear();
-  const TensorType out = infer(sums, {key.operands[0], key.operands[1]});
+  projected = projection_of(conv) ? key.operands[3].channels() : 0;
+  const TensorType out = infer_sums(conv, key.operands[0], key.operands[1]);
   oh = out.height(), ow = out.width();
   block_count = blocks(oc, block);
   const int group_oc = oc / conv.groups;
@@ -39,7 +38,7 @@ Expr Conv2dGeometry::first_channel(const Expr& block_index) const {
 }
 
 int Conv2dGeometry::lanes_of_channels(int channels) const {
-  return block_lanes() / (kh * kw) * channels / reduction;
+  return block_lanes() / (kh * kw) * channels / (reduction + projected);
 }
 
 bool Conv2dGeometry::channels_fill_lines(int channels) const {
@@ -48,22 +47,22 @@ bool Conv2dGeometry::channels_fill_lines(int channels) const {
 }
 
 std::vector<float> Conv2dGeometry::in_blocks(const std::vector<float>& values) const {
-  const int group_oc = oc / conv.groups, group_ic = ic / conv.groups;
+  const int group_oc = oc / conv.groups, group_ic = ic / conv.groups, weight_ic = group_ic + projected;
   std::vector<float> result(static_cast<size_t>(block) * static_cast<size_t>(block_count) *
-                            static_cast<size_t>(reduction) * static_cast<size_t>(kh * kw));
+                            static_cast<size_t>(products()));
   const auto row = static_cast<size_t>(block);
   for (int o = 0; o < oc; o++) {
     // From the channel within the group to the channel within what the block reads.
     const int shift = o / group_oc * group_ic - first_channel(o / block);
     for (int tap = 0; tap < kh * kw; tap++) {
       const float* from = &values[(static_cast<size_t>(o) * static_cast<size_t>(kh * kw) + static_cast<size_t>(tap)) *
-                                  static_cast<size_t>(group_ic)];
+                                  static_cast<size_t>(weight_ic)];
       float* to = &result[((static_cast<size_t>(o / block) * static_cast<size_t>(kh * kw) + static_cast<size_t>(tap)) *
-                               static_cast<size_t>(reduction) +
+                               static_cast<size_t>(reduction + projected) +
                            static_cast<size_t>(shift)) *
                               row +
                           static_cast<size_t>(o % block)];
-      for (int i = 0; i < group_ic; i++) to[static_cast<size_t>(i) * row] = from[i];
+      for (int i = 0; i < weight_ic; i++) to[static_cast<size_t>(i) * row] = from[i];
     }
   }
   return result;
@@ -121,6 +120,7 @@ Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands, Expr s
   size_t residual = 0;
   for (const Epilogue& step : std::get<Conv2d>(key.op).epilogue) {
     if (std::holds_alternative<MaxPool>(step)) break;
+    if (std::holds_alternative<Project>(step)) residual++;
     if (const auto* relu = std::get_if<Relu>(&step)) sum = rectified(*relu, sum);
     if (const auto* add = std::get_if<Add>(&step)) {
       const TensorType& type = key.operands[3 + residual];
@@ -157,7 +157,7 @@ double register_tile_cycles(const Conv2dGeometry& g, int tile, int pixels, const
   const double widening = g.stored == DType::bf16 ? 0.5 * vectors : 0;
   const double step = std::max({0.5 * vectors * tile, load * (vectors + tile) + widening, 4.5});
   const double once = 16.0 + 4.0 * tile + 1.0 * vectors * tile;
-  return g.block_count * blocks(pixels, tile) * (step * g.reduction * g.kh * g.kw + once);
+  return g.block_count * blocks(pixels, tile) * (step * g.products() + once);
 }
 
 std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, const Machine& machine) {

@@ -24,15 +24,21 @@ struct Conv2dGeometry {
   // has zero weights outside the own group of each output channel.
   int reduction;
   int lanes;
+  // Channels of a second image that are summed up with the window's, by a Project; 0 if there is none.
+  int projected;
+
+  // Products in each sum: so many rows of `block` weights has a block.
+  int products() const { return reduction * kh * kw + projected; }
 
   // The first input channel that a block reads: min(first group of the block * ic / groups, ic - reduction).
   int first_channel(int block_index) const;
   Halide::Expr first_channel(const Halide::Expr& block_index) const;
 
-  std::vector<int> weight_extent() const { return {block, reduction, kw, kh, block_count}; }
+  // With a Project, whose weights follow as further channels, kw = kh = 1.
+  std::vector<int> weight_extent() const { return {block, reduction + projected, kw, kh, block_count}; }
   WeightLayout weight_layout() const { return {stored, weight_extent(), lanes}; }
   // Of the weights. What is a candidate depends on these, so that what was measured with f32 weights serves bf16 too.
-  double bytes_as_f32() const { return 4.0 * reduction * kh * kw * block * block_count; }
+  double bytes_as_f32() const { return 4.0 * products() * block * block_count; }
   // Lanes of 32 bits that a block's weights take up, and those of so many input channels at one place of the window.
   int block_lanes() const { return static_cast<int>(weight_layout().stored_lanes() / block_count); }
   int lanes_of_channels(int channels) const;
@@ -51,7 +57,7 @@ struct Conv2dOperands {
   Halide::ImageParam input;
   StoredWeight weight;
   Halide::ImageParam bias;
-  std::vector<Halide::ImageParam> residuals;
+  std::vector<Halide::ImageParam> residuals;  // of the epilogue's steps
   std::vector<Halide::Argument> arguments;
 };
 
@@ -61,8 +67,8 @@ Halide::Expr window_term(const Conv2dGeometry& geometry, const Conv2dOperands& o
                          const Halide::Expr& x_in, const Halide::Expr& y_in, const Halide::Expr& n,
                          const Halide::Expr& channel, const Halide::Expr& kx, const Halide::Expr& ky);
 
-// The steps up to a max pool, applied to a sum. x, y: output pixel; where a residual is a plain image without border,
-// flat_pixel (if defined) addresses it as one row.
+// The steps behind a Project and up to a max pool, applied to a sum. x, y: output pixel; where a residual is a plain
+// image without border, flat_pixel (if defined) addresses it as one row.
 Halide::Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands, Halide::Expr sum,
                             const Halide::Expr& c, const Halide::Expr& x, const Halide::Expr& y, const Halide::Expr& n,
                             const Halide::Expr& flat_pixel, int lanes);

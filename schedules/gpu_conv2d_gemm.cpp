@@ -21,7 +21,7 @@ using Halide::Var;
 
 bool applies(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
-  return conv && !pool_of(*conv) && conv->groups == 1 && border_holds_padding(key);
+  return conv && !pool_of(*conv) && !projection_of(*conv) && conv->groups == 1 && border_holds_padding(key);
 }
 
 struct Tile {

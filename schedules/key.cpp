@@ -155,6 +155,10 @@ class Parser {
         MaxPool pool;
         fields(pool);
         conv.epilogue.emplace_back(pool);
+      } else if (accept("_project")) {
+        Project project;
+        fields(project);
+        conv.epilogue.emplace_back(project);
       } else {
         return;
       }

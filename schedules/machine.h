@@ -8,10 +8,9 @@
 #include <string>
 #include <string_view>
 
-namespace resnetc {
+#include "schedules/device.h"
 
-// Where kernels run: on the CPU, or on a device with strategies of its own.
-enum class Device { cpu, opencl, cuda };
+namespace resnetc {
 
 struct Machine {
   Halide::Target target;  // operating system, architecture and instruction set; no calling-convention features

@@ -25,7 +25,9 @@ KernelKey body_of(KernelKey key) {
     size_t residuals = 0;
     for (const Epilogue& step : conv->epilogue) residuals += std::holds_alternative<Add>(step) ? 1 : 0;
     key.operands.resize(key.operands.size() - std::min(residuals, key.operands.size()));
-    std::erase_if(conv->epilogue, [](const Epilogue& step) { return !std::holds_alternative<MaxPool>(step); });
+    std::erase_if(conv->epilogue, [](const Epilogue& step) {
+      return std::holds_alternative<Add>(step) || std::holds_alternative<Relu>(step);
+    });
   }
   return key;
 }

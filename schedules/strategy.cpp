@@ -79,6 +79,10 @@ std::vector<Choice> candidates(const KernelKey& key, const Machine& machine) {
     std::vector<Choice> choices = strategy->candidates(key, machine);
     if (!choices.empty()) each.push_back(std::move(choices));
   }
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  if (each.empty() && machine.device != Device::cpu && conv && projection_of(*conv))
+    throw Error(fmt::format("{}: devices have no kernel for project; make the shortcut a convolution of its own",
+                            to_string(key)));
   if (each.empty()) throw Error(fmt::format("no strategy runs {}", to_string(key)));
   std::stable_sort(each.begin(), each.end(), [&](const std::vector<Choice>& a, const std::vector<Choice>& b) {
     return estimated_cycles(key, a.front(), machine) < estimated_cycles(key, b.front(), machine);

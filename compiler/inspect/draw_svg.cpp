@@ -168,7 +168,7 @@ Legend make_legend(const std::vector<Drawing>& drawings, int width) {
 }  // namespace
 
 Colours colours_of(std::string_view op) {
-  if (op == Conv2d::op_name) return {"#cfe3fb", "#5b8fd6"};
+  if (op == Conv2d::op_name || op == Project::op_name) return {"#cfe3fb", "#5b8fd6"};
   if (op == BatchNorm::op_name || op == ScaleShift::op_name) return {"#e5dcf7", "#9a7fd1"};
   if (op == Relu::op_name) return {"#d3efd6", "#67b077"};
   if (op == Add::op_name) return {"#ffe2b8", "#e0a23c"};

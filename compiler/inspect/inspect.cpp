@@ -27,8 +27,8 @@ Inspection inspect(const Model& model, Program program, Device device) {
   return {model, std::move(program), std::move(plan)};
 }
 
-InspectedGraph graph_after(const Model& model, const std::string& pass, DType weights) {
-  InspectedGraph result{pass, pass == "none" ? model.graph : run_passes(model.graph, pass, weights)};
+InspectedGraph graph_after(const Model& model, const std::string& pass, DType weights, Device device) {
+  InspectedGraph result{pass, pass == "none" ? model.graph : run_passes(model.graph, pass, weights, device)};
   digest_weights(result.graph);
   return result;
 }

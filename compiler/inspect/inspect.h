@@ -29,8 +29,9 @@ std::vector<std::string> inspectable_passes();
 
 // program: of the model's graph after all passes.
 Inspection inspect(const Model& model, Program program, Device device = Device::cpu);
-// weights: as run_passes takes it.
-InspectedGraph graph_after(const Model& model, const std::string& pass, DType weights = DType::f32);
+// weights, device: as run_passes takes them.
+InspectedGraph graph_after(const Model& model, const std::string& pass, DType weights = DType::f32,
+                           Device device = Device::cpu);
 
 // A summary and a table of the nodes as comments, and the IR's text: all of it is text that parse() reads.
 std::string inspect_text(const Inspection& inspection, const InspectedGraph& graph);

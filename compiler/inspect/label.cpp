@@ -77,6 +77,7 @@ struct Steps {
     std::vector<NodeStep> steps = {std::move(sums)};
     for (const Epilogue& step : conv.epilogue)
       steps.push_back(std::visit([](const auto& op) { return step_of(op); }, step));
+    if (projection_of(conv)) add_channels(steps[1], operand(3).channels(), weight.dims[0]);
     return steps;
   }
   std::vector<NodeStep> operator()(const ScaleShift& scale) const {

@@ -1,8 +1,8 @@
 // add(conv2d(..), y) -> conv2d(..) | add(y)
 // add(x, conv2d(..)) -> conv2d(..) | add(x)   only a plain add: subsample and channels_before mean the second operand
 //
-// When nothing else reads the conv2d, and it has no ReLU, no max pool and fewer than most_epilogue_adds adds yet. If
-// both operands qualify, the first. The fused node stands where the add stood, so that y is defined by then.
+// When nothing else reads the conv2d, and it has no ReLU, no max pool and fewer than most_epilogue_operands operands
+// yet. If both operands qualify, the first. The fused node stands where the add stood, so that y is defined by then.
 
 #include "compiler/passes.h"
 #include "compiler/passes/fusion.h"
@@ -17,7 +17,7 @@ Graph fuse_residual_add(const Graph& graph) {
     const auto takes_add = [&](Value operand) {
       const auto* conv = read_once<Conv2d>(rewriter, operand);
       return conv && count_steps<Relu>(*conv) == 0 && count_steps<MaxPool>(*conv) == 0 &&
-             count_steps<Add>(*conv) < most_epilogue_adds;
+             epilogue_operands(*conv) < most_epilogue_operands;
     };
     const Value x = node.inputs[0], y = node.inputs[1];
     if (takes_add(x)) return fuse_into_conv(rewriter, value, x, *add, rewriter.map(y));

@@ -366,7 +366,7 @@ void tune(const TuneOptions& options) {
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   for (const fs::path& topology : options.topologies) {
     Model model = load_model(topology, "random:1", options.model);
-    Graph graph = run_passes(model.graph, "", options.weights);
+    Graph graph = run_passes(model.graph, "", options.weights, t.machine.device);
     const size_t bytes = weight_bytes(graph);
     const bool cold = bytes > t.cache_bytes / 2;
     print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", model.name,

@@ -51,6 +51,8 @@ const std::string every_op = R"x(graph every_op {
   %kernel = weight "a \"quoted\" name\\ é" sha256=00ff : bf16[4,3,2,1]
   %wide = conv2d(%x, %kernel) stride=[2,3] dilation=[2,1] padding=[1,2,3,0] groups=2 : f32[n,4,3,4] border=[1,2,3,0]
   %b = weight "" : f32[4]
+  %joined = weight "joined" : f32[4,1,1,6]
+  %projected = conv2d(%wide, %joined, %b) | project(%x) stride=[2,3] | relu | add(%wide) : f32[n,4,3,4]
   %half = conv2d(%x, %kernel, %b) stride=2 padding=[1,0,1,1] groups=2 | add(%x) subsample=2 channels_before=1 : f32[n,4,4,4]
   %pool = max_pool(%conv) kernel=3 stride=2 padding=1 : f32[n,4,4,2]
   %mean = average_pool(%conv) kernel=[3,2] stride=2 padding=[1,0,1,0] : f32[n,4,4,2]
@@ -242,7 +244,7 @@ TEST_CASE("graph JSON: what is wrong is named by its place") {
 
   // the epilogue
   CHECK(changed(R"({ "op": "relu" })", R"({ "op": "dense" })") ==
-        "graph[2].epilogue[0].op: must be \"relu\", \"add\" or \"max_pool\", got \"dense\"");
+        "graph[2].epilogue[0].op: must be \"relu\", \"add\", \"max_pool\" or \"project\", got \"dense\"");
   CHECK(changed(R"({ "op": "relu" })", R"({ "op": "relu", "inputs": ["x"] })") ==
         "graph[2].epilogue[0].inputs: is an unknown key; known here: op, maximum");
   CHECK(changed(R"({ "op": "relu" })", R"({ "op": "add" })") ==

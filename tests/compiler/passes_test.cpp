@@ -151,6 +151,43 @@ TEST_CASE("fold_batch_norm: weights are computed in double and rounded once") {
   }
 }
 
+TEST_CASE("fuse_projection: weights stand side by side, biases are added, missing values stay missing") {
+  const auto graph = [](bool all) {
+    Builder builder("projection");
+    const auto weight = [&](const char* name, std::vector<float> values, std::vector<int> dims) {
+      auto shared = std::make_shared<const std::vector<float>>(std::move(values));
+      return builder.weight(name, {name, "", all || name[0] == 'w' ? shared : nullptr}, weight_type(std::move(dims)));
+    };
+    const Value x = builder.input("x", image_type(2, 2, 1));
+    const Value w = weight("w", {1, 2}, {2, 1, 1, 1}), b = weight("b", {3, 4}, {2});
+    const Value v = weight("v", {5, 6, 7, 8}, {2, 1, 1, 2}), d = weight("d", {9, 10}, {2});
+    const Value a = builder.add("a", Conv2d{}, {x, w, b});
+    const Value shortcut = builder.add("shortcut", Conv2d{}, {a, v, d});
+    const Value sum = builder.add("sum", Conv2d{{}, {}, {}, 1, {Add{}}}, {x, w, b, shortcut});
+    return fuse_projection(std::move(builder).finish({sum}));
+  };
+  const Graph fused = graph(true);
+  CHECK(*std::get<Weight>(node_named(fused, "w.joined").op).values == std::vector<float>{1, 5, 6, 2, 7, 8});
+  CHECK(*std::get<Weight>(node_named(fused, "b.joined").op).values == std::vector<float>{12, 14});
+  CHECK(!std::get<Weight>(node_named(graph(false), "w.joined").op).values);
+  CHECK(!std::get<Weight>(node_named(graph(false), "b.joined").op).values);
+  CHECK(print(graph(false)) == print(fused));
+}
+
+TEST_CASE("run_passes: devices keep the projection apart") {
+  const std::string text = read(golden / "fuse_projection" / "stride.ir");
+  const Graph graph = parse(text.substr(0, text.find(separator)));
+  const auto projections = [&](Device device) {
+    int count = 0;
+    for (const Node& node : run_passes(graph, "", DType::f32, device).nodes)
+      if (const auto* conv = std::get_if<Conv2d>(&node.op)) count += projection_of(*conv) != nullptr;
+    return count;
+  };
+  CHECK(projections(Device::cpu) == 1);
+  CHECK(projections(Device::opencl) == 0);
+  CHECK(projections(Device::cuda) == 0);
+}
+
 // Graphs parsed from text have none.
 TEST_CASE("fold_batch_norm: a missing value leaves what depends on it without values") {
   const Graph graph = fill_weights(parse(R"(graph g {

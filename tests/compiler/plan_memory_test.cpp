@@ -138,6 +138,32 @@ TEST_CASE("memory plan: random nets compute the same in one arena, for every bat
   CHECK(kept >= 10);
 }
 
+// layer1.0 of ResNet-50 at 64x64: the block's input, 16 x 16 x 64, is read again by its last convolution, and no tensor
+// of 256 channels lives before the block's result.
+TEST_CASE("memory plan: a projected input lives until the block's last convolution") {
+  ModelOptions options;
+  options.size = Hw{64, 64};
+  const Model model = read_model(test::models_folder() / "resnet50.json", options);
+  const Program program = program_of(model.graph);
+  const MemoryPlan plan = plan_memory(program);
+  size_t projections = 0;
+  for (size_t i = 0; i < program.steps.size(); i++) {
+    const Node& node = program.graph[program.steps[i].value];
+    const auto* conv = std::get_if<Conv2d>(&node.op);
+    if (!conv || !projection_of(*conv)) continue;
+    projections++;
+    const Value x = node.inputs[3];
+    size_t alive = 0;
+    for (const Slot& slot : plan.slots) {
+      if (slot.value == x) CHECK(slot.last_step == static_cast<int>(i));
+      alive += slot.first_step <= static_cast<int>(i) && slot.last_step >= static_cast<int>(i);
+    }
+    CHECK(alive == 3);  // both inputs and the result
+  }
+  CHECK(projections == 4);
+  CHECK(plan.arena_bytes == plan.largest_live_bytes);
+}
+
 TEST_CASE("memory plan: the arena of each net of models/ is its largest sum of live tensors") {
   for (const auto& entry : std::filesystem::directory_iterator(test::models_folder())) {
     if (entry.path().extension() != ".json") continue;

@@ -35,6 +35,10 @@ TensorType weight(std::vector<int> dims) {
   return weight_type(std::move(dims));
 }
 
+Conv2d projecting(Hw stride, int groups = 1) {
+  return {{}, {}, {}, groups, {Project{stride}}};
+}
+
 Conv2d conv(Hw stride, Hw dilation, Sides padding) {
   return {stride, dilation, padding, 1, {}};
 }
@@ -83,6 +87,18 @@ TEST_CASE("infer: types of results") {
   }
 }
 
+TEST_CASE("infer: a projection fits by its stride, rounded up") {
+  const auto out = [&](Hw stride, int h, int w) {
+    const TensorType y = image_type(h, w, 3);
+    return to_string(infer(projecting(stride), {x, weight({5, 1, 1, 7}), weight({5}), y}));
+  };
+  CHECK(out({1, 1}, 8, 6) == "f32[n,8,6,5]");
+  CHECK(out({2, 3}, 15, 16) == "f32[n,8,6,5]");
+  CHECK(out({2, 3}, 16, 18) == "f32[n,8,6,5]");
+  CHECK_THROWS(out({2, 3}, 17, 18));
+  CHECK_THROWS(out({2, 3}, 14, 18));
+}
+
 TEST_CASE("infer: an operand that does not fit is named") {
   const Add shortcut{2, 1};
   const std::vector<ErrorCase> cases = {
@@ -93,10 +109,29 @@ TEST_CASE("infer: an operand that does not fit is named") {
       {Conv2d{{}, {}, {}, 1, {Add{}}}, {x, weight({4, 1, 1, 4}), w4}, "takes 4 operands, got 3"},
       {Conv2d{{}, {}, {}, 1, {Add{}, Add{}, Add{}}},
        {x, weight({4, 1, 1, 4}), w4, x, x, x},
-       "an epilogue has at most 2 adds, got 3; make the others nodes of their own"},
+       "the steps of an epilogue take at most 2 operands, got 3; make the others nodes of their own"},
       {Conv2d{{}, {}, {}, 1, {MaxPool{}, Relu{}}},
        {x, weight({4, 1, 1, 4}), w4},
        "max_pool must be the last step of an epilogue; make what follows it a node of its own"},
+      {projecting({}), {x, weight({4, 1, 1, 8}), w4}, "takes 4 operands, got 3"},
+      {projecting({}), {x, weight({4, 1, 1, 4}), w4, x}, "weight must be [4,1,1,8], got f32[4,1,1,4]"},
+      {projecting({}),
+       {x, weight({4, 3, 3, 8}), w4, x},
+       "project needs a 1x1 convolution without groups; make the shortcut a node of its own"},
+      {projecting({}, 2),
+       {x, weight({4, 1, 1, 6}), w4, x},
+       "project needs a 1x1 convolution without groups; make the shortcut a node of its own"},
+      {projecting({2, 1}),
+       {x, weight({4, 1, 1, 8}), w4, x},
+       "f32[n,8,6,4] projected with stride=[2,1] does not fit f32[n,8,6,4]"},
+      {projecting({0, 1}), {x, weight({4, 1, 1, 8}), w4, x}, "kernel, stride and dilation must be at least 1"},
+      {projecting({}), {x, weight({4, 1, 1, 8}), w4, v}, "what is projected must be an image [n,h,w,c], got f32[n,4]"},
+      {Conv2d{{}, {}, {}, 1, {Relu{}, Project{}}},
+       {x, weight({4, 1, 1, 8}), w4, x},
+       "project must be the first step of an epilogue; make the shortcut a node of its own"},
+      {Conv2d{{}, {}, {}, 1, {Project{}, MaxPool{}}},
+       {x, weight({4, 1, 1, 8}), w4, x},
+       "max_pool cannot follow project; make it a node of its own"},
       {Conv2d{}, {v, weight({4, 1, 1, 4})}, "operand must be an image [n,h,w,c], got f32[n,4]"},
       {Conv2d{}, {x, weight({4, 1, 4})}, "weight must be [oc,kh,kw,ic/groups], got f32[4,1,4]"},
       {Conv2d{}, {x, x}, "weight must be [oc,kh,kw,ic/groups], got f32[n,8,6,4]"},

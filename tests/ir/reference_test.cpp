@@ -215,6 +215,17 @@ TEST_CASE("reference: the steps of an epilogue act in their order") {
   CHECK(run({MaxPool{{1, 2}, {1, 1}, {}}, Add{}}, {&b}) == std::vector<float>{4});
 }
 
+// By hand: 2 x + 3 y + 1 and x - y + 1 in two channels, y taken at every second column.
+TEST_CASE("reference: a projection is summed with the convolution") {
+  const Tensor x = ints({1, 1, 2, 1}, {1, -3}), y = ints({1, 1, 3, 1}, {10, 77, 4});
+  const Tensor w = ints({2, 1, 1, 2}, {2, 3, 1, -1}), b = ints({2}, {1, 1});
+  CHECK(evaluate_op(Conv2d{{1, 1}, {1, 1}, {}, 1, {Project{{1, 2}}}}, {&x, &w, &b, &y}) ==
+        ints({1, 1, 2, 2}, {33, -8, 7, -6}));
+  const Tensor z = ints({1, 1, 2, 2}, {1, 1, 1, 1});
+  CHECK(evaluate_op(Conv2d{{1, 1}, {1, 1}, {}, 1, {Project{{1, 2}}, Relu{}, Add{}}}, {&x, &w, &b, &y, &z}) ==
+        ints({1, 1, 2, 2}, {34, 1, 8, 1}));
+}
+
 // By hand.
 TEST_CASE("reference: small cases of the other ops") {
   const Tensor x = ints({1, 2, 2, 2}, {1, -1, 2, -2, 3, -3, 4, 8});

@@ -13,6 +13,8 @@ TEST_CASE("kernel_label: what a kernel computes, in short") {
       {"conv2d_i224x224x3b3x3x2x2_w64x7x7x3_w64_to_i56x56x64b1_stride2_padding3_relu_max_pool_kernel3_stride2_padding1_"
        "f32",
        "conv 7x7", "conv 7x7 3-64 56x56 stride2 relu max pool kernel3 stride2"},
+      {"conv2d_i28x28x128_w512x1x1x384_w512_i56x56x256_to_i28x28x512_project_stride2_relu_f32", "conv 1x1",
+       "conv 1x1 128-512 28x28 project stride2 relu"},
       {"max_pool_i112x112x64_to_i56x56x64_kernel3_stride2_padding1_f32", "max_pool",
        "max_pool 64 56x56 kernel3 stride2"},
       {"global_average_pool_i7x7x512_to_v512_f32", "global_average_pool", "global_average_pool 512"},

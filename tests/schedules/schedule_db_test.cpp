@@ -203,6 +203,19 @@ TEST_CASE("a record serves a key with weights that are stored otherwise, but is 
   CHECK(found({{of(f32, both[0]), of(bf16, both[1])}}, f32)->choice == both[0]);
 }
 
+TEST_CASE("a record of a projection serves one with another epilogue, but no other convolution") {
+  const std::string projects = "conv2d_i14x14x32_w48x1x1x96_w48_i28x28x64_to_i14x14x48_project_stride2";
+  const auto entry = [](const std::string& key) {
+    Record r = record(candidates(parse_key(key), machine()).at(1));
+    r.key = key;
+    return r;
+  };
+  CHECK(found({{entry(projects + "_relu_f32")}}, projects + "_f32"));
+  CHECK(!found({{entry(projects + "_f32")}}, "conv2d_i14x14x32_w48x1x1x32_w48_to_i14x14x48_f32"));
+  CHECK(!found({{entry("conv2d_i14x14x32_w48x1x1x32_w48_i14x14x48_to_i14x14x48_add_f32")}}, projects + "_f32"));
+  CHECK(!found({{entry("conv2d_i14x14x32_w48x1x1x96_w48_i14x14x64_to_i14x14x48_project_f32")}}, projects + "_f32"));
+}
+
 TEST_CASE("what cannot be used is left alone") {
   Record old = record(candidate(1));
   old.halide = "20.0.0";

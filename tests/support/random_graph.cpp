@@ -192,17 +192,20 @@ class Generator {
                      : add("sum", Add{}, {y, x}, sum(range(x), range(y)));
   }
 
-  // conv -> batch norm -> relu -> conv -> batch norm -> add(x) -> relu, with the shortcut that fits.
+  // conv -> batch norm -> relu -> conv (3x3, or 1x1 as in a bottleneck) -> batch norm -> add(x) -> relu, with the
+  // shortcut that fits.
   std::optional<Value> block(Value x) {
     const int channels = one_in(2) ? type(x).channels() : type(x).channels() + between(1, 3);
     const int stride = between(1, 2);
     const auto normed = [&](std::optional<Value> v) { return v && one_in(4) ? v : (v ? batch_norm(*v) : v); };
     Conv2d first, second;
-    first.padding = second.padding = all_sides(1);
+    const int last_kernel = one_in(2) ? 1 : 3;
+    first.padding = all_sides(1);
+    second.padding = all_sides(last_kernel / 2);
     first.stride = {stride, stride};
     std::optional<Value> y = normed(conv(x, first, {3, 3}, between(1, 4), one_in(4)));
     if (y) y = relu(*y);
-    if (y) y = normed(conv(*y, second, {3, 3}, channels, one_in(4)));
+    if (y) y = normed(conv(*y, second, {last_kernel, last_kernel}, channels, one_in(4)));
     if (!y) return y;
     Add add_shortcut;
     std::optional<Value> shortcut = x;

@@ -45,8 +45,14 @@ GRAPH = {
         {"name": "mean", "op": "average_pool", "inputs": ["max"], "kernel": 1},
         {"name": "pool", "op": "global_average_pool", "inputs": ["mean"]},
         {"name": "fc", "op": "dense", "inputs": ["pool", "v"]},
+        {"name": "u", "op": "weight", "shape": [5, 8, 1, 1]},
+        {"name": "c", "op": "weight", "shape": [5]},
+        {"name": "joined", "op": "conv2d", "inputs": ["sum", "u", "c"],
+         "epilogue": [{"op": "project", "inputs": ["scale"], "stride": 1}]},
+        {"name": "average", "op": "global_average_pool", "inputs": ["joined"]},
+        {"name": "both", "op": "add", "inputs": ["fc", "average"]},
     ],
-    "output": "fc",
+    "output": "both",
 }
 CONV = 3  # its place in GRAPH
 
@@ -164,6 +170,8 @@ BROKEN = [
     (GRAPH, ["graph", CONV, "epilogue", 0, "op"], "dense"),
     (GRAPH, ["graph", CONV, "epilogue", 0, "inputs"], ["x"]),
     (GRAPH, ["graph", CONV, "epilogue", 0], {"op": "add"}),
+    (GRAPH, ["graph", CONV, "epilogue", 0], {"op": "project"}),
+    (GRAPH, ["graph", CONV, "epilogue", 0], {"op": "project", "inputs": ["x"], "subsample": 1}),
     (GRAPH, ["graph", 4, "epsilon"], -1),
     (GRAPH, ["graph", 4, "inputs"], ["conv", "b", "b", "b"]),
     (GRAPH, ["graph", 5, "relu"], 1),
