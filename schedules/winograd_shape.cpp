@@ -1,0 +1,86 @@
+#include "schedules/winograd_shape.h"
+
+#include <algorithm>
+
+#include "schedules/cost.h"
+#include "schedules/winograd_transforms.h"
+
+namespace resnetc {
+namespace {
+
+// Estimates for one tile or input channel and one vector of channels: (loads, stores and arithmetic) / 2.
+double input_transform_cycles(int m) {
+  return m == 2 ? 24 : m == 4 ? 90 : 190;
+}
+double weight_transform_cycles(int m, DType stored) {
+  return (m == 2 ? 18 : m == 4 ? 45 : 80) + (stored == DType::bf16 ? 4.5 : 0);
+}
+double output_transform_cycles(int m) {
+  return m == 2 ? 20 : m == 4 ? 90 : 190;
+}
+
+// Of all products of a strip and a part of the input channels, for each input channel.
+double products_cycles(const WinogradShape& s, const Choice& choice) {
+  const double vectors = choice["oc_vectors"], pixels = choice["pixels"], size = s.size();
+  const int tiles = blocks(s.tile_rows * s.across, choice["pixels"]);
+  if (!s.in_registers)  // a register tile of one pixel column, 1 x 1, for each transformed value
+    return size * size * tiles * std::max({0.5 * vectors * pixels, 0.6 * (vectors + pixels), 4.5});
+  // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform.
+  const double transform = weight_transform_cycles(s.m, s.g.stored) / size, loads = 7 * vectors + size * pixels;
+  return size * tiles * std::max({0.5 * vectors * pixels * size + vectors * transform, 0.5 * loads, 4.5});
+}
+
+}  // namespace
+
+bool weights_in_level1(const WinogradShape& s, const Machine& machine) {
+  const int taps = s.in_registers ? 9 : s.size() * s.size();
+  return !s.stored && 4.0 * taps * s.part * s.g.block <= static_cast<double>(machine.level1_bytes);
+}
+
+double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const WinogradShape s(key, choice, machine);
+  const Conv2dGeometry& g = s.g;
+  const int values = s.size() * s.size(), oc_vectors = choice["oc_vectors"] * g.block_count;
+  const int strips = s.strips(), tiles = s.across * s.tile_rows * strips;
+  const double input = input_transform_cycles(s.m) * tiles * g.ic / machine.lanes;
+  const double output = output_transform_cycles(s.m) * tiles * oc_vectors;
+  const bool kept = !s.stored && !s.in_registers;
+  const double weights =
+      kept ? weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1) : 0;
+  const double once = 16.0 / (s.in_registers ? s.size() : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
+  const double products = g.block_count * strips *
+                          (products_cycles(s, choice) * g.ic +
+                           values * blocks(s.tile_rows * s.across, choice["pixels"]) * once * blocks(g.ic, s.part));
+  // Transformed inputs, and weights for each strip, that pass through the caches once more.
+  const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
+  // Nets whose transformed weights are small have all their weights in the caches.
+  const double weight_bytes = s.stored ? 0 : s.weight_layout().bytes();
+  const int times_read = s.in_registers ? s.size() * blocks(s.tile_rows * s.across, choice["pixels"]) : 1;
+  const double weight_traffic =
+      weights_in_level1(s, machine)
+          ? 0
+          : cache_cycles(all_weights * (s.in_registers ? 7 : values) * times_read * (s.groups > 0 ? strips : 1));
+  const double traffic = 0.5 * cache_cycles(input_bytes * g.block_count) + 0.7 * weight_traffic;
+  const double work = weights + products + output + traffic;
+  const int tasks = s.groups > 0 ? strips * s.groups : g.block_count;
+  const double arithmetic = s.groups > 0
+                                ? parallel_cycles(input * s.groups + work, tasks, machine)
+                                : parallel_cycles(input, tiles, machine) + parallel_cycles(work, tasks, machine) +
+                                      handed_over_cycles(input_bytes, machine);
+  return overlapped_cycles(arithmetic, memory_cycles(weight_bytes, std::min(tasks, machine.threads)));
+}
+
+// Both axes of a transform: of all columns that are read, then of all rows that come out.
+int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const WinogradShape s(key, choice, machine);
+  const int64_t ic = s.g.ic, oc = s.g.oc, tiles = int64_t{s.across} * s.down, size = s.size(), values = size * size;
+  const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
+                output = (size + s.m) * winograd_operations(winograd_output, s.m),
+                weight = (3 + size) * winograd_operations(winograd_weight, s.m) * (s.groups > 0 ? s.strips() : 1) *
+                         (s.in_registers ? blocks(s.tile_rows * s.across, choice["pixels"]) : 1);
+  const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
+  return 2 * values * tiles * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
+         (s.stored ? 0 : weight * ic * oc);
+}
+
+}  // namespace resnetc

@@ -1,0 +1,52 @@
+// The sizes of a Winograd convolution that a choice of conv2d_winograd makes, and what they are estimated to cost.
+#pragma once
+
+#include "schedules/conv2d_geometry.h"
+
+namespace resnetc {
+
+struct WinogradShape {
+  // Where transformed weights are kept: the parameter "stored".
+  enum Stored { in_buffer, in_file, never_kept };
+
+  WinogradShape(const KernelKey& key, const Choice& choice, const Machine& machine)
+      : g(key, choice["oc_vectors"] * machine.lanes, machine.lanes),
+        m(choice["tile"]),
+        across(blocks(g.ow, m)),
+        down(blocks(g.oh, m)),
+        part(choice["channel_part"]),
+        tile_rows(choice["tile_rows"]),
+        groups(choice["channel_groups"]),
+        stored(choice["stored"] == in_file),
+        in_registers(choice["stored"] == never_kept) {}
+  int size() const { return m + 2; }
+  int strips() const { return blocks(down, tile_rows); }
+  // In registers weights are read tap by tap of each channel, else channel by channel of each tap.
+  WeightLayout weight_layout() const {
+    if (stored) return {DType::f32, {g.block, g.ic, size() * size(), g.block_count}, g.lanes};
+    if (in_registers) return {g.stored, {g.block, 9, g.ic, g.block_count}, g.lanes};
+    return g.weight_layout();
+  }
+  // With weights in registers: the lanes of 32 bits of so many input channels.
+  int lanes_of_taps(int channels) const {
+    return static_cast<int>(weight_layout().stored_lanes() / (int64_t{g.block_count} * g.ic) * channels);
+  }
+  Conv2dGeometry g;
+  int m;              // a tile is m x m pixels
+  int across, down;   // tiles
+  int part;           // input channels whose products are summed in registers
+  int tile_rows;      // that go from products to outputs together
+  int groups;         // of channel blocks, for each of which a task transforms its strip; 0: shared
+  bool stored;        // weights are stored transformed
+  bool in_registers;  // weights are transformed as they are multiplied
+};
+
+// Whether the weights of a part reach the products from the first-level cache: those that the task has transformed, or
+// the 3x3 ones that it reads again for each row of values and each few tiles.
+bool weights_in_level1(const WinogradShape& shape, const Machine& machine);
+
+// Strategy::cycles and Strategy::executed_flop.
+double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
+int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine& machine);
+
+}  // namespace resnetc
