@@ -125,6 +125,8 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   for (const Entry& entry : entries_) {
     const Record& r = entry.record;
     if (!alike(entry.machine, machine) || !(entry.body == body)) continue;
+    // What was split for half as many threads leaves half of these idle. Who names a file has decided.
+    if (!on_device && entry.source != RecordSource::given && 2 * r.threads <= machine.threads) continue;
     const double threads = std::abs(std::log2(static_cast<double>(r.threads) / machine.threads));
     const Distance distance{entry.reads_f32 != reads_f32(key),
                             !(entry.plain == plain),

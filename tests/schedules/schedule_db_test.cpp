@@ -69,6 +69,19 @@ std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& f
 
 }  // namespace
 
+TEST_CASE("what was tuned for half as many threads or fewer counts only where its file is named") {
+  std::vector<Choice> always;  // candidates whatever the number of threads
+  for (const Choice& choice : candidates_with(machine(), "conv2d_direct"))
+    if (choice["pixel_tasks"] == 0) always.push_back(choice);
+  REQUIRE(!always.empty());
+  const Record two = record(always[0]);
+  CHECK(found({{}, {}, {two}}, key_text, machine(3)));
+  CHECK(!found({{}, {}, {two}}, key_text, machine(4)));
+  CHECK(!found({{}, {two}}, key_text, machine(32)));
+  CHECK(found({{two}}, key_text, machine(32)));
+  CHECK(found({{}, {}, {two}}, key_text, machine(1)));
+}
+
 TEST_CASE("no record, no match") {
   CHECK(!found({}));
   CHECK(!found({{}}));
