@@ -188,13 +188,14 @@ void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) 
 void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch) {
   const std::vector<Measurement> measured = try_out(t, search, batch, std::clamp(t.left() / 2, 5.0, 30.0));
   const bool improved = enter(search, t.model, measured);
-  for (const Measurement& m : measured) note_trial(t, search, m);
   if (search.milliseconds == 0) {
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
   } else if (improved || !search.has_record) {
     append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
     search.has_record = true;
   }
+  // Behind the record: what was tried is not tried again, and a win whose record a kill prevented would be lost.
+  for (const Measurement& m : measured) note_trial(t, search, m);
 }
 
 // The rest of the budget that the comparison of whole nets needs, a third at most.
