@@ -93,14 +93,14 @@ inline bool is_flat(const TensorType& type) {
 }
 
 // Register tiles of oc_vectors vectors of output channels by `pixels` pixels that fit the machine, with the estimated
-// cycles of `pixels` output pixels (of one image or one row); the cheapest first.
+// cycles of `pixels` output pixels (of one image or one row); the cheapest first. unroll: input channels a step.
 struct RegisterTile {
   int oc_vectors, pixels;
   double cycles;
 };
-std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, const Machine& machine);
+std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, int unroll, const Machine& machine);
 
 // The estimated cycles of `pixels` output pixels, `tile` of them at a time by blocks of g.block channels.
-double register_tile_cycles(const Conv2dGeometry& g, int tile, int pixels, const Machine& machine);
+double register_tile_cycles(const Conv2dGeometry& g, int tile, int pixels, int unroll, const Machine& machine);
 
 }  // namespace resnetc

@@ -16,7 +16,7 @@ bool applies(const KernelKey& key, const Machine&) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  std::vector<RegisterTile> tiles = register_tiles(key, whole.ow, machine);
+  std::vector<RegisterTile> tiles = register_tiles(key, whole.ow, std::min(whole.reduction, 4), machine);
   if (tiles.size() > 6) tiles.resize(6);
   // A strip recomputes the rows that it shares with the strip above; four strips a thread balance the threads.
   const int most = std::max(1, key.result.height() / 4);
@@ -91,7 +91,8 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const int rows = g.oh + choice["strips"] * std::max(0, pool.kernel.h - pool.stride.h);
   const double pool_bytes = 4.0 * static_cast<double>(element_count(key.result)) * pool.kernel.h * pool.kernel.w;
   return parallel_cycles(
-      rows * register_tile_cycles(g, std::min(choice["pixels"], g.ow), g.ow, machine) + cache_cycles(pool_bytes),
+      rows * register_tile_cycles(g, std::min(choice["pixels"], g.ow), g.ow, choice["unroll"], machine) +
+          cache_cycles(pool_bytes),
       choice["strips"], machine);
 }
 
