@@ -47,6 +47,14 @@ double number_of(const Json& object, const char* name) {
   return value.get<double>();
 }
 
+// Left out where it is false.
+bool is_said(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) return false;
+  if (!found->is_boolean()) throw Error(fmt::format("\"{}\" must be true or false", name));
+  return found->get<bool>();
+}
+
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}
@@ -79,6 +87,7 @@ std::string to_json_line(const Record& r) {
                  {"batch", r.batch},
                  {"winograd", winograd_name(r.largest_winograd)},
                  {"weights", r.cold ? "cold" : "hot"}};
+  if (r.provisional) object["provisional"] = true;
   if (r.dropped) object["dropped"] = true;
   object["milliseconds"] = rounded(r.milliseconds);
   object["default_milliseconds"] = rounded(r.default_milliseconds);
@@ -113,10 +122,8 @@ Record parse_record(std::string_view line) {
   const std::string weights = text_of(object, "weights");
   if (weights != "cold" && weights != "hot") throw Error("\"weights\" must be \"cold\" or \"hot\"");
   r.cold = weights == "cold";
-  if (const auto dropped = object.find("dropped"); dropped != object.end()) {
-    if (!dropped->is_boolean()) throw Error("\"dropped\" must be true or false");
-    r.dropped = dropped->get<bool>();
-  }
+  r.provisional = is_said(object, "provisional");
+  r.dropped = is_said(object, "dropped");
   r.milliseconds = number_of(object, "milliseconds");
   r.default_milliseconds = number_of(object, "default_milliseconds");
   r.gflops = number_of(object, "gflops");
@@ -139,17 +146,41 @@ std::string identity_of(const Record& r) {
                      r.threads);
 }
 
+std::map<std::string, Record> records_in_force(const std::vector<Record>& records, Provisional provisional) {
+  std::map<std::string, Record> lasting, passing;
+  const auto take_back = [](std::map<std::string, Record>& from, const std::string& identity, const Choice& choice) {
+    const auto found = from.find(identity);
+    return found != from.end() && found->second.choice == choice && from.erase(identity) > 0;
+  };
+  for (const Record& r : records) {
+    const std::string identity = identity_of(r);
+    if (r.dropped) {
+      if (!take_back(passing, identity, r.choice)) take_back(lasting, identity, r.choice);
+    } else if (r.provisional) {
+      passing.insert_or_assign(identity, r);
+    } else {
+      lasting.insert_or_assign(identity, r);
+      passing.erase(identity);
+    }
+  }
+  if (provisional == Provisional::is_left_out) return lasting;
+  passing.merge(lasting);
+  return passing;
+}
+
 std::string halide_version() {
   return fmt::format("{}.{}.{}", HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH);
 }
 
 RecordFile read_records(const fs::path& file) {
   RecordFile result;
-  if (!fs::exists(file)) return result;
-  if (!fs::is_regular_file(file)) throw Error(fmt::format("{}: not a file of records", file.string()));
+  std::error_code error;
+  const fs::file_status status = fs::status(file, error);
+  if (status.type() == fs::file_type::not_found) return result;
+  if (!fs::is_regular_file(status)) throw Error(fmt::format("{}: not a file of records", file.string()));
   std::ifstream in(file, std::ios::binary);
   if (!in) throw Error(fmt::format("{}: cannot read the records", file.string()));
-  if (fs::file_size(file) > largest_file)
+  if (fs::file_size(file, error) > largest_file)
     throw Error(fmt::format("{}: larger than {} MB; is it a file of records?", file.string(), largest_file >> 20));
   std::string line;
   for (size_t number = 1; std::getline(in, line); number++) {

@@ -1,8 +1,9 @@
 // What the tuner found out, one JSON object a line: the best choice for a key on one kind of machine. A file of records
-// only grows; of the lines of one identity_of, the last one counts.
+// only grows; records_in_force says which of its lines count.
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ struct Record {
   int batch = 1;
   int largest_winograd = 4;         // what the candidates were limited to, as in Machine
   bool cold = true;                 // timed with weights from memory; else with weights in the cache
+  bool provisional = false;         // it won alone; no whole net has confirmed it yet
   bool dropped = false;             // a later word: the choice did not survive in a whole net
   double milliseconds = 0;          // median of one call
   double default_milliseconds = 0;  // of the default choice, measured between the same calls
@@ -42,6 +44,12 @@ std::string hardware_kind(const Record& record);
 
 // What a record is about: a later one with the same text replaces it.
 std::string identity_of(const Record& record);
+
+enum class Provisional { counts, is_left_out };
+
+// By identity, what counts after all of these, in order. A provisional record hides what stood before, and a dropped
+// one of the same choice takes it back, so that what stood before counts again.
+std::map<std::string, Record> records_in_force(const std::vector<Record>& records, Provisional provisional);
 
 // "21.0.0"
 std::string halide_version();

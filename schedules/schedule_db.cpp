@@ -77,19 +77,18 @@ fs::path own_folder() {
 
 }  // namespace
 
-void ScheduleDb::add_file(const fs::path& file, RecordSource source) {
-  RecordFile read = read_records(file);
-  problems_.insert(problems_.end(), read.problems.begin(), read.problems.end());
-  std::map<std::string, Record> in_force;
-  for (Record& record : read.records) {
-    if (!is_of_this_version(record)) continue;
-    std::string identity = identity_of(record);
-    if (record.dropped)
-      in_force.erase(identity);
-    else
-      in_force.insert_or_assign(std::move(identity), std::move(record));
+void ScheduleDb::add_file(const fs::path& file, RecordSource source, Provisional provisional) {
+  RecordFile read;
+  try {
+    read = read_records(file);
+  } catch (const Error& e) {
+    if (source == RecordSource::given) throw;
+    // Nobody asked for it.
+    problems_.push_back(fmt::format("{}; the file is skipped", e.what()));
   }
-  for (auto& [identity, record] : in_force) {
+  problems_.insert(problems_.end(), read.problems.begin(), read.problems.end());
+  std::erase_if(read.records, [](const Record& r) { return !is_of_this_version(r); });
+  for (auto& [identity, record] : records_in_force(read.records, provisional)) {
     if (!Halide::Target::validate_target_string(record.target)) continue;
     try {
       const KernelKey key = parse_key(record.key);
@@ -159,9 +158,9 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   return std::nullopt;
 }
 
-ScheduleDb read_all_records(const fs::path& given, const fs::path& shipped) {
+ScheduleDb read_all_records(const fs::path& given, const fs::path& shipped, Provisional provisional) {
   ScheduleDb records;
-  if (!given.empty()) records.add_file(given, RecordSource::given);
+  if (!given.empty()) records.add_file(given, RecordSource::given, provisional);
   std::error_code not_there;
   for (const auto& [folder, source] : {std::pair(own_folder(), RecordSource::own), {shipped, RecordSource::shipped}})
     for (const fs::path& file : record_files_in(folder))

@@ -15,8 +15,9 @@ enum class RecordSource { given, own, shipped };
 
 class ScheduleDb {
  public:
-  // Adds the records of a file. Lines that cannot be used are named in problems().
-  void add_file(const std::filesystem::path& file, RecordSource source);
+  // Adds the records of a file. Lines that cannot be used are named in problems(), and so is a file that cannot be
+  // read, unless it was given: then throws Error.
+  void add_file(const std::filesystem::path& file, RecordSource source, Provisional provisional = Provisional::counts);
 
   const std::vector<std::string>& problems() const { return problems_; }
   bool empty() const { return entries_.empty(); }
@@ -51,8 +52,10 @@ class ScheduleDb {
 };
 
 // All records: of the file `given` (empty: none), of the user's own ($XDG_DATA_HOME/resnetc/tuned/*.jsonl), and of
-// those that came with resnetc (`shipped`, a folder). Throws Error.
-ScheduleDb read_all_records(const std::filesystem::path& given, const std::filesystem::path& shipped);
+// those that came with resnetc (`shipped`, a folder). provisional: those of `given`. Throws Error where `given` cannot
+// be read.
+ScheduleDb read_all_records(const std::filesystem::path& given, const std::filesystem::path& shipped,
+                            Provisional provisional = Provisional::counts);
 
 // How a file of records for hardware of that name and that target is called: as "amd-zen4-avx512_skylake.jsonl", or
 // "nvidia-h100-80gb-hbm3-cuda.jsonl".

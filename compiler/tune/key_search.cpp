@@ -36,15 +36,18 @@ size_t KeySearch::tried_count() const {
   return static_cast<size_t>(std::count(tried.begin(), tried.end(), true));
 }
 
-KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& best) {
+KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& before,
+                       const std::optional<Choice>& best) {
   KeySearch search;
   search.key = key;
   search.text = to_string(key);
   search.calls = calls;
   search.choices = candidates(key, machine);
   search.fallback = search.choices.front();
-  search.before = search.best = best.value_or(search.fallback);
-  if (index_of(search, search.best) == search.choices.size()) search.choices.push_back(search.best);
+  search.before = before.value_or(search.fallback);
+  search.best = best.value_or(search.before);
+  for (const Choice& choice : {search.before, search.best})
+    if (index_of(search, choice) == search.choices.size()) search.choices.push_back(choice);
   for (const Choice& choice : search.choices) search.cycles.push_back(estimated_cycles(key, choice, machine));
   search.tried.assign(search.choices.size(), false);
   return search;
@@ -56,7 +59,10 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
   const auto take = [&](const Choice& choice) {
     if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
   };
-  if (search.batches == 0) take(search.fallback);
+  if (search.batches == 0) {
+    take(search.fallback);
+    take(search.before);
+  }
   for (const Choice& suggestion : suggestions) {
     const size_t index = index_of(search, suggestion);
     if (index < search.choices.size() && !search.tried[index]) take(suggestion);
@@ -79,7 +85,11 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
   return batch;
 }
 
-bool enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured) {
+Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured) {
+  if (!measured.front().failure.empty() && search.milliseconds == 0 && !search.best_failed) {
+    search.best_failed = true;
+    return Entered::nothing;
+  }
   search.batches++;
   const Measurement* reference = nullptr;  // what the ratios are to: the first that runs, as a rule the best so far
   for (const Measurement& m : measured) {
@@ -89,36 +99,39 @@ bool enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& 
     model.add(search.text, m.choice, search.cycles[index], m.milliseconds);
     if (!reference) reference = &m;
   }
-  if (!reference) return false;
+  if (!reference) return Entered::no_better;
   const bool best_failed = reference != &measured.front();
-  if (best_failed && search.batches > 1) {
+  if (best_failed && search.milliseconds > 0) {
     // It ran before: the machine may be busy.
     search.fruitless++;
-    return false;
+    return Entered::no_better;
   }
   if (best_failed) {
-    search.best = reference->choice;
     // There is no time of what does not run, nor a way back to it.
+    if (search.before == search.best) search.before = reference->choice;
+    search.best = reference->choice;
     search.fallback_ratio = search.before_ratio = 1;
-    search.before = search.best;
   }
   search.milliseconds = reference->milliseconds;
   if (search.batches == 1)
-    for (const Measurement& m : measured)
-      if (m.choice == search.fallback && m.failure.empty())
-        search.fallback_ratio = m.ratio > 0 ? 1 / m.ratio : reference->milliseconds / m.milliseconds;
+    for (const Measurement& m : measured) {
+      if (!m.failure.empty()) continue;
+      const double ratio = m.ratio > 0 ? 1 / m.ratio : reference->milliseconds / m.milliseconds;
+      if (m.choice == search.fallback) search.fallback_ratio = ratio;
+      if (m.choice == search.before) search.before_ratio = ratio;
+    }
   const Measurement* winner = nullptr;
   for (const Measurement& m : measured)
     if (m.failure.empty() && m.ratio > 0 && m.ratio < 1 - std::max(0.01, m.noise) &&
         (!winner || m.ratio < winner->ratio))
       winner = &m;
   search.fruitless = winner ? 0 : search.fruitless + 1;
-  if (!winner) return best_failed;
+  if (!winner) return best_failed ? Entered::better : Entered::no_better;
   search.best = winner->choice;
   search.milliseconds = winner->milliseconds;
   search.fallback_ratio *= winner->ratio;
   search.before_ratio *= winner->ratio;
-  return true;
+  return Entered::better;
 }
 
 void take_back(KeySearch& search) {

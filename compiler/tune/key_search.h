@@ -20,7 +20,7 @@ struct KeySearch {
   std::vector<bool> tried;
 
   Choice fallback;            // what would be chosen without any record
-  Choice before;              // what was chosen before this run: by a record, or the fallback
+  Choice before;              // what stood before this search: by a record that is not provisional, or the fallback
   Choice best;                // the one to beat
   bool has_record = false;    // `best` stands in the file of records for this very target, threads and batch
   double milliseconds = 0;    // of best, when last measured; 0: not yet
@@ -28,22 +28,30 @@ struct KeySearch {
   double before_ratio = 1;    // time of best / time of before, likewise
   int batches = 0;            // measured so far
   int fruitless = 0;          // of those, since the last that found a better one
+  bool best_failed = false;   // once, before it was ever measured
 
   size_t tried_count() const;
+  // Whether a later whole net has to confirm what the file of records says.
+  bool has_win() const { return has_record && best != before; }
 };
 
-// The candidates of a key, estimates included. best: what a record says, or nullopt for the default choice.
-KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& best);
+// The candidates of a key, estimates included. before: what a record says, or nullopt for the default choice. best:
+// what to begin with, where an earlier search left a win that no whole net has confirmed.
+KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& before,
+                       const std::optional<Choice>& best = std::nullopt);
 
-// What to measure next: the best so far, the default where it was not measured yet, `suggestions` that are candidates,
-// then the untried ones that the model deems fastest, every fifth drawn from the rest so that the model sees what it
-// does not expect. At most `count` besides the best. No untried one: there is nothing left worth trying.
+// What to measure next: the best so far, the default and `before` where they were not measured yet, `suggestions` that
+// are candidates, then the untried ones that the model deems fastest, every fifth drawn from the rest so that the model
+// sees what it does not expect. At most `count` besides the best. No untried one: there is nothing left worth trying.
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
                                size_t count);
 
-// Enters what was measured. True if `best` changed: it was beaten by more than 1 % and by more than the noise, or it
-// does not run here.
-bool enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured);
+enum class Entered { nothing, no_better, better };
+
+// Enters what was measured. Better: `best` was beaten by more than 1 % and by more than the noise, or it does not run
+// here. Nothing: the best failed before it was ever measured; on a busy machine anything may fail once, so the batch is
+// to be measured again.
+Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured);
 
 // `before` is the best again, with the time that it has by what was measured.
 void take_back(KeySearch& search);

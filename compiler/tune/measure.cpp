@@ -36,6 +36,7 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
     if (result.status != 0) {
       objects[i].failure = one_line(describe_failure(commands[i], result));
+      objects[i].timed_out = result.timed_out;
       return;
     }
     objects[i].scratch_bytes = nlohmann::json::parse(result.output).at("scratch_bytes");
@@ -61,11 +62,14 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
 std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
                                  const MeasureOptions& options) {
   std::vector<Measurement> result;
-  for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0});
+  for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0, false});
   std::vector<std::pair<KernelKey, Choice>> kernels;
   for (const Choice& choice : choices) kernels.emplace_back(key, choice);
   const std::vector<KernelObject> objects = compile_objects(kernels, options);
-  for (size_t i = 0; i < choices.size(); i++) result[i].failure = objects[i].failure;
+  for (size_t i = 0; i < choices.size(); i++) {
+    result[i].failure = objects[i].failure;
+    result[i].timed_out = objects[i].timed_out;
+  }
 
   // Again without the one that crashed, until none does.
   const fs::path request_file = options.folder / "request.json";
@@ -107,7 +111,9 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     if (ended.status == lost_device_status && !ended.timed_out) {
       for (size_t i = 0; i < index.size(); i++) result[index[i]].failure = answers[i].failure;
     } else {
-      result[index[last % index.size()]].failure = one_line(describe_failure(command, ended));
+      Measurement& m = result[index[last % index.size()]];
+      m.failure = one_line(describe_failure(command, ended));
+      m.timed_out = ended.timed_out;
     }
   }
 }

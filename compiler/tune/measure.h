@@ -26,7 +26,8 @@ struct MeasureOptions {
 
 // A kernel compiled to a shared object that a KernelRunner or a DeviceRunner calls.
 struct KernelObject {
-  std::string failure;  // of compiling or linking; empty if there is a library
+  std::string failure;     // of compiling or linking; empty if there is a library
+  bool timed_out = false;  // that is why
   std::filesystem::path library;
   uint64_t scratch_bytes = 0;
 };
@@ -40,6 +41,7 @@ struct Measurement {
   std::string failure;          // of compiling, running or checking; empty if it was timed
   double milliseconds = 0;      // median
   double ratio = 0, noise = 0;  // as in TimingAnswer; 0 if it was eliminated before the last stage
+  bool timed_out = false;       // it failed by a limit of time
 };
 
 // One for each choice, in order; the first that runs is the one to beat. Compilations run first, `jobs` at once;

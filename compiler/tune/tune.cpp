@@ -4,21 +4,23 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <regex>
 
-#include "compiler/clock.h"
 #include "compiler/files.h"
 #include "compiler/message.h"
 #include "compiler/passes.h"
 #include "compiler/process.h"
 #include "compiler/program.h"
 #include "compiler/toolchain.h"
+#include "compiler/tune/check_nets.h"
 #include "compiler/tune/device.h"
-#include "compiler/tune/key_search.h"
+#include "compiler/tune/resume.h"
 #include "compiler/tune/trials.h"
 #include "compiler/tune/tune_progress.h"
 #include "compiler/tune/tune_report.h"
-#include "compiler/tune/whole_net.h"
+#include "compiler/tune/tuning.h"
 #include "runtime/cpu.h"
 #include "runtime/program/cache_size.h"
 #include "runtime/program/machine_peak.h"
@@ -28,33 +30,6 @@ namespace resnetc {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Net {
-  Model model;
-  Graph graph;  // after all passes
-  bool cold;    // its weights outgrow the last-level cache
-};
-
-// What the whole run knows.
-struct Tuning {
-  TuneOptions options;
-  Machine machine;
-  std::string hardware = {};     // the name of the CPU or of the device
-  size_t cache_bytes = 0;        // of its last level
-  fs::path device_library = {};  // make_kernel_device's; empty for the CPU
-  fs::path records = {}, trials = {};
-  std::vector<Net> nets = {};
-  std::vector<KeySearch> keys = {};
-  ScheduleDb before = {};  // what stood when it began
-  CostModel model = {};
-  double peak_gflops = 0;      // of all threads
-  double earlier_seconds = 0;  // spent by earlier runs on the same file
-  Clock::time_point start = {};
-  fs::path folder = {};
-
-  bool on_device() const { return machine.device != Device::cpu; }
-  double left() const { return options.budget_s - seconds_since(start); }
-};
 
 void require_own_instruction_set(const Machine& machine) {
   const uint32_t missing = cpu_feature_bits(machine.target) & ~runtime::cpu_features();
@@ -71,87 +46,51 @@ size_t weight_bytes(const Graph& graph) {
   return bytes;
 }
 
-std::vector<KeySearch> collect_keys(const Tuning& t) {
+Net load_net(const Tuning& t, const fs::path& topology) {
+  Net net{load_model(topology, "random:1", t.options.model), {}};
+  net.graph = run_passes(net.model.graph, "", t.options.weights, t.machine.device);
+  net.weight_bytes = weight_bytes(net.graph);
+  net.cold = net.weight_bytes > t.cache_bytes / 2;
+  print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", net.model.name,
+                1e-6 * static_cast<double>(net.weight_bytes), net.cold ? "memory" : "the cache");
+  return net;
+}
+
+// now: with the wins that no whole net has confirmed.
+KeySearch start_search(const Tuning& t, const KernelKey& key, int calls, const ScheduleDb& now) {
+  const auto choice_of = [&](const ScheduleDb& records) -> std::optional<Choice> {
+    const auto match = records.find(key, t.machine, t.options.batch, t.hardware);
+    return match ? std::optional(match->choice) : std::nullopt;
+  };
+  return start_search(key, calls, t.machine, choice_of(t.before), choice_of(now));
+}
+
+void collect_keys(Tuning& t, const ScheduleDb& now) {
   const std::regex wanted(t.options.kernels);
-  std::vector<KeySearch> keys;
-  for (const Net& net : t.nets) {
+  for (Net& net : t.nets) {
     const Program program = select_kernels(net.graph, t.machine);
+    net.kernels = program.kernels.size();
     for (size_t k = 0; k < program.kernels.size(); k++) {
       const KernelKey& key = program.kernels[k].key;
       const std::string text = to_string(key);
       if (std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op)) continue;
       if (!std::regex_search(text, wanted) || candidates(key, t.machine).size() < 2) continue;
+      net.keys.insert(text);
       const auto calls = static_cast<int>(std::count_if(
           program.steps.begin(), program.steps.end(), [&](const Step& s) { return s.kernel == static_cast<int>(k); }));
-      const auto known = std::find_if(keys.begin(), keys.end(), [&](const KeySearch& s) { return s.text == text; });
-      if (known != keys.end()) {
+      const auto known = std::find_if(t.keys.begin(), t.keys.end(), [&](const KeySearch& s) { return s.text == text; });
+      if (known != t.keys.end()) {
         known->calls += calls;
         known->cold |= net.cold;
         continue;
       }
-      const auto match = t.before.find(key, t.machine, t.options.batch, t.hardware);
-      keys.push_back(start_search(key, calls, t.machine, match ? std::optional(match->choice) : std::nullopt));
-      keys.back().cold = net.cold;
+      t.keys.push_back(start_search(t, key, calls, now));
+      t.keys.back().cold = net.cold;
     }
   }
-  if (keys.empty())
+  if (t.keys.empty())
     throw Error(fmt::format("no kernel of these models has more than one candidate{}",
                             t.options.kernels.empty() ? "" : " and matches --kernels " + t.options.kernels));
-  return keys;
-}
-
-Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds) {
-  Record r;
-  r.key = search.text;
-  r.target = record_target(t.machine);
-  r.choice = choice;
-  r.threads = t.options.threads;
-  r.batch = t.options.batch;
-  r.largest_winograd = t.machine.largest_winograd;
-  r.cold = search.cold;
-  r.milliseconds = milliseconds;
-  r.default_milliseconds = search.milliseconds / search.fallback_ratio;
-  if (milliseconds > 0) {
-    r.gflops = static_cast<double>(flop_count(search.key)) * t.options.batch / milliseconds * 1e-6;
-    r.percent_of_peak = t.peak_gflops > 0 ? 100 * r.gflops / t.peak_gflops : 0;
-  }
-  (t.on_device() ? r.device : r.cpu) = t.hardware;
-  r.halide = halide_version();
-  r.strategy_version = strategy_named(choice.strategy).version;
-  return r;
-}
-
-// Trials of earlier runs with the same conditions need no second try.
-void resume(Tuning& t) {
-  const std::string target = record_target(t.machine), halide = halide_version();
-  for (const Trial& trial : read_trials(t.trials)) {
-    const Record& r = trial.record;
-    t.earlier_seconds = std::max(t.earlier_seconds, trial.second);
-    if (r.target != target || r.cpu + r.device != t.hardware || r.halide != halide || r.threads != t.options.threads ||
-        r.batch != t.options.batch)
-      continue;
-    for (KeySearch& search : t.keys) {
-      if (search.text != r.key || search.cold != r.cold) continue;
-      const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
-      if (at == search.choices.end() || strategy_named(r.choice.strategy).version != r.strategy_version) continue;
-      const auto i = static_cast<size_t>(at - search.choices.begin());
-      search.tried[i] = true;
-      if (trial.failure.empty() && r.milliseconds > 0)
-        t.model.add(search.text, r.choice, search.cycles[i], r.milliseconds);
-    }
-  }
-}
-
-// Whether the file says of this very key and these conditions that `best` is best.
-bool has_record(const Tuning& t, const RecordFile& file, const KeySearch& search) {
-  const Record wanted = record_of(t, search, search.best, 0);
-  const std::string identity = identity_of(wanted);
-  bool found = false;
-  for (const Record& r : file.records)
-    if (identity_of(r) == identity)
-      found = !r.dropped && r.choice == search.best && r.cold == wanted.cold && r.halide == wanted.halide &&
-              r.strategy_version == wanted.strategy_version;
-  return found;
 }
 
 // What won for other keys of the same kind, the nearest work first.
@@ -167,14 +106,15 @@ std::vector<Choice> winners_elsewhere(const Tuning& t, const KeySearch& search) 
   return result;
 }
 
-// Measures in a folder of its own.
+// Measures in a folder of its own, of which no step takes longer than `limit_s`.
 std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::vector<Choice>& choices,
-                                 double compile_limit_s) {
+                                 double limit_s) {
   const fs::path folder = t.folder / "batch";
   fs::create_directories(folder);
   MeasureOptions options{folder,      t.options.cache, t.options.target, t.options.threads, t.options.batch,
                          search.cold, t.options.jobs,  t.device_library, t.options.device};
-  options.compile_limit_s = compile_limit_s;
+  options.compile_limit_s = std::min(options.compile_limit_s, limit_s);
+  options.time_limit_s = std::min(options.time_limit_s, limit_s);
   std::vector<Measurement> measured = measure(search.key, choices, options);
   fs::remove_all(folder);
   return measured;
@@ -185,122 +125,73 @@ void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) 
                           t.earlier_seconds + seconds_since(t.start)});
 }
 
-void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch) {
-  const std::vector<Measurement> measured = try_out(t, search, batch, std::clamp(t.left() / 2, 5.0, 30.0));
-  const bool improved = enter(search, t.model, measured);
-  if (search.milliseconds == 0) {
+// What the end of the budget cut off says nothing of a candidate. Without the first there is nothing to compare with.
+void leave_out_timed_out(std::vector<Measurement>& measured) {
+  if (measured.front().timed_out) measured.clear();
+  std::erase_if(measured, [](const Measurement& m) { return m.timed_out; });
+}
+
+// limit_s: what is left for it.
+void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch, double limit_s) {
+  std::vector<Measurement> measured = try_out(t, search, batch, limit_s);
+  if (limit_s < MeasureOptions().time_limit_s) leave_out_timed_out(measured);
+  if (measured.empty()) return;
+  const Entered entered = enter(search, t.model, measured);
+  if (entered == Entered::nothing) return;
+  if (search.milliseconds == 0)
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
-  } else if (improved || !search.has_record) {
-    append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
-    search.has_record = true;
-  }
+  else if (entered == Entered::better || !search.has_record)
+    write_best(t, search);
   // Behind the record: what was tried is not tried again, and a win whose record a kill prevented would be lost.
   for (const Measurement& m : measured) note_trial(t, search, m);
 }
 
-// The rest of the budget that the comparison of whole nets needs, a third at most.
-double comparison_seconds(const Tuning& t) {
-  double seconds = 0;
-  for (const Net& net : t.nets) seconds += 8 + 4e-8 * static_cast<double>(weight_bytes(net.graph));
-  return std::min(seconds, t.options.budget_s / 3);
+constexpr size_t none = std::numeric_limits<size_t>::max();
+
+size_t most_promising(const std::vector<KeySearch>& keys, const std::vector<bool>& done) {
+  size_t next = none;
+  for (size_t i = 0; i < keys.size(); i++)
+    if (!done[i] && (next == none || priority(keys[i]) > priority(keys[next]))) next = i;
+  return next;
 }
 
-// The record of the best choice no longer counts; what stood before is said again.
-void drop(Tuning& t, KeySearch& search) {
-  Record lost = record_of(t, search, search.best, search.milliseconds);
-  lost.dropped = true;
-  append_line(t.records, to_json_line(lost));
-  take_back(search);
-  append_line(t.records, to_json_line(record_of(t, search, search.best, search.milliseconds)));
-}
-
-// Wins of this run that are losses in the whole net are dropped; if the net as a whole is slower, all are. share: of
-// the time.
-NetComparison compare_whole_net(Tuning& t, const Net& net, double share, TuneProgress& progress) {
-  progress.say(fmt::format("{}: timing the whole net, before against after", net.model.name));
-  const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target, t.options.threads,
-                                t.options.batch,  t.options.jobs,  t.options.device, std::min(share / 2, 20.0)};
-  fs::create_directories(options.folder);
-  const auto compare = [&] {
-    return compare_nets(net.model, select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware),
-                        select_kernels(net.graph, t.machine, read_all_records(t.records, shipped_records_folder()),
-                                       t.options.batch, t.hardware),
-                        t.machine, options);
-  };
-  NetComparison comparison = compare();
-  int lost = 0;
-  for (KeySearch& search : t.keys) {
-    const auto before = comparison.before.kernel.find(search.text), after = comparison.after.kernel.find(search.text);
-    if (before == comparison.before.kernel.end() || after == comparison.after.kernel.end()) continue;
-    if (search.best == search.before || after->second <= before->second) continue;
-    progress.say(fmt::format("{}: {} wins alone but not in {} ({:.4g} ms, {:.4g} before): dropped", search.text,
-                             to_string(search.best), net.model.name, after->second, before->second));
-    drop(t, search);
-    lost++;
-  }
-  if (lost > 0 && t.left() > 3) comparison = compare();
-  if (comparison.after.milliseconds > 1.01 * comparison.before.milliseconds) {
-    progress.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won is dropped",
-                             net.model.name, comparison.after.milliseconds, comparison.before.milliseconds));
-    for (KeySearch& search : t.keys)
-      if (search.best != search.before) drop(t, search);
-    comparison.after = comparison.before;
-  }
-  print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({}, batch {})\n", net.model.name,
-                comparison.before.milliseconds, comparison.after.milliseconds,
-                t.on_device() ? t.hardware : fmt::format("{} threads", t.options.threads), t.options.batch);
-  return comparison;
-}
-
-// Those that could be compared, by name. Where the default of a kernel does not run, there is no net without the new
-// records.
-std::vector<std::pair<std::string, NetComparison>> compare_whole_nets(Tuning& t, TuneProgress& progress) {
-  std::vector<std::pair<std::string, NetComparison>> comparisons;
-  for (size_t i = 0; i < t.nets.size(); i++) {
-    const std::string& name = t.nets[i].model.name;
-    const double share = std::max(3.0, (t.left() - 6) / static_cast<double>(t.nets.size() - i));
-    try {
-      comparisons.emplace_back(name, compare_whole_net(t, t.nets[i], share, progress));
-    } catch (const Error& e) {
-      check_interrupted();
-      progress.say(fmt::format("{}: cannot be timed as a whole: {}", name, e.what()));
-    }
-  }
-  return comparisons;
-}
-
-void search_all(Tuning& t, TuneProgress& progress, double reserve) {
+// other: seconds that are reserved for baselines.
+void search_all(Tuning& t, TuneProgress& progress, double other) {
   // What a batch costs beside its candidates is a driver's start; each may have a CPU to be compiled on.
   const size_t batch_size = t.on_device() ? static_cast<size_t>(std::clamp(t.options.jobs, 8, 16)) : 8;
+  // The first batch, that a record is there soon.
+  constexpr size_t first_batch_size = 3;
   std::vector<bool> done(t.keys.size(), false);
   double longest = 0;  // seconds of a batch; one is measured whatever the budget
-  while (longest == 0 || t.left() > reserve + longest) {
-    size_t next = t.keys.size();
-    for (size_t i = 0; i < t.keys.size(); i++)
-      if (!done[i] && (next == t.keys.size() || priority(t.keys[i]) > priority(t.keys[next]))) next = i;
-    if (next == t.keys.size()) break;
+  for (;;) {
+    const double left = t.left() - check_reserve(t) - other;
+    if (longest > 0 && left < longest) break;
+    const size_t next = most_promising(t.keys, done);
+    if (next == none) break;
     KeySearch& search = t.keys[next];
-    const std::vector<Choice> batch = next_batch(search, t.model, winners_elsewhere(t, search), batch_size);
+    const std::vector<Choice> batch =
+        next_batch(search, t.model, winners_elsewhere(t, search), longest == 0 ? first_batch_size : batch_size);
     if (batch.empty()) {
       done[next] = true;
       continue;
     }
     const Clock::time_point start = Clock::now();
-    measure_batch(t, search, batch);
+    measure_batch(t, search, batch, std::max(left, 5.0));
     longest = std::max(0.7 * longest, seconds_since(start));
-    if (search.milliseconds == 0) done[next] = true;
+    if (search.milliseconds == 0 && search.batches > 0) done[next] = true;
     progress.update(t.keys, seconds_since(t.start));
   }
 }
 
-void measure_baselines(Tuning& t, TuneProgress& progress, double reserve) {
+void measure_baselines(Tuning& t, TuneProgress& progress) {
   for (KeySearch& search : t.keys) {
     for (const Strategy* baseline : baselines()) {
-      if (t.left() < reserve) return;
+      const double left = t.left() - check_reserve(t);
+      if (left < 0) return;
       if (!baseline->applies(search.key, t.machine)) continue;
       // On the CPU images go through a net one by one.
       const Choice choice{std::string(baseline->name), {{"batch", t.on_device() ? t.options.batch : 1}}};
-      const Measurement m = try_out(t, search, {search.best, choice}, std::clamp(t.left() - reserve, 5.0, 60.0))[1];
+      const Measurement m = try_out(t, search, {search.best, choice}, std::clamp(left, 5.0, 60.0))[1];
       note_trial(t, search, m);
       progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.4g} ms, the best here {:.4g} ms", search.text,
                                                    baseline->name, m.milliseconds, search.milliseconds)
@@ -363,29 +254,18 @@ void tune(const TuneOptions& options) {
   if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
   t.trials = trials_file(t.records);
 
-  t.before = read_all_records(t.records, shipped_records_folder());
+  t.before = read_all_records(t.records, shipped_records_folder(), Provisional::is_left_out);
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
-  for (const fs::path& topology : options.topologies) {
-    Model model = load_model(topology, "random:1", options.model);
-    Graph graph = run_passes(model.graph, "", options.weights, t.machine.device);
-    const size_t bytes = weight_bytes(graph);
-    const bool cold = bytes > t.cache_bytes / 2;
-    print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", model.name,
-                  1e-6 * static_cast<double>(bytes), cold ? "memory" : "the cache");
-    t.nets.push_back({std::move(model), std::move(graph), cold});
-  }
-  t.keys = collect_keys(t);
-  const RecordFile known = read_records(t.records);
-  for (KeySearch& search : t.keys) search.has_record = has_record(t, known, search);
-  resume(t);
+  for (const fs::path& topology : options.topologies) t.nets.push_back(load_net(t, topology));
+  collect_keys(t, read_all_records(t.records, shipped_records_folder()));
+  resume(t, read_records(t.records), read_trials(t.trials));
   if (!t.on_device()) t.peak_gflops = program::measure_machine(options.threads).flops * 1e-9;
 
   TuneProgress progress(options.budget_s, t.records.string());
-  const double comparison = comparison_seconds(t), rest = options.budget_s - comparison;
-  search_all(t, progress, comparison + (options.baseline ? rest / 2 : 0));
-  if (options.baseline) measure_baselines(t, progress, comparison);
+  search_all(t, progress, options.baseline ? (options.budget_s - check_reserve(t)) / 2 : 0);
+  if (options.baseline) measure_baselines(t, progress);
   progress.finish(t.keys, seconds_since(t.start));
-  const auto comparisons = compare_whole_nets(t, progress);
+  const auto comparisons = check_nets(t, progress);
   if (!options.report.empty()) {
     const TuneReport report{
         record_target(t.machine), t.hardware, t.options.threads, options.batch, t.peak_gflops, t.keys,

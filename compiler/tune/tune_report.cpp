@@ -107,10 +107,11 @@ std::string curve_svg(const KeyTrials& trials) {
 std::string net_section(const std::string& name, const NetComparison& net) {
   std::string text = fmt::format(
       "<h2>{}: {:.3f} ms before, {:.3f} ms after ({})</h2><p class=\"note\">Each kernel's time in one inference of the "
-      "whole net: before with the default or earlier records, after with the new ones.</p><table><tr><th>kernel</th>"
+      "whole net: before with the default or earlier records, after with the new ones{}.</p><table><tr><th>kernel</th>"
       "<th>before</th><th>after</th><th></th><th></th></tr>",
       xml_escaped(name), net.before.milliseconds, net.after.milliseconds,
-      gain(net.before.milliseconds, net.after.milliseconds));
+      gain(net.before.milliseconds, net.after.milliseconds),
+      net.replaced > 0 ? fmt::format("; reckoned, for {} of these were dropped since", net.replaced) : "");
   std::vector<std::pair<double, std::string>> order;
   double longest = 0;
   for (const auto& [key, ms] : net.before.kernel) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "compiler/clock.h"
 #include "compiler/emit.h"
 #include "compiler/process.h"
 #include "compiler/tune/machine_lock.h"
@@ -55,31 +56,50 @@ struct Side {
   }
 };
 
+bool same_kernels(const Program& a, const Program& b) {
+  return std::equal(a.kernels.begin(), a.kernels.end(), b.kernels.begin(), b.kernels.end(),
+                    [](const Kernel& x, const Kernel& y) { return x.key == y.key && x.choice == y.choice; });
+}
+
+void emit_side(Side& side, const Model& model, const Program& program, const Machine& machine,
+               const WholeNetOptions& options, const fs::path& folder) {
+  EmitOptions emit_options;
+  emit_options.output = folder;
+  emit_options.cache = options.cache;
+  emit_options.target = options.target;
+  emit_options.kinds = {"exe"};
+  emit_options.jobs = options.jobs;
+  const MachineLock compiling(MachineLock::compile);
+  emit(model, program, machine, emit_options, {});
+  side.executable = folder / model.name;
+}
+
 }  // namespace
 
 NetComparison compare_nets(const Model& model, const Program& before, const Program& after, const Machine& machine,
                            const WholeNetOptions& options) {
-  Side sides[2];
-  const Program* programs[] = {&before, &after};
-  for (int i = 0; i < 2; i++) {
-    EmitOptions emit_options;
-    emit_options.output = options.folder / (i == 0 ? "before" : "after");
-    emit_options.cache = options.cache;
-    emit_options.target = options.target;
-    emit_options.kinds = {"exe"};
-    emit_options.jobs = options.jobs;
-    const MachineLock compiling(MachineLock::compile);
-    emit(model, *programs[i], machine, emit_options, {});
-    sides[i].executable = emit_options.output / model.name;
+  const Clock::time_point start = Clock::now();
+  std::vector<Side> sides(same_kernels(before, after) ? 1 : 2);
+  emit_side(sides.front(), model, before, machine, options, options.folder / "before");
+  if (sides.size() > 1) emit_side(sides.back(), model, after, machine, options, options.folder / "after");
+
+  constexpr int least_rounds = 2;
+  constexpr double most_seconds = 20;
+  const double rest = std::clamp(options.seconds - seconds_since(start), 0.0, most_seconds);
+  const int rounds = std::clamp(static_cast<int>(rest / 3), least_rounds, 9);
+  // Each run measures the machine's peak too, or starts a driver, some 0.7 s.
+  const double each = std::max(rest / rounds / 2 - 0.8, 0.1);
+  double longest = 0;
+  for (int round = 0; round < rounds; round++) {
+    if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;
+    const Clock::time_point round_start = Clock::now();
+    for (size_t i = 0; i < sides.size(); i++)
+      sides[(static_cast<size_t>(round) + i) % sides.size()].time(machine, options, each);
+    longest = std::max(longest, seconds_since(round_start));
   }
-  // Each run measures the machine's peak too, or starts a driver, some 0.5 s.
-  const int rounds = std::clamp(static_cast<int>(options.seconds / 3), 3, 9);
-  const double each = std::max(options.seconds / rounds / 2 - 0.8, 0.3);
-  for (int round = 0; round < rounds; round++)
-    for (int i = 0; i < 2; i++) sides[(round + i) % 2].time(machine, options, each);
   std::error_code ignored;
   for (const Side& side : sides) fs::remove_all(side.executable.parent_path(), ignored);
-  return {sides[0].times(), sides[1].times()};
+  return {sides.front().times(), sides.back().times()};
 }
 
 }  // namespace resnetc

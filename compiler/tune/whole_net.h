@@ -17,17 +17,19 @@ struct NetTimes {
 };
 
 struct NetComparison {
-  NetTimes before, after;  // medians over the rounds
+  NetTimes before, after;  // the least of all rounds
+  // Kernels whose choice was dropped after it was timed: times after have those before in their place.
+  int replaced = 0;
 };
 
 struct WholeNetOptions {
   std::filesystem::path folder, cache;
   std::string target;
   int threads = 1, batch = 1, jobs = 1, device = 0;
-  double seconds = 10;  // of measuring, about
+  double seconds = 10;  // of all, about; the longer it is, the more rounds
 };
 
-// Emits both programs, then runs them in turns. Throws Error.
+// Emits both programs, then runs them in turns, at least twice; only one program where both are the same. Throws Error.
 NetComparison compare_nets(const Model& model, const Program& before, const Program& after, const Machine& machine,
                            const WholeNetOptions& options);
 

@@ -14,7 +14,7 @@ kernel = "^dense"
 target = ("--target", "host-opencl")
 
 
-def tune(db, *more, on=target, budget="4s", status=0, **options):
+def tune(db, *more, on=target, budget="20s", status=0, **options):
     return run(resnetc(), "tune", model, *on, "--db", db, "--budget", budget, *more, status=status, **options)
 
 

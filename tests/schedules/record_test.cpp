@@ -58,6 +58,7 @@ TEST_CASE("a record is one line, and reading it gives the record back") {
   for (const bool dropped : {false, true}) {
     Record record = sample();
     record.dropped = dropped;
+    record.provisional = !dropped;
     record.cold = !dropped;
     const std::string line = to_json_line(record);
     CHECK(line.find('\n') == std::string::npos);
@@ -65,10 +66,49 @@ TEST_CASE("a record is one line, and reading it gives the record back") {
     CHECK(to_json_line(read) == line);
     CHECK(read.choice == record.choice);
     CHECK(read.dropped == dropped);
+    CHECK(read.provisional != dropped);
     CHECK(read.cold != dropped);
     CHECK(read.cpu == record.cpu);
     CHECK(read.milliseconds == record.milliseconds);
     CHECK(read.strategy_version == 3);
+  }
+}
+
+TEST_CASE("a provisional record counts until it is dropped, and then what stood before does again") {
+  const auto with = [](int pixels, bool provisional = false, bool dropped = false) {
+    Record record = sample();
+    record.choice.parameters[1].second = pixels;
+    record.provisional = provisional;
+    record.dropped = dropped;
+    return record;
+  };
+  const auto pixels_of = [](const std::vector<Record>& records, Provisional provisional) {
+    const auto in_force = records_in_force(records, provisional);
+    return in_force.empty() ? 0 : in_force.at(identity_of(sample())).choice["pixels"];
+  };
+  struct Case {
+    std::vector<Record> records;
+    int now, without_provisional;
+  };
+  const Case cases[] = {
+      {{}, 0, 0},
+      {{with(1)}, 1, 1},
+      {{with(1), with(2)}, 2, 2},
+      {{with(1), with(2, true)}, 2, 1},
+      {{with(1), with(2, true), with(3, true)}, 3, 1},
+      {{with(2, true)}, 2, 0},
+      {{with(1), with(2, true), with(2)}, 2, 2},
+      {{with(1), with(2, true), with(2, false, true)}, 1, 1},
+      {{with(2, true), with(2, false, true)}, 0, 0},
+      // Another tuner's win is not what is taken back.
+      {{with(1), with(2, true), with(3, true), with(2, false, true)}, 3, 1},
+      // As files of the first versions have it.
+      {{with(1), with(2), with(2, false, true)}, 0, 0},
+      {{with(1), with(2), with(2, false, true), with(1)}, 1, 1},
+  };
+  for (const Case& c : cases) {
+    CHECK(pixels_of(c.records, Provisional::counts) == c.now);
+    CHECK(pixels_of(c.records, Provisional::is_left_out) == c.without_provisional);
   }
 }
 
@@ -110,6 +150,7 @@ TEST_CASE("a line that is no record says why") {
   CHECK(parse_record(line).largest_winograd == 6);
   CHECK(parse_record(with("\"winograd\":\"f6\",", "")).largest_winograd == 4);
   CHECK(refusal(with("\"cold\"", "\"warm\"")) == "\"weights\" must be \"cold\" or \"hot\"");
+  CHECK(refusal(with("\"threads\"", "\"provisional\":1,\"threads\"")) == "\"provisional\" must be true or false");
   CHECK(refusal(with("\"21.0.0\"", "21")) == "\"halide\" must be a string");
   CHECK(refusal(std::string(10'000, ' ')) == "longer than 8192 bytes");
 }

@@ -103,6 +103,46 @@ TEST_CASE("a win that was dropped no longer counts; what is said after it does")
   CHECK(match->choice == candidate(2));
 }
 
+TEST_CASE("a file that nobody asked for and that cannot be read is named and skipped") {
+  const TemporaryFolder folder;
+  const fs::path data = folder.path, tuned = data / "resnetc" / "tuned", large = tuned / "a.jsonl";
+  fs::create_directories(tuned / "folder.jsonl");
+  append_line(large, to_json_line(record(candidate(1))));
+  append_line(tuned / "z.jsonl", to_json_line(record(candidate(2))));
+  fs::resize_file(large, (uint64_t{64} << 20) + 1);
+  const char* set = std::getenv("XDG_DATA_HOME");
+  const std::string earlier = set ? set : "";
+  setenv("XDG_DATA_HOME", folder.path.c_str(), 1);
+  const ScheduleDb db = read_all_records({}, {});
+  CHECK(db.problems() ==
+        std::vector<std::string>{large.string() + ": larger than 64 MB; is it a file of records?; the file is skipped",
+                                 (tuned / "folder.jsonl").string() + ": not a file of records; the file is skipped"});
+  const auto match = db.find(parse_key(key_text), machine(), 1, here);
+  REQUIRE(match);
+  CHECK(match->choice == candidate(2));
+  // Who names it is told.
+  CHECK_THROWS_AS(read_all_records(large, {}), Error);
+  CHECK_THROWS_AS(read_all_records(tuned / "folder.jsonl", {}), Error);
+  if (set)
+    setenv("XDG_DATA_HOME", earlier.c_str(), 1);
+  else
+    unsetenv("XDG_DATA_HOME");
+}
+
+TEST_CASE("provisional records of the file that is given can be left out") {
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "records.jsonl";
+  Record win = record(candidate(2));
+  win.provisional = true;
+  append_line(file, to_json_line(record(candidate(1))));
+  append_line(file, to_json_line(win));
+  const auto choice = [&](Provisional provisional) {
+    return read_all_records(file, {}, provisional).find(parse_key(key_text), machine(), 1, here)->choice;
+  };
+  CHECK(choice(Provisional::counts) == candidate(2));
+  CHECK(choice(Provisional::is_left_out) == candidate(1));
+}
+
 TEST_CASE("an earlier file stands over a later one, but not with a record of another key") {
   const auto match = found({{record(candidate(1))}, {record(candidate(2))}});
   REQUIRE(match);

@@ -61,10 +61,10 @@ TEST_CASE("a gain within the noise changes nothing") {
   const std::vector<Choice> batch = next_batch(search, model, {}, 2);
   std::vector<Measurement> noisy = measured(batch, [&](const Choice& c) { return c == batch[0] ? 1.0 : 0.95; });
   for (Measurement& m : noisy) m.noise = 0.06;
-  CHECK(!enter(search, model, noisy));
+  CHECK(enter(search, model, noisy) == Entered::no_better);
   CHECK(search.best == batch[0]);
   for (Measurement& m : noisy) m.noise = 0.01;
-  CHECK(enter(search, model, noisy));
+  CHECK(enter(search, model, noisy) == Entered::better);
   CHECK(search.best != batch[0]);
 }
 
@@ -74,10 +74,11 @@ TEST_CASE("a win that is taken back leaves the earlier choice with its own time"
   const Choice recorded = all[5], winner = all[7];
   KeySearch search = start_search(key, 1, machine(), recorded);
   const auto time = [&](const Choice& c) { return c == winner ? 1.0 : c == recorded ? 2.0 : c == all[0] ? 3.0 : 4.0; };
-  CHECK(enter(search, model, measured({recorded, all[0], winner}, time)));
+  CHECK(enter(search, model, measured({recorded, all[0], winner}, time)) == Entered::better);
   CHECK(search.best == winner);
   // A busier machine: all take twice as long. Ratios hold.
-  CHECK(!enter(search, model, measured({winner, all[8]}, [&](const Choice& c) { return 2 * time(c); })));
+  CHECK(enter(search, model, measured({winner, all[8]}, [&](const Choice& c) { return 2 * time(c); })) ==
+        Entered::no_better);
   take_back(search);
   CHECK(search.best == recorded);
   CHECK(search.milliseconds == doctest::Approx(4.0));
@@ -94,17 +95,68 @@ TEST_CASE("failures never win, and a default that does not run gives way") {
   broken[0].failure = "wrong result";
   broken[0].milliseconds = broken[0].ratio = 0;
   broken[2].ratio = 0.5;
-  CHECK(enter(search, model, broken));
+  // Once it may be the machine's: the batch is measured again as if it never had been.
+  CHECK(enter(search, model, broken) == Entered::nothing);
+  CHECK(search.before == batch[0]);
+  CHECK(next_batch(search, model, {}, 3) == batch);
+  CHECK(enter(search, model, broken) == Entered::better);
   CHECK(search.best == batch[2]);
   CHECK(search.before == batch[1]);
   // Later, a failure is the machine's.
   broken[0].milliseconds = 1;
   for (Measurement& m : broken) m.failure = m.choice == search.best ? "it took too long" : "";
-  CHECK(!enter(search, model, broken));
+  CHECK(enter(search, model, broken) == Entered::no_better);
   CHECK(search.best == batch[2]);
   for (Measurement& m : broken) m.failure = "it took too long";
-  CHECK(!enter(search, model, broken));
+  CHECK(enter(search, model, broken) == Entered::no_better);
   CHECK(std::isfinite(model.predict(search.text, batch[3], 1)));
+}
+
+TEST_CASE("a default that fails once and then runs stays what it is") {
+  CostModel model;
+  KeySearch search = start_search(key, 1, machine(), std::nullopt);
+  const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+  std::vector<Measurement> busy = measured(batch, [](const Choice&) { return 1.0; });
+  busy[0] = {batch[0], "it took too long", 0, 0, 0, true};
+  CHECK(enter(search, model, busy) == Entered::nothing);
+  CHECK(enter(search, model, measured(batch, [](const Choice&) { return 1.0; })) == Entered::no_better);
+  CHECK(search.before == batch[0]);
+  CHECK(search.best == batch[0]);
+  CHECK(search.fallback_ratio == doctest::Approx(1));
+}
+
+TEST_CASE("a search that begins with a provisional win measures it against what stood before") {
+  CostModel model;
+  const std::vector<Choice> all = candidates(key, machine());
+  KeySearch search = start_search(key, 1, machine(), all[5], all[7]);
+  CHECK(search.before == all[5]);
+  CHECK(search.best == all[7]);
+  CHECK(!search.has_win());
+  search.has_record = true;
+  CHECK(search.has_win());
+  const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+  REQUIRE(batch.size() == 4);
+  CHECK(std::vector(batch.begin(), batch.begin() + 3) == std::vector{all[7], all[0], all[5]});
+  const auto time = [&](const Choice& c) { return c == all[7] ? 2.0 : c == all[5] ? 3.0 : 4.0; };
+  enter(search, model, measured(batch, time));
+  CHECK(search.best == all[7]);
+  take_back(search);
+  CHECK(search.best == all[5]);
+  CHECK(search.milliseconds == doctest::Approx(3.0));
+  CHECK(search.milliseconds / search.fallback_ratio == doctest::Approx(4.0));
+}
+
+TEST_CASE("a provisional win that does not run leaves the way back to what stood before") {
+  CostModel model;
+  const std::vector<Choice> all = candidates(key, machine());
+  KeySearch search = start_search(key, 1, machine(), all[5], all[7]);
+  const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+  std::vector<Measurement> broken = measured(batch, [](const Choice&) { return 1.0; });
+  broken[0] = {batch[0], "wrong result", 0, 0, 0, false};
+  enter(search, model, broken);
+  CHECK(enter(search, model, broken) == Entered::better);
+  CHECK(search.best == batch[1]);
+  CHECK(search.before == all[5]);
 }
 
 TEST_CASE("what won elsewhere is tried first where it is a candidate") {

@@ -1,0 +1,21 @@
+// The end of tuning: whole nets decide which of its wins stand.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compiler/tune/tune_progress.h"
+#include "compiler/tune/tuning.h"
+#include "compiler/tune/whole_net.h"
+
+namespace resnetc {
+
+// Seconds of the budget that check_nets needs: half of it at most, and nothing where that would not do for any net.
+double check_reserve(const Tuning& t);
+
+// Drops wins that are none in whole nets and confirms the others. A net for which there is no time is left out: its
+// wins stay provisional. The comparisons by the nets' names.
+std::vector<std::pair<std::string, NetComparison>> check_nets(Tuning& t, TuneProgress& progress);
+
+}  // namespace resnetc

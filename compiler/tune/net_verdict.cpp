@@ -1,0 +1,92 @@
+#include "compiler/tune/net_verdict.h"
+
+#include <fmt/format.h>
+
+namespace resnetc {
+namespace {
+
+class Verdict {
+ public:
+  Verdict(const std::vector<NetOfKeys>& nets, std::vector<KeySearch>& keys, const NetVerdictActions& actions)
+      : nets_(nets), keys_(keys), actions_(actions), comparisons_(nets.size()) {}
+
+  std::vector<std::optional<NetComparison>> all() {
+    for (size_t i = 0; i < nets_.size(); i++) compare(i, false);
+    for (size_t i = 0; i < nets_.size(); i++)
+      if (comparisons_[i] && comparisons_[i]->replaced > 0) compare(i, true);
+    for (size_t i = 0; i < nets_.size(); i++) drop_all_if_slower(i);
+    return std::move(comparisons_);
+  }
+
+ private:
+  const std::vector<NetOfKeys>& nets_;
+  std::vector<KeySearch>& keys_;
+  const NetVerdictActions& actions_;
+  std::vector<std::optional<NetComparison>> comparisons_;
+
+  std::vector<KeySearch*> wins_of(size_t net) {
+    std::vector<KeySearch*> wins;
+    for (KeySearch& search : keys_)
+      if (search.has_win() && nets_[net].keys.contains(search.text)) wins.push_back(&search);
+    return wins;
+  }
+
+  void compare(size_t net, bool again) {
+    if (std::optional<NetComparison> timed = actions_.compare(net, again)) {
+      comparisons_[net] = std::move(timed);
+      drop_losers(net);
+    }
+  }
+
+  void drop_losers(size_t net) {
+    const NetComparison timed = *comparisons_[net];
+    for (KeySearch* search : wins_of(net)) {
+      const auto before = timed.before.kernel.find(search->text), after = timed.after.kernel.find(search->text);
+      if (before == timed.before.kernel.end() || after == timed.after.kernel.end() || after->second <= before->second)
+        continue;
+      actions_.say(fmt::format("{}: {} wins alone but not in {} ({:.4g} ms, {:.4g} before): dropped", search->text,
+                               to_string(search->best), nets_[net].name, after->second, before->second));
+      drop(*search);
+    }
+  }
+
+  void drop_all_if_slower(size_t net) {
+    if (!comparisons_[net]) return;
+    const double before = comparisons_[net]->before.milliseconds, after = comparisons_[net]->after.milliseconds;
+    const std::vector<KeySearch*> wins = wins_of(net);
+    if (wins.empty() || after <= 1.01 * before) return;
+    actions_.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won for it is dropped",
+                             nets_[net].name, after, before));
+    for (KeySearch* search : wins) drop(*search);
+  }
+
+  void drop(KeySearch& search) {
+    actions_.drop(search);
+    for (size_t i = 0; i < nets_.size(); i++)
+      if (comparisons_[i] && nets_[i].keys.contains(search.text)) replace(i, search.text);
+  }
+
+  // Without any win it is the net of before. Of a device there are no kernels' times to replace.
+  void replace(size_t net, const std::string& key) {
+    NetComparison& c = *comparisons_[net];
+    if (wins_of(net).empty()) {
+      c.after = c.before;
+      c.replaced = 0;
+      return;
+    }
+    c.replaced++;
+    const auto before = c.before.kernel.find(key), after = c.after.kernel.find(key);
+    if (before == c.before.kernel.end() || after == c.after.kernel.end()) return;
+    c.after.milliseconds += before->second - after->second;
+    after->second = before->second;
+  }
+};
+
+}  // namespace
+
+std::vector<std::optional<NetComparison>> judge_nets(const std::vector<NetOfKeys>& nets, std::vector<KeySearch>& keys,
+                                                     const NetVerdictActions& actions) {
+  return Verdict(nets, keys, actions).all();
+}
+
+}  // namespace resnetc

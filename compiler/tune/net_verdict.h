@@ -1,0 +1,35 @@
+// Which wins survive in whole nets: what won alone may lose among its neighbours.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "compiler/tune/key_search.h"
+#include "compiler/tune/whole_net.h"
+
+namespace resnetc {
+
+struct NetOfKeys {
+  std::string name;
+  std::set<std::string> keys;  // of its kernels that are tuned
+};
+
+struct NetVerdictActions {
+  // Times a net with what stood before and with what stands now. again: it was timed already. nullopt: there is no time
+  // for it, or it cannot be timed.
+  std::function<std::optional<NetComparison>(size_t net, bool again)> compare;
+  // The search's win no longer counts; afterwards it has none.
+  std::function<void(KeySearch&)> drop;
+  std::function<void(const std::string&)> say;
+};
+
+// Drops the wins whose kernel is slower in a net, and all wins of a net that is more than 1 % slower as a whole with
+// those that are left. A net is timed again where one of its wins was dropped, if there is time; else that kernel's
+// time counts as it was before. One comparison for each net, of what stands in the end.
+std::vector<std::optional<NetComparison>> judge_nets(const std::vector<NetOfKeys>& nets, std::vector<KeySearch>& keys,
+                                                     const NetVerdictActions& actions);
+
+}  // namespace resnetc

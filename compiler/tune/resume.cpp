@@ -1,0 +1,83 @@
+#include "compiler/tune/resume.h"
+
+#include <algorithm>
+
+namespace resnetc {
+namespace {
+
+// Whether the file says of this very key and these conditions that `best` is best.
+bool has_record(const Tuning& t, const std::map<std::string, Record>& in_force, const KeySearch& search) {
+  const Record wanted = record_of(t, search, search.best, 0);
+  const auto found = in_force.find(identity_of(wanted));
+  if (found == in_force.end()) return false;
+  const Record& r = found->second;
+  return r.choice == search.best && r.cold == wanted.cold && r.halide == wanted.halide &&
+         r.strategy_version == wanted.strategy_version;
+}
+
+bool was_recorded(const Tuning& t, const RecordFile& known, const KeySearch& search, const Choice& choice) {
+  const std::string identity = identity_of(record_of(t, search, choice, 0));
+  return std::any_of(known.records.begin(), known.records.end(),
+                     [&](const Record& r) { return r.choice == choice && identity_of(r) == identity; });
+}
+
+// The least time and the number of the trials of each of a search's choices, 0 where there are none.
+struct Tried {
+  explicit Tried(const KeySearch& search) : milliseconds(search.choices.size(), 0), count(search.choices.size(), 0) {}
+  std::vector<double> milliseconds;
+  std::vector<int> count;
+
+  void add(size_t choice, double ms) {
+    milliseconds[choice] = count[choice] == 0 ? ms : std::min(milliseconds[choice], ms);
+    count[choice]++;
+  }
+};
+
+// Once: a choice that was tried twice had its turn against the best.
+void try_lost_win_again(const Tuning& t, const RecordFile& known, KeySearch& search, const Tried& tried) {
+  size_t fastest = search.choices.size();
+  for (size_t i = 0; i < search.choices.size(); i++)
+    if (tried.count[i] > 0 && (fastest == search.choices.size() || tried.milliseconds[i] < tried.milliseconds[fastest]))
+      fastest = i;
+  if (fastest == search.choices.size() || tried.count[fastest] > 1) return;
+  const Choice& choice = search.choices[fastest];
+  if (choice == search.best || was_recorded(t, known, search, choice)) return;
+  const auto best = std::find(search.choices.begin(), search.choices.end(), search.best) - search.choices.begin();
+  const auto b = static_cast<size_t>(best);
+  if (tried.count[b] == 0 || tried.milliseconds[fastest] < 0.99 * tried.milliseconds[b]) search.tried[fastest] = false;
+}
+
+bool same_conditions(const Tuning& t, const Record& r) {
+  return r.target == record_target(t.machine) && r.cpu + r.device == t.hardware && r.halide == halide_version() &&
+         r.threads == t.options.threads && r.batch == t.options.batch;
+}
+
+}  // namespace
+
+void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials) {
+  const auto in_force = records_in_force(known.records, Provisional::counts);
+  std::vector<Tried> tried;
+  for (KeySearch& search : t.keys) {
+    search.has_record = has_record(t, in_force, search);
+    tried.emplace_back(search);
+  }
+  for (const Trial& trial : trials) {
+    const Record& r = trial.record;
+    t.earlier_seconds = std::max(t.earlier_seconds, trial.second);
+    if (!same_conditions(t, r)) continue;
+    for (size_t k = 0; k < t.keys.size(); k++) {
+      KeySearch& search = t.keys[k];
+      if (search.text != r.key || search.cold != r.cold) continue;
+      const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
+      if (at == search.choices.end() || strategy_named(r.choice.strategy).version != r.strategy_version) continue;
+      const auto i = static_cast<size_t>(at - search.choices.begin());
+      search.tried[i] = true;
+      if (!trial.failure.empty() || r.milliseconds <= 0) continue;
+      t.model.add(search.text, r.choice, search.cycles[i], r.milliseconds);
+      tried[k].add(i, r.milliseconds);
+    }
+  }
+  for (size_t k = 0; k < t.keys.size(); k++) try_lost_win_again(t, known, t.keys[k], tried[k]);
+}
+
+}  // namespace resnetc

@@ -1,0 +1,13 @@
+// What earlier runs on the same file of records have left for the next one.
+#pragma once
+
+#include "compiler/tune/trials.h"
+#include "compiler/tune/tuning.h"
+
+namespace resnetc {
+
+// Trials under the same conditions need no second try, but for one that was the fastest and has no record: versions
+// that wrote it before its record may have been killed between the two.
+void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials);
+
+}  // namespace resnetc

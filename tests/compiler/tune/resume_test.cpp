@@ -1,0 +1,68 @@
+#include "compiler/tune/resume.h"
+
+#include <doctest/doctest.h>
+
+using namespace resnetc;
+
+namespace {
+
+const KernelKey key = parse_key("conv2d_i14x14x32b1_w48x3x3x32_w48_to_i14x14x48b1_padding1_relu_f32");
+
+Tuning tuning() {
+  const char* target = "x86-64-linux-avx2-fma";
+  Tuning t{{}, machine_for(target, 2)};
+  t.options.threads = 2;
+  t.hardware = "A CPU";
+  t.keys.push_back(start_search(key, 1, t.machine, std::nullopt));
+  return t;
+}
+
+Trial trial(const Tuning& t, size_t choice, double milliseconds) {
+  return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed", 1};
+}
+
+// Which of the first choices count as tried, as "1101".
+std::string tried(const RecordFile& known, const std::vector<std::pair<size_t, double>>& times) {
+  Tuning t = tuning();
+  std::vector<Trial> trials;
+  for (const auto& [choice, milliseconds] : times) trials.push_back(trial(t, choice, milliseconds));
+  resume(t, known, trials);
+  std::string text;
+  for (size_t i = 0; i < 4; i++) text += t.keys[0].tried[i] ? '1' : '0';
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("what was tried is not tried again, but for a win that has no record") {
+  CHECK(tried({}, {}) == "0000");
+  CHECK(tried({}, {{0, 2.0}, {1, 3.0}, {3, 0}}) == "1101");
+  // The fastest, by more than what is no win.
+  CHECK(tried({}, {{0, 2.0}, {1, 1.0}, {2, 1.5}}) == "1010");
+  CHECK(tried({}, {{0, 2.0}, {1, 1.99}}) == "1100");
+  // Once only.
+  CHECK(tried({}, {{0, 2.0}, {1, 1.0}, {1, 1.1}}) == "1100");
+}
+
+TEST_CASE("a win that was recorded had its turn, also where it was dropped") {
+  Tuning t = tuning();
+  Record win = record_of(t, t.keys[0], t.keys[0].choices[1], 1);
+  Record dropped = win;
+  dropped.dropped = true;
+  CHECK(tried({{win, dropped}, {}}, {{0, 2.0}, {1, 1.0}}) == "1100");
+  win.threads = 1;
+  CHECK(tried({{win}, {}}, {{0, 2.0}, {1, 1.0}}) == "1000");
+}
+
+TEST_CASE("the file says whether the best has a record") {
+  for (const bool provisional : {false, true}) {
+    Tuning t = tuning();
+    Record record = record_of(t, t.keys[0], t.keys[0].best, 1);
+    record.provisional = provisional;
+    resume(t, {{record}, {}}, {});
+    CHECK(t.keys[0].has_record);
+  }
+  Tuning t = tuning();
+  resume(t, {{record_of(t, t.keys[0], t.keys[0].choices[1], 1)}, {}}, {});
+  CHECK(!t.keys[0].has_record);
+}
