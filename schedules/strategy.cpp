@@ -41,8 +41,8 @@ Choice parse_choice(std::string_view text) {
 
 std::span<const Strategy* const> strategies() {
   static constexpr const Strategy* all[] = {
-      &conv2d_grouped, &conv2d_direct, &conv2d_winograd, &conv2d_max_pool,     &dense,
-      &max_pool,       &average_pool,  &layout,          &global_average_pool, &elementwise};
+      &conv2d_grouped, &conv2d_direct, &conv2d_winograd, &conv2d_winograd_stride2, &conv2d_max_pool, &dense,
+      &max_pool,       &average_pool,  &layout,          &global_average_pool,     &elementwise};
   return all;
 }
 

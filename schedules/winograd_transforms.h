@@ -96,10 +96,14 @@ inline Operations operator*(Operations, Operations) {
   return Operations::count()++, Operations();
 }
 
-inline int winograd_operations(std::vector<Operations> (*transform)(int, const std::vector<Operations>&), int m) {
+using CountedTransform = std::vector<Operations> (*)(int, const std::vector<Operations>&);
+inline int transform_operations(CountedTransform transform, int m, int values) {
   const int before = Operations::count();
-  transform(m, std::vector<Operations>(static_cast<size_t>(m + 2)));
+  transform(m, std::vector<Operations>(static_cast<size_t>(values)));
   return Operations::count() - before;
+}
+inline int winograd_operations(CountedTransform transform, int m) {
+  return transform_operations(transform, m, m + 2);
 }
 
 }  // namespace resnetc

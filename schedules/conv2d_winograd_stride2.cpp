@@ -1,0 +1,285 @@
+// Winograd for 3x3 convolutions of stride 2, over the four phases of the input: along each axis a 2-tap filter on the
+// even inputs and one tap on the odd ones. (2 m + 1)^2 products make m x m outputs, where direct summation takes 9 m^2:
+// 1.44 times fewer for m = 2, 1.78 for m = 4. All phases add up in the same (m + 1)^2 sums a tile.
+// winograd_phase_transforms.h has the transforms and the bound on the error.
+//
+// Transformed weights are never kept: (2 m + 1)^2 planes of inputs pass through the second-level cache as it is. A
+// register tile takes one row of sums, m + 1, of a few tiles and vectors of channels, and makes the weights of that row
+// of 3x3 as it multiplies: 8 additions for 25 products of each tile (m = 2), 36 for 81. Two vectors of channels, for
+// with one each multiply-add loads an input of its own, and loads are then as many as the core can do. Transformed
+// inputs of a tile and a vector of channels lie side by side, in the order in which they are made.
+//
+// A task has some register tiles and all channels where the weights stay in the second-level cache, else a group of
+// channel blocks and all tiles, and transforms its inputs itself.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "schedules/conv2d_geometry.h"
+#include "schedules/cost.h"
+#include "schedules/prefetch_weights.h"
+#include "schedules/winograd_phase_transforms.h"
+#include "schedules/winograd_transforms.h"
+#include "schedules/winograd_weights.h"
+
+namespace resnetc {
+namespace {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::Var;
+
+struct Shape {
+  Shape(const KernelKey& key, const Choice& choice, const Machine& machine)
+      : g(key, choice["oc_vectors"] * machine.lanes, machine.lanes),
+        m(choice["tile"]),
+        across(blocks(g.ow, m)),
+        tiles(across * blocks(g.oh, m)),
+        pixels(choice["pixels"]),
+        groups(std::max(choice["channel_groups"], 1)),
+        tiles_per_task(blocks(blocks(tiles, pixels), std::max(choice["tile_tasks"], 1))),
+        tasks(blocks(blocks(tiles, pixels), tiles_per_task)) {}
+  int sums() const { return m + 1; }          // along an axis
+  int products() const { return 2 * m + 1; }  // along an axis
+  int register_tiles() const { return tasks * tiles_per_task; }
+  // Tap by tap of each channel.
+  WeightLayout weight_layout() const { return {g.stored, {g.block, 9, g.ic, g.block_count}, g.lanes}; }
+  int lanes_of_block() const { return static_cast<int>(weight_layout().stored_lanes() / g.block_count); }
+  Conv2dGeometry g;
+  int m;              // a tile is m x m pixels
+  int across, tiles;  // tiles in a row, and in the image
+  int pixels;         // tiles of a register tile
+  int groups;         // of channel blocks, a task each; 1: tasks are of register tiles
+  int tiles_per_task, tasks;
+};
+
+bool applies(const KernelKey& key, const Machine& machine) {
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  if (machine.largest_winograd < 2) return false;
+  if (!conv || pool_of(*conv) || projection_of(*conv) || conv->groups != 1 || conv->stride != Hw{2, 2} ||
+      conv->dilation != Hw{})
+    return false;
+  const std::vector<int>& weight = key.operands[1].dims;
+  return weight[1] == 3 && weight[2] == 3 && key.operands[0].channels() % machine.lanes == 0 &&
+         border_holds_padding(key);
+}
+
+// The rows of transformed weights that are combined of two rows of taps.
+int combined_rows(int m) {
+  return m == 2 ? 1 : 3;
+}
+
+// Of a register tile, for each input channel: all rows of sums.
+double step_cycles(const Shape& s, const Machine& machine) {
+  const double vectors = s.g.block / machine.lanes, size = s.products();
+  const int combined = combined_rows(s.m);
+  const double weight_loads = vectors * 3 * (size + combined), weight_operations = vectors * combined * (size + 3);
+  const double arithmetic = 0.5 * (size * size * vectors * s.pixels + weight_operations);
+  // Inputs and weights come from the second-level cache, most of them.
+  const double loads = 0.7 * (size * size * s.pixels + weight_loads);
+  return std::max(arithmetic, loads) + 0.1 * cache_cycles(4.0 * machine.lanes * weight_loads);
+}
+
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Shape s(key, choice, machine);
+  const double vectors = s.g.block_count * (s.g.block / machine.lanes), weight_bytes = s.weight_layout().bytes();
+  const double input = (s.m == 2 ? 130.0 : 450.0) * s.tiles * s.g.ic / machine.lanes;
+  const double output = (s.m == 2 ? 60.0 : 150.0) * s.tiles * vectors;
+  const double products = step_cycles(s, machine) * s.register_tiles() * s.g.ic * s.g.block_count;
+  const int tasks = std::max(s.groups, s.tasks);
+  double again = 0;
+  if (s.tasks > 1 && weight_bytes > 0.5 * static_cast<double>(machine.level2_bytes))
+    again = cache_cycles(weight_bytes) * blocks(tasks, machine.threads);
+  return overlapped_cycles(parallel_cycles(products + output + input * s.groups, tasks, machine),
+                           again + memory_cycles(weight_bytes, std::min(tasks, machine.threads)));
+}
+
+// Both axes of a transform: of all columns that are read, then of all rows that come out.
+int64_t phases_flop(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Shape s(key, choice, machine);
+  const int64_t ic = s.g.ic, oc = s.g.oc, tiles = s.tiles, size = s.products();
+  const int64_t input = 2 * size * transform_operations(phase_input, s.m, s.products()),
+                output = (s.sums() + s.m) * transform_operations(phase_output, s.m, s.sums()),
+                weight = combined_rows(s.m) * (size + 3);
+  return 2 * size * size * tiles * ic * oc + input * s.groups * tiles * ic + output * tiles * oc +
+         weight * s.register_tiles() * ic * oc;
+}
+
+// Sums of a register tile, weights and an input; of weights, three taps of a row, all but one vector's may be memory.
+bool fits_registers(int m, int vectors, int pixels, const Machine& machine) {
+  return vectors * pixels * (m + 1) + 3 * vectors + (machine.fused_multiply_add ? 1 : 2) <= machine.registers;
+}
+
+std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
+  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
+  const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
+  constexpr int most_tasks = 64;
+  std::vector<Choice> all;
+  const auto add = [&](int m, int vectors, int pixels, int tasks, int groups, bool prefetch) {
+    all.push_back({"conv2d_winograd_stride2",
+                   {{"tile", m},
+                    {"oc_vectors", vectors},
+                    {"pixels", pixels},
+                    {"tile_tasks", tasks},
+                    {"channel_groups", groups},
+                    {"prefetch", prefetch}}});
+  };
+  for (int m : {4, 2}) {
+    if (m > machine.largest_winograd) continue;
+    const int tiles = blocks(whole.ow, m) * blocks(whole.oh, m);
+    for (int vectors = 1; vectors <= 4; vectors++) {
+      const int block_count = blocks(whole.oc, vectors * machine.lanes);
+      for (int pixels = 1; pixels <= tiles && fits_registers(m, vectors, pixels, machine); pixels++) {
+        add(m, vectors, pixels, std::min(blocks(tiles, pixels), most_tasks), 0, false);
+        for (int groups : std::set<int>{machine.threads, 2 * machine.threads}) {
+          if (groups == 1 || block_count % groups != 0) continue;
+          add(m, vectors, pixels, 0, groups, false);
+          // Weights that stay in the caches need none.
+          if (!weights_stay && groups < block_count &&
+              Shape(key, all.back(), machine).lanes_of_block() % floats_of_line == 0)
+            add(m, vectors, pixels, 0, groups, true);
+        }
+      }
+    }
+  }
+  // The best few of each tile size, order, with and without prefetching.
+  std::map<std::vector<int>, int> kinds;
+  std::vector<Choice> result;
+  for (Choice& choice : ranked(all, key, machine, cycles))
+    if (kinds[{choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]}]++ < 3)
+      result.push_back(std::move(choice));
+  return result;
+}
+
+std::vector<Expr> along(int count, const std::function<Expr(int)>& at) {
+  std::vector<Expr> values;
+  for (int s = 0; s < count; s++) values.push_back(at(s));
+  return values;
+}
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Shape s(key, choice, machine);
+  const Conv2dGeometry& g = s.g;
+  const int m = s.m, size = s.sums(), products = s.products(), lanes = machine.lanes;
+  const Conv2dOperands operands(key, g, s.weight_layout());
+
+  Var c("c"), x("x"), y("y"), n("n"), t("t"), i("i"), j("j"), p("p"), cb("cb"), lane("lane"), to("to");
+  Func half("half"), input("input_transformed");
+  const Sides& border = g.input.border;
+  const auto pixel = [&](int dx, int dy) {
+    return operands.input(
+        cb * lanes + lane,
+        Halide::min(t % s.across * (2 * m) + dx - g.conv.padding.left, g.input.width() + border.right - 1),
+        Halide::min(t / s.across * (2 * m) + dy - g.conv.padding.top, g.input.height() + border.bottom - 1), n);
+  };
+  half(lane, j, i, cb, t, n) =
+      Halide::mux(j, along(products, [&](int dx) {
+                    return Halide::mux(i, phase_input(m, along(products, [&](int dy) { return pixel(dx, dy); })));
+                  }));
+  input(lane, j, i, cb, t, n) =
+      Halide::mux(j, phase_input(m, along(products, [&](int dx) { return Expr(half(lane, dx, i, cb, t, n)); })));
+
+  Var channel("channel");
+  Func weight_half("weight_half"), weight("weight_transformed");
+  const auto tap = [&](const Expr& kx, int ky) {
+    return operands.weight(c % g.block, ky * 3 + kx, channel, c / g.block);
+  };
+  weight_half(c, channel, j, i) = Halide::mux(i, phase_weight(m, along(3, [&](int ky) { return Expr(tap(j, ky)); })));
+  weight(c, channel, j, i) =
+      Halide::mux(j, phase_weight(m, along(3, [&](int kx) { return Expr(weight_half(c, channel, kx, i)); })));
+
+  const bool exact = s.tiles == s.pixels * s.register_tiles();
+  const auto first_tile = [&](const Expr& register_tile) {
+    return exact ? register_tile * s.pixels : Halide::min(register_tile * s.pixels, s.tiles - s.pixels);
+  };
+
+  Func product("product"), sum("sum"), rows("rows"), result("result");
+  Halide::RDom r(0, lanes, 0, g.ic / lanes, 0, 2, 0, 2, "r");
+  // The products of a sum: its own, and the second one, if there is any.
+  const auto index = [&](const Expr& of, const Expr& nth) {
+    const std::vector<int> second = phase_second_products(m);
+    return Halide::select(nth == 0, of,
+                          Halide::mux(of, along(size, [&](int k) { return Expr(second.at(static_cast<size_t>(k))); })));
+  };
+  const auto at = [&](const Expr& of) { return Halide::clamp(of, 0, products - 1); };
+  const Expr jx = index(j, r.z), iy = index(i, r.w);
+  product(c, p, j, i, to, n) = 0.0f;
+  product(c, p, j, i, to, n) += Halide::select(
+      jx >= 0 && iy >= 0,
+      input(r.x, at(jx), at(iy), r.y, first_tile(to) + p, n) * weight(c, r.y * lanes + r.x, at(jx), at(iy)), 0.0f);
+  sum(c, p, j, i, to, n) = product(c, p, j, i, to, n);
+  rows(c, p, j, y, to, n) =
+      Halide::mux(y, phase_output(m, along(size, [&](int row) { return Expr(sum(c, p, j, row, to, n)); })));
+
+  Halide::RDom q(0, m, 0, m, 0, s.pixels, 0, s.tiles_per_task, 0, s.tasks, "q");
+  const Expr register_tile = q[4] * s.tiles_per_task + q[3], tile = first_tile(register_tile) + q[2];
+  const Expr x_out = tile % s.across * m + q[0], y_out = tile / s.across * m + q[1];
+  if (g.ow % m != 0) q.where(x_out < g.ow);
+  if (g.oh % m != 0) q.where(y_out < g.oh);
+  const Expr value = Halide::mux(
+      q[0],
+      phase_output(m, along(size, [&](int column) { return Expr(rows(c, q[2], column, q[1], register_tile, n)); })));
+  result(c, x, y, n) = Halide::undef<float>();
+  result(c, x_out, y_out, n) = apply_epilogue(key, operands, g.has_bias ? value + operands.bias(c) : value, c, x_out,
+                                              y_out, n, Expr(), machine.lanes);
+
+  bound_result(result, key.result);
+  Var block("block"), group("group"), li("li");
+  Halide::Stage store = result.update();
+  // A loop's name holds those of what it was split from: no other may hold ".block".
+  const Var outer = s.groups > 1 ? Var("all") : block;
+  store.split(c, outer, lane, g.block,
+              g.oc % g.block == 0 ? Halide::TailStrategy::RoundUp : Halide::TailStrategy::GuardWithIf);
+  store.split(lane, lane, li, lanes);
+  if (s.groups > 1) {
+    store.split(outer, group, block, g.block_count / s.groups);
+    store.reorder(li, q[0], q[1], lane, q[2], q[3], block, q[4], group, n).parallel(group);
+    input.compute_at(result, group);
+  } else {
+    store.reorder(li, q[0], q[1], lane, q[2], q[3], block, q[4], n).allow_race_conditions();
+    if (s.tasks > 1) store.parallel(q[4]);
+    input.compute_at(result, q[4]);
+  }
+  store.vectorize(li).unroll(q[0]).unroll(q[1]);
+  rows.compute_at(result, lane).reorder(y, j, c, p).vectorize(c, lanes).unroll(y).unroll(j);
+
+  input.bound_extent(t, s.tiles_per_task * s.pixels).bound_extent(lane, lanes);
+  input.reorder(lane, j, i, cb, t).vectorize(lane, lanes).unroll(j).unroll(i);
+  half.compute_at(input, cb).reorder(lane, j, i).vectorize(lane, lanes).unroll(j).unroll(i);
+
+  sum.compute_at(result, q[3]).bound_extent(c, g.block);
+  sum.reorder(c, p, j, i).vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i);
+  product.compute_at(sum, i).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+  product.vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i);
+  product.update().reorder(c, p, j, i, r.z, r.w, r.x, r.y);
+  product.update().vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i).unroll(r.z).unroll(r.w);
+  weight.compute_at(product, r.x).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+  weight.reorder(c, j, i).vectorize(c, lanes).unroll(c).unroll(j).unroll(i);
+  weight_half.compute_at(product, r.x).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+  weight_half.reorder(c, j, i).vectorize(c, lanes).unroll(c).unroll(j).unroll(i);
+
+  Halide::Pipeline pipeline(result);
+  if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
+  const int lines = s.lanes_of_block() / floats_of_line, in_group = g.block_count / s.groups;
+  const auto line = [=](const LoopValue& loop, const Expr& nth) {
+    return (loop(".group") * in_group + loop(".block") + 1) * lines + nth;
+  };
+  const std::string passes = prefetch_weights(pipeline, {".block", product.name() + ".s1.", lines, line, size});
+  return {pipeline, operands.arguments, passes};
+}
+
+PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
+                  const std::vector<float>& values) {
+  const Shape s(key, choice, machine);
+  if (operand == 2) return s.g.pack(operand, values);
+  const WeightLayout layout = s.weight_layout();
+  return layout.stored({layout.extent, weights_by_channel(s.g.in_blocks(values), s.g.block, s.g.block_count)});
+}
+
+}  // namespace
+
+const Strategy conv2d_winograd_stride2 = {
+    "conv2d_winograd_stride2", applies, choices, build, pack, cycles, 1, phases_flop};
+
+}  // namespace resnetc
