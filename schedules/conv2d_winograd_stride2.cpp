@@ -242,7 +242,11 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
     input.compute_at(result, q[4]);
   }
   store.vectorize(li).unroll(q[0]).unroll(q[1]);
-  rows.compute_at(result, lane).reorder(y, j, c, p).vectorize(c, lanes).unroll(y).unroll(j);
+  rows.compute_at(result, lane)
+      .reorder(y, j, c, p)
+      .vectorize(c, lanes, Halide::TailStrategy::RoundUp)
+      .unroll(y)
+      .unroll(j);
 
   input.bound_extent(t, s.tiles_per_task * s.pixels).bound_extent(lane, lanes);
   input.reorder(lane, j, i, cb, t).vectorize(lane, lanes).unroll(j).unroll(i);
