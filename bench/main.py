@@ -53,6 +53,15 @@ def nets_side_by_side(args, resnetc, about):
     return measured
 
 
+def kernels(args, resnetc, about):
+    tables = []
+    for threads in args.threads:
+        tables.append(key_times.measure(args.kernels, resnetc.with_name("bench_kernels"), threads, args.target,
+                                        args.rounds, WORK / "kernels"))
+        print("\n" * (len(tables) > 1) + report.kernel_table(tables[-1]), flush=True)
+        write(args, about | {"kernels": tables})
+
+
 def write(args, result):
     if args.json:
         write_whole(args.json, json.dumps(result, indent=1) + "\n")
@@ -68,12 +77,7 @@ def main():
     WORK.mkdir(parents=True, exist_ok=True)
     try:
         if args.kernels:
-            tables = []
-            for threads in args.threads:
-                tables += key_times.measure(args.kernels, resnetc.with_name("bench_kernels"), threads, args.target,
-                                            args.rounds, WORK / "kernels")
-            print("\n\n".join(map(report.kernel_table, tables)), flush=True)
-            write(args, about | {"kernels": tables})
+            kernels(args, resnetc, about)
         elif args.compile_time:
             rows = compile_times.measure(resnetc, WORK, args)
             print(report.compile_table(rows, args.rounds))
