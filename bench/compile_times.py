@@ -25,7 +25,7 @@ def measure(resnetc, work, args):
     names = [*NETS, *(f"cifar10_resnet{depth}" for depth in (QUICK_DEPTHS if args.quick else DEPTHS))]
     rows = {name: {"model": name, "layers": int(re.search(r"resnet(\d+)$", name)[1]), "rounds": [], "others": 0.0}
             for name in names}
-    for i in range(1 if args.quick else args.rounds):
+    for i in range(args.rounds):
         for name, row in rows.items():
             folder = work / "compile"
             shutil.rmtree(folder, ignore_errors=True)

@@ -12,6 +12,7 @@ import options
 import peers
 import report
 import versus
+from files import write_whole
 from nets import ROOT
 from process import Failed, machine, say
 
@@ -21,9 +22,6 @@ WORK = ROOT / "build" / "bench"
 def build(args):
     """The compiler to measure."""
     if args.resnetc:
-        for file in [args.resnetc] + [args.resnetc.with_name("bench_kernels")] * bool(args.kernels):
-            if not file.is_file():
-                sys.exit(f"bench: {file}: not there")
         return args.resnetc.resolve()
     say("building resnetc")
     subprocess.run([ROOT / "scripts/build", "release"], check=True, stdout=sys.stderr)
@@ -51,13 +49,22 @@ def nets_side_by_side(args, resnetc, about):
         write(args, about | {"nets": measured})
     print("\n" + report.summary_table(measured))
     if args.svg:
-        args.svg.write_text(chart.draw(measured, about["machine"], versions))
+        write_whole(args.svg, chart.draw(measured, about["machine"], versions))
     return measured
+
+
+def kernels(args, resnetc, about):
+    tables = []
+    for threads in args.threads:
+        tables.append(key_times.measure(args.kernels, resnetc.with_name("bench_kernels"), threads, args.target,
+                                        args.rounds, WORK / "kernels"))
+        print("\n" * (len(tables) > 1) + report.kernel_table(tables[-1]), flush=True)
+        write(args, about | {"kernels": tables})
 
 
 def write(args, result):
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_whole(args.json, json.dumps(result, indent=1) + "\n")
 
 
 def main():
@@ -70,15 +77,10 @@ def main():
     WORK.mkdir(parents=True, exist_ok=True)
     try:
         if args.kernels:
-            tables = []
-            for threads in args.threads:
-                tables += key_times.measure(args.kernels, resnetc.with_name("bench_kernels"), threads, args.target,
-                                            args.rounds, WORK / "kernels")
-            print("\n\n".join(map(report.kernel_table, tables)), flush=True)
-            write(args, about | {"kernels": tables})
+            kernels(args, resnetc, about)
         elif args.compile_time:
             rows = compile_times.measure(resnetc, WORK, args)
-            print(report.compile_table(rows, 1 if args.quick else args.rounds))
+            print(report.compile_table(rows, args.rounds))
             write(args, about | {"compile": rows})
         else:
             nets_side_by_side(args, resnetc, about)

@@ -13,6 +13,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RELATIVE_BOUND = 1e-4
 
 
+class Unconverted(Failed):
+    """A converter that left operators as they were, so that the net gives no output."""
+
+
 @dataclass
 class Net:
     name: str
@@ -79,8 +83,15 @@ def compile_net(net, resnetc):
 
 def convert_net(net, engine, threads, batches):
     """Seconds of each conversion, by batch and threads."""
-    return {f"batch {b}, {t} threads": json.loads(output_of(peer_command(net, engine, t, b, "convert")))["seconds"]
-            for b in batches for t in threads}
+    seconds = {}
+    for batch in batches:
+        for count in threads:
+            said = json.loads(output_of(peer_command(net, engine, count, batch, "convert")))
+            if said["unconverted"]:
+                raise Unconverted(f"{engine}'s converter left {', '.join(said['unconverted'])} unconverted, so that the "
+                                  "net gives no output")
+            seconds[f"batch {batch}, {count} threads"] = said["seconds"]
+    return seconds
 
 
 def check_logits(net, engine, threads, batches):
@@ -119,9 +130,9 @@ def prepare(name, folder, threads, batches, resnetc):
             if engine != "resnetc":
                 made["convert_s"][engine] = convert_net(net, engine, threads, batches)
             made["logits_relative_difference"][engine] = check_logits(net, engine, threads, batches)
-        except Failed as problem:
+        except Unconverted as problem:
             # Known: the strided slice of a zero-padded shortcut is lost on the way to ncnn.
             if engine != "ncnn" or not net.zero_pads():
                 raise
-            made["left_out"][engine] = str(problem).splitlines()[-1]
+            made["left_out"][engine] = str(problem)
     return net, made

@@ -56,8 +56,8 @@ def main():
     result = {}
     if what == "convert":
         start = time.perf_counter()
-        peer.convert(stem, threads, batch)
-        result = {"seconds": time.perf_counter() - start}
+        unconverted = peer.convert(stem, threads, batch) or []
+        result = {"seconds": time.perf_counter() - start, "unconverted": unconverted}
     elif what == "answer":
         x = np.load(rest[0])
         run = peer.load(stem, threads, batch, x.shape)

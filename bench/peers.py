@@ -1,7 +1,8 @@
 """The other engines: how each converts a net, loads it and runs it, with the settings that made it fastest.
 
 STEM is a path without its ending: a net is STEM.onnx, and convert() leaves what an engine loads beside it. convert()
-may take its time; what load() does counts as time to the first answer.
+may take its time, and returns the names of operators that it left unconverted, if any; what load() does counts as time to
+the first answer.
 """
 
 import importlib.metadata
@@ -96,9 +97,7 @@ class Ncnn:
             if done.returncode != 0 or not weights.exists():
                 sys.exit(f"pnnx: exit status {done.returncode}: {done.stdout[-500:]}")
         # A layer of ncnn's has a plain name; one with a dot or colon is an operator that pnnx could not convert.
-        left = re.findall(r"^([\w]+[.:][\w.:]+)\s", param.read_text(), re.MULTILINE)
-        if left:
-            sys.exit(f"pnnx left {', '.join(sorted(set(left)))} unconverted, so that the net gives no output")
+        return sorted(set(re.findall(r"^([\w]+[.:][\w.:]+)\s", param.read_text(), re.MULTILINE)))
 
     def load(self, stem, threads, batch, shape):
         import ncnn

@@ -69,33 +69,47 @@ def head_line(machine, args):
             f"turn; {machine['cpu']}, {machine['cores']} cores")
 
 
+def kernel_row(calls, row):
+    """Without the key."""
+    hot, cold = row["hot"], row["cold"]
+    return (f"{calls}{hot['ms']:>10.4f}{hot['least_ms']:>10.4f}{hot['percent']:>6.0f}%{hot['least_percent']:>6.0f}%"
+            f"{cold['ms']:>11.4f}{cold['least_ms']:>10.4f}{cold['percent']:>6.0f}%{cold['least_percent']:>6.0f}%")
+
+
+def sum_lines(table):
+    return [f"{name}, sum over all calls, weights {kind}: {total['ms']:.3f} ms, {total['percent']:.0f} % of the peak; of "
+            f"least times {total['least_ms']:.3f} ms, {total['least_percent']:.0f} %"
+            for name, sums in table["sums"].items() for kind, total in sums.items()]
+
+
+def slow_lines(table):
+    """How many convolutions are fast, and a line for each that is not, the slowest first."""
+    slow = table["convolutions_below_90_percent"]
+    lines = [f"least time, hot weights: {table['convolutions'] - len(slow)} of {table['convolutions']} convolutions reach "
+             f"90 % of the peak{'; not these, the lowest first, with cold weights behind:' if slow else ''}"]
+    for key in slow:
+        row = table["kernels"][key]
+        lines.append(f"{row['hot']['least_percent']:>6.0f}%{row['cold']['least_percent']:>6.0f}%   {key}")
+    return lines
+
+
 def kernel_table(table):
-    """table: one of key_times.tables."""
-    lines = [f"{table['model']}, {table['threads']} threads, {table['target']}, median over {table['rounds']} rounds",
+    """table: of key_times.measure. Each distinct kernel once, however many of the nets call it."""
+    lines = [f"{', '.join(table['models'])}: {table['threads']} threads, {table['target']}, median over "
+             f"{table['rounds']} rounds",
              f"peak {table['peak_gflops']:.0f} GFLOP/s ({table['vectors']}): the best of {table['readings']} readings "
              f"spread over the run, the lowest {table['lowest_reading_gflops']:.0f}; memory "
              f"{table['memory_gbytes_per_second']:.0f} GB/s",
-             "least: the peak's share that the least time reaches; cold: weights thrown out of all caches before each "
-             "call, however small",
-             f"{'calls':>5}{'hot ms':>10}{'GFLOP/s':>9}{'peak':>7}{'least':>7}{'cold ms':>10}{'peak':>7}{'least':>7}"
-             "   key"]
-    below = 0
+             "calls: of each net in turn; cold: weights thrown out of all caches before each call, however small; shares "
+             "of the peak: of the median, of the least time"]
+    width = max(5, 2 * len(table["models"]) + 1)
+    lines.append(f"{'calls':>{width}}{'hot ms':>10}{'least':>10}{'peak':>7}{'least':>7}{'cold ms':>11}{'least':>10}"
+                 f"{'peak':>7}{'least':>7}   key")
     for key, row in table["kernels"].items():
-        hot, cold = row["hot"], row["cold"]
-        # The peak is a least time too, so the least time is what it is compared with.
-        low = key.startswith("conv2d") and hot["least_percent"] < 90
-        below += low
-        lines.append(f"{row['calls']:>5}{hot['ms']:>10.4f}{hot['gflops']:>9.1f}{hot['percent']:>6.0f}%"
-                     f"{hot['least_percent']:>6.0f}%{cold['ms']:>10.4f}{cold['percent']:>6.0f}%"
-                     f"{cold['least_percent']:>6.0f}%{' * ' if low else '   '}{key}")
-    for kind in ("hot", "cold"):
-        total = table["sum"][kind]
-        lines.append(f"sum over all calls, weights {kind}: {total['ms']:.3f} ms, {total['percent']:.0f} % of the peak; "
-                     f"of least times {total['least_ms']:.3f} ms, {total['least_percent']:.0f} %")
-    if below:
-        lines.append(f"* {below} convolution{'s' * (below > 1)} whose least time reaches less than 90 % of the peak with "
-                     f"hot weights")
-    lines.append(warning(table["others"], "meanwhile"))
+        calls = "/".join(str(row["calls"].get(name, 0)) for name in table["models"])
+        star = " * " if key in table["convolutions_below_90_percent"] else "   "
+        lines.append(kernel_row(f"{calls:>{width}}", row) + star + key)
+    lines += [*sum_lines(table), *slow_lines(table), warning(table["others"], "meanwhile")]
     return "\n".join(line for line in lines if line)
 
 

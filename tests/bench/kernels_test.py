@@ -110,7 +110,8 @@ def check_bench(folder):
         main.main()
     table, = json.loads((folder / "x.json").read_text())["kernels"]
     key, = table["kernels"]
-    check(table["model"] == "digits_resnet8" and key in printed.getvalue(), printed.getvalue())
+    check(table["models"] == ["digits_resnet8"] and table["convolutions"] == 1, table)
+    check(key in printed.getvalue() and "of 1 convolutions reach 90 %" in printed.getvalue(), printed.getvalue())
     figures = table["kernels"][key]["hot"]
     check(abs(figures["percent"] - 73728 / figures["ms"] * 1e-4 / table["peak_gflops"]) < 1e-9, figures)
     beside.write_text("#!/bin/sh\nexit 1\n")

@@ -4,7 +4,8 @@
     stub_engine.py ENGINE FOLDER THREADS BATCH convert | answer OUTPUT | time
 
 FOLDER holds logitsBATCH.npy, the right answer; others with wrong ones; and what the test says in stub.json: "faults",
-{"ENGINE WHAT THREADS BATCH": "fails" | "silent" | the stem of one of the files}, and "ms", {ENGINE: the median of each round, of one image}.
+{"ENGINE WHAT THREADS BATCH": "fails" | "silent" | "unconverted" | the stem of one of
+the files}, and "ms", {ENGINE: the median of each round, of one image}.
 """
 
 import json
@@ -37,7 +38,7 @@ def engine(name, folder, threads, batch, what, *rest):
     if fault == "fails":
         sys.exit(f"{name} cannot do that")
     if what == "convert":
-        return {"seconds": 0.1}
+        return {"seconds": 0.1, "unconverted": ["Tensor.slice"] * (fault == "unconverted")}
     if what == "answer":
         if fault != "silent":
             shutil.copy(folder / {"": f"logits{batch}.npy"}.get(fault, f"{fault}.npy"), rest[0])

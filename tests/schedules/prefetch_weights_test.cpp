@@ -80,6 +80,24 @@ std::set<int64_t> lines_of(const std::map<int64_t, int>& counted) {
   return lines;
 }
 
+// Whether the lowered code prefetches at all.
+struct PrefetchFinder : IRMutator {
+  using IRMutator::visit;
+  bool found = false;
+  Halide::Expr visit(const Call* call) override {
+    found = found || call->name.starts_with("llvm.prefetch");
+    return IRMutator::visit(call);
+  }
+};
+
+bool prefetches(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
+  PrefetchFinder finder;
+  kernel.pipeline.add_custom_lowering_pass(&finder, [] {});
+  kernel.pipeline.compile_to_module(kernel.arguments, "kernel", machine.target);
+  return finder.found;
+}
+
 // The first candidate of a strategy that prefetches and has these parameters.
 Choice prefetching(const KernelKey& key, const Machine& machine, std::string_view strategy,
                    const std::vector<std::pair<std::string, int>>& wanted) {
@@ -171,5 +189,26 @@ TEST_CASE("prefetch_weights: Winograd with weights in registers, each line once"
       // 6 loops of 4 tile groups and 64 channels share 576 lines out.
       CHECK(std::all_of(counted.begin(), counted.end(), [](const auto& c) { return c.second <= 3; }));
     }
+  }
+}
+
+// Otherwise the tuner would time one kernel twice. Tiles of Winograd that all fit into one register tile, and groups of
+// one block, leave out loops that others have.
+TEST_CASE("prefetch_weights: no candidate asks for it in vain") {
+  for (const char* text : {"conv2d_i7x7x64b1_w64x3x3x64_to_i7x7x64_padding1_f32",
+                           "conv2d_i4x4x32b1_w64x3x3x32bf16_to_i4x4x64_padding1_f32",
+                           "conv2d_i7x7x32b1_w160x3x3x32_to_i7x7x160_padding1_f32",
+                           "conv2d_i7x7x64b1_w64x3x3x64_to_i4x4x64_stride2_padding1_f32"}) {
+    Machine machine = machine_for("x86-64-linux-avx512_skylake", 2);
+    machine.level2_bytes = 1 << 16;
+    const KernelKey key = parse_key(text);
+    int asking = 0;
+    for (const Choice& choice : candidates(key, machine)) {
+      if (choice["prefetch"] == 0) continue;
+      asking++;
+      INFO(text << " " << to_string(choice));
+      CHECK(prefetches(key, choice, machine));
+    }
+    CHECK(asking > 8);
   }
 }

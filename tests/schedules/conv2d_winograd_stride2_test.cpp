@@ -1,0 +1,82 @@
+// Candidates of conv2d_winograd_stride2, as kernels_test.cpp takes others', and its error on numbers that are no
+// integers.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <random>
+#include <set>
+
+#include "schedules/winograd_transforms.h"
+#include "tests/schedules/check_kernel.h"
+
+using namespace resnetc;
+using namespace resnetc::test;
+
+namespace {
+
+const std::vector<Epilogue> relu{Relu{}}, add_relu{Add{}, Relu{}};
+
+}  // namespace
+
+TEST_CASE("Winograd of stride 2 equals the reference, exactly or within its bound") {
+  const Sides one = all_sides(1);
+  std::vector<ConvCase> cases;
+  const auto conv = [&](std::vector<Epilogue> epilogue) { return Conv2d{{2, 2}, {1, 1}, one, 1, std::move(epilogue)}; };
+  cases.push_back({14, 14, 32, 64, {3, 3}, conv(add_relu), one, one, one});
+  cases.push_back({27, 13, 32, 40, {3, 3}, conv(relu), one, one});
+  cases.push_back({9, 11, 48, 13, {3, 3}, conv(add_relu), all_sides(2)});
+  cases.push_back({1, 2, 16, 5, {3, 3}, conv({}), one, {}, {}, {}, false});
+  cases.push_back({5, 6, 16, 24, {3, 3}, {{2, 2}, {1, 1}, {}, 1, relu}, {}, one});
+  cases.push_back({16, 7, 32, 8, {3, 3}, {{2, 2}, {1, 1}, {2, 0, 1, 2}, 1, {}}, {2, 0, 1, 2}, {0, 0, 1, 1}});
+  cases.push_back({16, 16, 16, 32, {3, 3}, conv({Add{2, 8}, Relu{6}}), one, one, one, image_type(16, 16, 16)});
+  for (const char* target : {"host", "x86-64-linux-avx2-fma", "x86-64-linux-sse41"}) {
+    Machine machine = machine_for(target, 2);
+    machine.level2_bytes = 1 << 14;  // so that some prefetch
+    for (const ConvCase& c : cases) {
+      const KernelKey key = conv_key(c);
+      std::set<std::vector<int>> kinds;
+      for (const Choice& choice : distinct_candidates(key, "conv2d_winograd_stride2", machine)) {
+        const std::vector<int> kind = {choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]};
+        if (kinds.insert(kind).second || std::getenv("RESNETC_LONG_TESTS")) check_choice(key, choice, machine, {2});
+      }
+    }
+    check_with_bf16_weights(conv_key(cases[0]), "conv2d_winograd_stride2", target);
+    check_with_bf16_weights(conv_key(cases[1]), "conv2d_winograd_stride2", target);
+    cases.resize(2);
+  }
+}
+
+TEST_CASE("Winograd of stride 2 keeps to the largest tile, and its error to its bound on random numbers") {
+  Machine machine = machine_for("host", 2);
+  const KernelKey key =
+      conv_key({24, 24, 128, 16, {3, 3}, {{2, 2}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
+  const auto largest_tile = [&] {
+    int largest = 0;
+    for (const Choice& choice : distinct_candidates(key, "conv2d_winograd_stride2", machine))
+      largest = std::max(largest, choice["tile"]);
+    return largest;
+  };
+  CHECK(largest_tile() == 4);
+  machine.largest_winograd = 2;
+  CHECK(largest_tile() == 2);
+  machine.largest_winograd = 0;
+  CHECK(!strategy_named("conv2d_winograd_stride2").applies(key, machine));
+  std::vector<Tensor> operands = integer_operands(key, 1, 5);
+  std::mt19937 random(11);
+  for (Tensor& operand : operands)
+    for (float& v : operand.values) v = std::normal_distribution<float>()(random);
+  const Tensor expected = reference_result(key, operands);
+  const float scale = largest_absolute_sum(key, operands);
+  for (int m : {2, 4}) {
+    const Choice choice{
+        "conv2d_winograd_stride2",
+        {{"tile", m}, {"oc_vectors", 1}, {"pixels", 2}, {"tile_tasks", 3}, {"channel_groups", 0}, {"prefetch", 0}}};
+    const Tensor result = run_kernel(key, choice, machine, operands);
+    const float error = largest_difference(result, expected) / scale;
+    MESSAGE(fmt::format("m = {}: error {:.2g} of the sum of absolute products, bound {}", m, error,
+                        winograd_error_bound(m)));
+    CHECK(error <= winograd_error_bound(m));
+  }
+}

@@ -1,0 +1,83 @@
+// Winograd's candidates: those of kernels_test.cpp for conv2d_winograd, and its error on numbers that are no integers.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <random>
+#include <set>
+
+#include "schedules/winograd_transforms.h"
+#include "tests/schedules/check_kernel.h"
+
+using namespace resnetc;
+using namespace resnetc::test;
+
+namespace {
+
+const std::vector<Epilogue> relu{Relu{}}, add_relu{Add{}, Relu{}};
+
+}  // namespace
+
+TEST_CASE("Winograd equals the reference, exactly or within its bound") {
+  const Sides one = all_sides(1);
+  std::vector<ConvCase> cases;
+  const auto conv = [&](std::vector<Epilogue> epilogue) { return Conv2d{{1, 1}, {1, 1}, one, 1, std::move(epilogue)}; };
+  // Seven rows of tiles, in strips of four: the last strip is too long.
+  cases.push_back({27, 9, 32, 32, {3, 3}, conv(add_relu), one, one, one});
+  cases.push_back({7, 7, 32, 40, {3, 3}, conv(relu), one, one});
+  cases.push_back({14, 14, 16, 16, {3, 3}, conv(add_relu), one, one, one});
+  cases.push_back({9, 11, 48, 13, {3, 3}, conv(add_relu), all_sides(2), {}, {}});
+  cases.push_back({1, 2, 16, 5, {3, 3}, conv({}), one, {}, {}, {}, false});
+  cases.push_back({5, 6, 16, 24, {3, 3}, {{1, 1}, {1, 1}, {}, 1, relu}, {}, one});
+  cases.push_back({8, 3, 32, 8, {3, 3}, {{1, 1}, {1, 1}, {2, 0, 1, 2}, 1, {}}, {2, 0, 1, 2}, {0, 0, 1, 1}});
+  cases.push_back({8, 8, 16, 32, {3, 3}, conv({Add{2, 8}, Relu{}}), one, one, one, image_type(16, 16, 16)});
+  cases.push_back({6, 9, 16, 24, {3, 3}, conv({Add{}, Relu{6}}), one, one, one});
+  for (const char* target : {"host", "x86-64-linux-sse41"}) {
+    Machine machine = machine_for(target, 2);
+    machine.largest_winograd = 6;
+    for (size_t i = 0; i < cases.size(); i++) {
+      const KernelKey key = conv_key(cases[i]);
+      // Of each kind of schedule, the best; after the first cases only of each tile size.
+      const bool all = i < 3 || std::getenv("RESNETC_LONG_TESTS");
+      std::set<std::vector<int>> kinds;
+      for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
+        const int tile_rows = (key.result.height() + choice["tile"] - 1) / choice["tile"];
+        std::vector<int> kind = {choice["channel_groups"], tile_rows % choice["tile_rows"] != 0, choice["stored"]};
+        if (!all) kind.clear();
+        kind.push_back(choice["tile"]);
+        if (kinds.insert(kind).second) check_choice(key, choice, machine, {2});
+      }
+    }
+    for (size_t i = 0; i < std::min<size_t>(cases.size(), 3); i++)
+      check_with_bf16_weights(conv_key(cases[i]), "conv2d_winograd", target);
+    cases.resize(1);
+  }
+}
+
+TEST_CASE("Winograd's error stays within its bound on random numbers") {
+  const Machine machine = machine_for("host", 2);
+  const KernelKey key =
+      conv_key({12, 12, 128, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
+  std::vector<Tensor> operands = integer_operands(key, 1, 5);
+  std::mt19937 random(11);
+  for (Tensor& operand : operands)
+    for (float& v : operand.values) v = std::normal_distribution<float>()(random);
+  const Tensor expected = reference_result(key, operands);
+  const float scale = largest_absolute_sum(key, operands);
+  for (int m : {2, 4, 6})
+    for (int stored : {0, 2}) {
+      const Choice choice{"conv2d_winograd",
+                          {{"tile", m},
+                           {"oc_vectors", 1},
+                           {"pixels", 2},
+                           {"channel_part", 64},
+                           {"tile_rows", 12 / m},
+                           {"channel_groups", 0},
+                           {"stored", stored},
+                           {"prefetch", m == 4}}};
+      const float error = largest_difference(run_kernel(key, choice, machine, operands), expected) / scale;
+      MESSAGE(fmt::format("F({}, 3), stored={}: error {:.2g} of the sum of absolute products, bound {}", m, stored,
+                          error, winograd_error_bound(m)));
+      CHECK(error <= winograd_error_bound(m));
+    }
+}
