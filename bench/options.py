@@ -80,6 +80,9 @@ def parse(words=None):
         parser.error("--svg draws the latencies: leave out --kernels and --compile-time")
     if args.target and not args.kernels:
         parser.error("--target is for --kernels: peers choose their instructions themselves")
+    if re.search("-(opencl|cuda)", args.target or ""):
+        parser.error(f"--target {args.target}: kernels are measured on the CPU here; bench/gpu/run measures nets on a GPU, "
+                     "`resnetc tune --report` its kernels")
     quick = args.quick
     args.nets = args.nets or list(QUICK_NETS if quick else NETS)
     args.threads = args.threads or ([cores] if quick else sorted({1, cores}))

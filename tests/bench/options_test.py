@@ -38,6 +38,8 @@ for words, said in {
     "--kernels resnet18 --svg x.svg": "--svg draws the latencies",
     "--compile-time --kernels resnet18": "not allowed with",
     "--target x86-64-linux-avx2": "--target is for --kernels",
+    "--kernels resnet18 --target host-opencl": "bench/gpu/run measures nets on a GPU",
+    "--kernels resnet18 --target host-cuda-cuda_capability_86": "bench/gpu/run measures nets on a GPU",
     "--unknown": "unrecognized arguments",
 }.items():
     done = run(sys.executable, script, *words.split(), status=2)
