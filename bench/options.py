@@ -122,6 +122,9 @@ def contradiction(args):
                 return f"--{mode.replace('_', '-')} takes no --{name}: {why}"
     if args.target and not args.kernels:
         return "--target is for --kernels: peers choose their instructions themselves"
+    if re.search("-(opencl|cuda)", args.target or ""):
+        return (f"--target {args.target}: kernels are measured on the CPU here; bench/gpu/run measures nets on a GPU, "
+                "`resnetc tune --report` its kernels")
     if args.json and args.svg and args.json.resolve() == args.svg.resolve():
         return f"--json and --svg name one file, {args.json}"
     if args.resnetc:

@@ -246,7 +246,7 @@ int make_memory(rn_model* model, const rn_options& options) {
 bool has_device(rn_model* model, int index) {
   const rn_device& device = *model->description->device;
   const int count = device.count(model->message, sizeof model->message);
-  if (count >= 0 && index >= count)
+  if (count >= 0 && (index < 0 || index >= count))
     fail(model, rn_error_device, "there is no %s device %d: there are %d", device.api, index, count);
   return index >= 0 && index < count;
 }

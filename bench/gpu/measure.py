@@ -19,15 +19,18 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "tools"))
 from process import Failed, machine, output_of, say  # noqa: E402
 
+OURS = ("resnetc, kernels", "resnetc, host to host")
+
 # PyTorch on the CPU, where sums run in another order, is the reference.
 RELATIVE_BOUND = 1e-4
 
 
-def parse():
+def parse(words=None):
     parser = argparse.ArgumentParser(prog="bench/gpu/run", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resnetc", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--models", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--spent", type=float, default=0, help=argparse.SUPPRESS)  # of the budget, by bench/gpu/run
     parser.add_argument("--target", default="host-cuda-cuda_capability_86", help="default: %(default)s")
     parser.add_argument("--device", type=int, default=0)
     parser.add_argument("--nets", nargs="+", default=["resnet18", "resnet50", "resnet152"], metavar="NET")
@@ -41,8 +44,8 @@ def parse():
                              "default: %(default)s")
     parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement; default: %(default)s")
     parser.add_argument("--db", type=pathlib.Path, help="the file of records to add to and to use")
-    parser.add_argument("--json", type=pathlib.Path, help="write all figures")
-    return parser.parse_args()
+    parser.add_argument("--json", type=pathlib.Path, help="write all figures, after each round anew")
+    return parser.parse_args(words)
 
 
 def load_torch():
@@ -83,6 +86,7 @@ class Cell:
         self.options, self.net, self.batch, self.weights, self.records = options, net, batch, weights, records
         self.folder = folder / f"{net}.{batch}"
         self.program = self.folder / net
+        self.name = f"{net}, batch {batch}"
         self.size = ["--size", options.size] if options.size else []
 
     def command(self, name):
@@ -127,11 +131,10 @@ class Torch:
         cell.run("--input", cell.folder / "x.npy", "--output", cell.folder / "y.npy")
         logits = np.load(cell.folder / "y.npy")
         if logits.shape != expected.shape:
-            raise Failed(f"{cell.net}: logits of shape {logits.shape}, PyTorch {expected.shape}")
+            raise Failed(f"logits of shape {logits.shape}, PyTorch {expected.shape}")
         difference = float(np.abs(logits - expected).max() / np.abs(expected).max())
         if not difference <= RELATIVE_BOUND:
-            raise Failed(f"{cell.net}, batch {cell.batch}: logits differ by {difference:.2g} of the largest; the bound is "
-                         f"{RELATIVE_BOUND:g}")
+            raise Failed(f"logits differ by {difference:.2g} of the largest; the bound is {RELATIVE_BOUND:g}")
         return difference
 
     def median_ms(self, run, seconds):
@@ -176,37 +179,80 @@ class Torch:
 
 
 def best(figures, kind, precision):
-    return min(ms for name, ms in figures.items() if name.startswith(f"{kind}, {precision}"))
+    """None where PyTorch failed."""
+    return min((ms for name, ms in figures.items() if name.startswith(f"{kind}, {precision}")), default=None)
 
 
-def prepare(options, budget, modules, folder, records):
-    """Cells with what checking them gave, and PyTorch's nets."""
+def median_of_each(sample):
+    return {name: statistics.median(ms) for name, ms in sample.items()}
+
+
+class Failures:
+    """What went wrong, said at once: a GPU may be at hand but once, so the other cells are measured all the same."""
+
+    def __init__(self):
+        self.texts = []
+
+    def note(self, where, problem):
+        self.texts.append(f"{where}: {problem}")
+        say(f"FAILED: {self.texts[-1]}")
+
+
+def prepare_cell(options, budget, cell, nets, cells_left, is_first):
+    """Tunes, compiles and checks it; returns what the check gave."""
+    share = options.tune / len(options.nets) / len(options.batches)
+    start = time.perf_counter()
+    seconds = min(share, budget.for_tuning(cells_left))
+    if seconds >= min(5, share) > 0:
+        cell.tune(seconds)
+    else:
+        seconds = 0
+    cell.compile()
+    if nets:
+        checked = f"logits differ from PyTorch's by {nets[cell.net].check(cell):.1e} of the largest"
+    else:
+        checked = cell.run("--self-test").strip()
+    spent = time.perf_counter() - start
+    budget.beside_tuning = max(0 if is_first else budget.beside_tuning, spent - seconds)
+    say(f"{cell.name}: {'tuned' if seconds > 0 else 'not tuned'} and compiled in {spent:.0f} s; {checked}")
+    return checked
+
+
+def prepare(options, budget, modules, folder, records, failures):
+    """Cells with what checking them gave, and PyTorch's nets. Those that fail are left out."""
     cells, nets = [], {}
     if modules:
         nets = {net: Torch(modules, net, folder) for net in options.nets}
     wanted = [(net, batch) for net in options.nets for batch in options.batches]
     for number, (net, batch) in enumerate(wanted):
         cell = Cell(options, net, batch, nets[net].weights if nets else "random:1", folder, records)
-        start = time.perf_counter()
-        seconds = min(options.tune / len(wanted), budget.for_tuning(len(wanted) - number))
-        if seconds >= min(5, options.tune / len(wanted)) > 0:
-            cell.tune(seconds)
-        else:
-            seconds = 0
-        cell.compile()
-        if nets:
-            checked = f"logits differ from PyTorch's by {nets[net].check(cell):.1e} of the largest"
-        else:
-            checked = cell.run("--self-test").strip()
-        spent = time.perf_counter() - start
-        budget.beside_tuning = max(budget.beside_tuning if number > 0 else 0, spent - seconds)
-        say(f"{net}, batch {batch}: {'tuned' if seconds > 0 else 'not tuned'} and compiled in {spent:.0f} s; {checked}")
-        cells.append((cell, checked))
+        try:
+            cells.append((cell, prepare_cell(options, budget, cell, nets, len(wanted) - number, number == 0)))
+        except (Failed, OSError) as problem:
+            failures.note(cell.name, problem)
     return cells, nets
 
 
-def measure(options, budget, cells, nets):
-    """Milliseconds by net and batch, then by what was timed; and the number of rounds that there was time for."""
+def add_figures(sample, figures):
+    for name, ms in figures.items():
+        sample.setdefault(name, []).append(ms)
+
+
+def measure_cell(options, cell, nets, sample, failures):
+    try:
+        add_figures(sample, {f"resnetc, {kind}": ms for kind, ms in cell.benchmark().items()})
+    except (Failed, OSError) as problem:
+        failures.note(cell.name, problem)
+    if nets:
+        try:
+            add_figures(sample, nets[cell.net].measure(cell.batch, options.seconds / 2))
+        except RuntimeError as problem:  # CUDA's errors, a lack of memory among them
+            failures.note(f"{cell.name}, PyTorch", problem)
+
+
+def measure(options, budget, cells, nets, failures, after_round):
+    """Samples in milliseconds by net and batch, then by what was timed; after_round(samples, rounds) is called after each
+    round."""
     samples = [{} for _ in cells]
     longest = 0
     for number in range(options.rounds):
@@ -215,57 +261,69 @@ def measure(options, budget, cells, nets):
             break
         start = time.perf_counter()
         for (cell, _), sample in zip(cells, samples):
-            figures = {f"resnetc, {kind}": ms for kind, ms in cell.benchmark().items()}
-            if nets:
-                figures.update(nets[cell.net].measure(cell.batch, options.seconds / 2))
-            for name, ms in figures.items():
-                sample.setdefault(name, []).append(ms)
+            measure_cell(options, cell, nets, sample, failures)
         longest = max(longest, time.perf_counter() - start)
         say(f"round {number + 1} of {options.rounds} measured")
-    rounds = len(next(iter(samples[0].values())))
-    return [{name: statistics.median(ms) for name, ms in sample.items()} for sample in samples], rounds
+        after_round(samples, number + 1)
+    return samples
+
+
+def against(theirs, ours):
+    return f" {theirs:.3f} ({theirs / ours:.2f}) |" if theirs is not None else " failed |"
 
 
 def table(cells, figures, with_peer):
-    ours = ("resnetc, kernels", "resnetc, host to host")
     lines = ["| net, batch | resnetc | host to host |", "|---|---|---|"]
     if with_peer:
         lines = ["Milliseconds; in brackets PyTorch's time against resnetc's.", "",
                  "| net, batch | resnetc | PyTorch | with CUDA graphs | TF32 | TF32, graphs | host to host: resnetc | PyTorch, graphs |",
                  "|---|---|---|---|---|---|---|---|"]
     for (cell, _), ms in zip(cells, figures):
-        kernels, moved = (ms[name] for name in ours)
+        if not all(name in ms for name in OURS):
+            lines.append(f"| {cell.net}, {cell.batch} | failed |" + (len(lines[-1].split("|")) - 4) * " |")
+            continue
+        kernels, moved = (ms[name] for name in OURS)
         row = f"| {cell.net}, {cell.batch} | {kernels:.3f} |"
         if with_peer:
             for kind, precision in (("eager", "float32"), ("graph", "float32"), ("eager", "TF32"), ("graph", "TF32")):
-                theirs = best(ms, kind, precision)
-                row += f" {theirs:.3f} ({theirs / kernels:.2f}) |"
-            theirs = best(ms, "host to host", "float32")
-            row += f" {moved:.3f} | {theirs:.3f} ({theirs / moved:.2f}) |"
+                row += against(best(ms, kind, precision), kernels)
+            row += f" {moved:.3f} |" + against(best(ms, "host to host", "float32"), moved)
         else:
             row += f" {moved:.3f} |"
         lines.append(row)
     return "\n".join(lines)
 
 
+def run(options, modules, folder, failures):
+    budget = Budget(options.budget - options.spent)
+    records = options.db or folder / "records.jsonl"
+    records.touch()
+    cells, nets = prepare(options, budget, modules, folder, records, failures)
+    if not cells:
+        return
+    device = cells[0][0].run("--list-devices").strip().splitlines()[options.device]
+
+    def write(samples, rounds):
+        if not options.json:
+            return
+        result = {"machine": machine(), "device": device, "rounds": rounds, "seconds": options.seconds,
+                  "cells": [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": median_of_each(sample)}
+                            for (cell, checked), sample in zip(cells, samples)], "failures": failures.texts}
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+    samples = measure(options, budget, cells, nets, failures, write)
+    say(device)
+    print(table(cells, [median_of_each(sample) for sample in samples], bool(nets)))
+
+
 def main():
     options = parse()
-    budget = Budget(options.budget)
     modules = load_torch() if "cuda" in options.target and not options.size else None
+    failures = Failures()
     with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        records = options.db or folder / "records.jsonl"
-        records.touch()
-        cells, nets = prepare(options, budget, modules, folder, records)
-        device = cells[0][0].run("--list-devices").strip().splitlines()[options.device]
-        figures, rounds = measure(options, budget, cells, nets)
-        say(device)
-        print(table(cells, figures, bool(nets)))
-        if options.json:
-            result = {"machine": machine(), "device": device, "rounds": rounds, "seconds": options.seconds,
-                      "cells": [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": ms}
-                                for (cell, checked), ms in zip(cells, figures)]}
-            options.json.write_text(json.dumps(result, indent=2) + "\n")
+        run(options, modules, pathlib.Path(name), failures)
+    if failures.texts:
+        raise Failed(f"{len(failures.texts)} failed, as said above")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ namespace {
 
 // Of one comparison, with the fewest rounds: two programs are emitted, whose kernels are in the cache if they were
 // measured, and start four times. As two cores of a Granite Rapids take them.
-double least_seconds(const Tuning& t, const Net& net) {
+double least_comparison_seconds(const Tuning& t, const Net& net) {
   const auto measured = static_cast<size_t>(std::count_if(t.keys.begin(), t.keys.end(), [&](const KeySearch& search) {
     return search.milliseconds > 0 && net.keys.contains(search.text);
   }));
@@ -40,7 +40,7 @@ class Comparer {
   // Where the default of a kernel does not run, there is no net without the new records.
   std::optional<NetComparison> operator()(size_t i, bool again) {
     const Net& net = t_.nets[i];
-    const double least = least_seconds(t_, net);
+    const double least = least_comparison_seconds(t_, net);
     if (t_.left() < 0.8 * least) {
       if (!again) say_no_time(net);
       return std::nullopt;
@@ -89,7 +89,7 @@ void print_comparison(const Tuning& t, const std::string& name, const NetCompari
 double check_reserve(const Tuning& t) {
   double sum = 0, smallest = std::numeric_limits<double>::infinity();
   for (const Net& net : t.nets) {
-    const double least = least_seconds(t, net);
+    const double least = least_comparison_seconds(t, net);
     sum += least;
     smallest = std::min(smallest, least);
   }

@@ -72,16 +72,25 @@ struct DeviceData::State {
   }
 
   // The part of `whole`, an activation, that data.batch images from `first` on take; `values` is where they are copied.
-  void window(const DeviceBuffer& whole, const TensorType& type, int first, AlignedFloats& values,
-              DeviceBuffer& part) const {
-    describe_activation(type, first, data.batch, true, values.data(), part.buffer, part.dim);
-    require(device->share(session, &whole.buffer, &part.buffer), "memory cannot be divided");
-  }
+  class Window {
+   public:
+    Window(const State& of, const DeviceBuffer& whole, const TensorType& type, int first, AlignedFloats& values)
+        : state_(of) {
+      describe_activation(type, first, of.data.batch, true, values.data(), part.buffer, part.dim);
+      of.require(of.device->share(of.session, &whole.buffer, &part.buffer), "memory cannot be divided");
+    }
+    ~Window() { state_.device->unshare(state_.session, &part.buffer); }
+    Window(const Window&) = delete;
+    Window& operator=(const Window&) = delete;
+    DeviceBuffer part;
+
+   private:
+    const State& state_;
+  };
 
   void bring_up(const DeviceBuffer& whole, const TensorType& type, int first, AlignedFloats& values) const {
-    DeviceBuffer part;
-    window(whole, type, first, values, part);
-    require(device->up(session, &part.buffer), "a kernel's operands cannot be brought up");
+    Window window(*this, whole, type, first, values);
+    require(device->up(session, &window.part.buffer), "a kernel's operands cannot be brought up");
   }
 
   // As many copies as together outgrow the cache twice, if it is to be cold.
@@ -184,7 +193,9 @@ DeviceRunner::DeviceRunner(DeviceData& data, const Choice& choice, const Machine
 }
 
 DeviceRunner::~DeviceRunner() {
-  if (call_->recording) data_.state_->device->forget(data_.state_->session, call_->recording);
+  const DeviceData::State& s = *data_.state_;
+  if (call_->recording) s.device->forget(s.session, call_->recording);
+  s.device->release(s.session, &call_->own.buffer);
 }
 
 std::string DeviceRunner::check() {
@@ -197,9 +208,8 @@ std::string DeviceRunner::check() {
   if (s.device->run(s.session, {library_.kernel, call_->arguments.data(), 1, 1}, &seconds) != 0)
     return s.device->error(s.session);
   for (int first : {0, last}) {
-    DeviceBuffer part;
-    s.window(*call_->result, type, first, s.data.result, part);
-    if (s.device->down(s.session, &part.buffer) != 0) return s.device->error(s.session);
+    DeviceData::State::Window window(s, *call_->result, type, first, s.data.result);
+    if (s.device->down(s.session, &window.part.buffer) != 0) return s.device->error(s.session);
     if (std::string problem = s.data.problem_of_result(type); !problem.empty()) return problem;
   }
   return "";

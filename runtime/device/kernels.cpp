@@ -62,6 +62,10 @@ int share(Session* session, const halide_buffer_t* whole, halide_buffer_t* part)
   return halide_device_crop(&session->context, whole, part);
 }
 
+void unshare(Session* session, halide_buffer_t* part) {
+  if (part->device) halide_device_release_crop(&session->context, part);
+}
+
 void release(Session* session, halide_buffer_t* buffer) {
   if (buffer->device) halide_device_free(&session->context, buffer);
 }
@@ -108,11 +112,7 @@ void forget(Session* session, void* recording) {
 }  // namespace resnetc::runtime
 
 extern "C" const resnetc::runtime::KernelDevice rn_kernel_device = {
-    resnetc::runtime::open,    resnetc::runtime::info,
-    resnetc::runtime::context, resnetc::runtime::allocate,
-    resnetc::runtime::up,      resnetc::runtime::down,
-    resnetc::runtime::share,   resnetc::runtime::release,
-    resnetc::runtime::run,     resnetc::runtime::record_launches,
-    resnetc::runtime::replay,  resnetc::runtime::forget,
-    resnetc::runtime::measure, resnetc::runtime::reason,
-    resnetc::runtime::close};
+    resnetc::runtime::open,    resnetc::runtime::info,    resnetc::runtime::context,         resnetc::runtime::allocate,
+    resnetc::runtime::up,      resnetc::runtime::down,    resnetc::runtime::share,           resnetc::runtime::unshare,
+    resnetc::runtime::release, resnetc::runtime::run,     resnetc::runtime::record_launches, resnetc::runtime::replay,
+    resnetc::runtime::forget,  resnetc::runtime::measure, resnetc::runtime::reason,          resnetc::runtime::close};

@@ -33,6 +33,7 @@ struct KernelDevice {
   int (*down)(Session* session, halide_buffer_t* buffer);
   // Gives `part`, which lies within `whole`, its memory.
   int (*share)(Session* session, const halide_buffer_t* whole, halide_buffer_t* part);
+  void (*unshare)(Session* session, halide_buffer_t* part);
   void (*release)(Session* session, halide_buffer_t* buffer);  // memory of its own
 
   // Launches a kernel so many times, with one list of arguments after the other, and waits for all of them. The seconds

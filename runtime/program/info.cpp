@@ -45,6 +45,18 @@ void line(const char* name, const std::string& value) {
   print(format("%-13s ", name) + value + "\n");
 }
 
+// What the program is does not depend on where it lies: no device is no error here.
+std::string device_text(const rn_description& net, const Options& options) {
+  char text[512];
+  const int count = net.device->count(text, sizeof text);
+  const std::string instead = options.fallback ? "; the CPU runs it" : "";
+  if (count < 0) return "none: " + std::string(text) + instead;
+  if (options.device >= count)
+    return format("none: there is no %d, --list-devices lists %d", options.device, count) + instead;
+  net.device->describe(options.device, text, sizeof text);
+  return text;
+}
+
 }  // namespace
 
 void list_devices(const rn_description& net) {
@@ -74,14 +86,7 @@ void print_info(const rn_description& net, const Options& options) {
   line("arena", byte_text(net.arena_bytes_per_image * static_cast<std::uint64_t>(at_once)) +
                     format(" for a batch of %d, %d at once", options.batch, at_once));
   flush_output();
-  if (net.device != nullptr) {
-    char text[512];
-    const int count = net.device->count(text, sizeof text);
-    if (options.device >= count && options.fallback) return line("device", "none, the CPU runs it");
-    if (count < 0) throw Error(text);
-    net.device->describe(options.device, text, sizeof text);
-    return line("device", text);
-  }
+  if (net.device != nullptr) return line("device", device_text(net, options));
   const Model model(net, options.threads, options.batch, options.device, options.fallback);
   line("threads", std::to_string(model.threads()));
 }

@@ -84,6 +84,8 @@ for words, said in {
     "--json nowhere/x.json": "there is no folder",
     "--json /dev/null": "/dev/null is no regular file",
     "--svg nowhere/x.svg": "there is no folder",
+    "--kernels resnet18 --target host-opencl": "bench/gpu/run measures nets on a GPU",
+    "--kernels resnet18 --target host-cuda-cuda_capability_86": "bench/gpu/run measures nets on a GPU",
     "--unknown": "unrecognized arguments",
 }.items():
     check_refused(words, said)

@@ -86,9 +86,16 @@ def check_errors(folder):
     (folder / "no_driver").mkdir()
     (folder / "no_driver" / "libOpenCL.so.1").write_text("no library\n")
     without = environment(LD_LIBRARY_PATH=folder / "no_driver")
-    for arguments in (["--self-test"], ["--list-devices"], ["--info"]):
+    for arguments in (["--self-test"], ["--list-devices"]):
         done = run(program, *arguments, status=1, env=without)
         check(done.stderr.startswith("digits_resnet8: no driver: libOpenCL.so.1 is not there; "), done.stderr)
+    # What a program is, it says anywhere.
+    missing = r"\ndevice        none: no driver: libOpenCL.so.1 is not there; .*"
+    check(re.search(missing + r"target\n$", run(program, "--info", env=without).stdout), "--info without a driver")
+    said = run(program, "--info", "--fallback", "cpu", env=without).stdout
+    check(re.search(missing + "; the CPU runs it\n$", said), said)
+    said = run(program, "--info", "--device", 9).stdout
+    check(re.search(r"\ndevice        none: there is no 9, --list-devices lists \d+\n$", said), said)
     done = run(program, "--self-test", "--fallback", "cpu", "--threads", 2, env=without)
     check("self-test passed" in done.stdout and "it runs on the CPU" in done.stderr, done.stdout, done.stderr)
     said = run(program, "--benchmark", "0.1", "--json", "--fallback", "cpu", env=without).stdout

@@ -20,7 +20,8 @@ int main(void) {
   for (int i = 0; i < images * in; i++) input[i] = sinf(0.37f * (float)i);
   digits_resnet8_model *a = NULL, *b = NULL, *c = NULL;
   const digits_resnet8_options three = {0, 3, NULL, 0, 0, 0}, with_arena = {0, 1, arena, sizeof arena, 0, 0},
-                               no_such_device = {0, 1, NULL, 0, 99, 0}, nor_there = {2, 3, NULL, 0, 99, 1};
+                               no_such_device = {0, 1, NULL, 0, 99, 0}, nor_there = {2, 3, NULL, 0, 99, 1},
+                               below_all = {1, 1, NULL, 0, -1, 1};
   check(digits_resnet8_create(&a, &three) == 0, "create", &a);
   check(digits_resnet8_create(&b, NULL) == 0, "create", &b);
   check(digits_resnet8_run(a, input, images, together) == 0, "run", &a);
@@ -42,6 +43,8 @@ int main(void) {
   check(digits_resnet8_run(c, input, images, alone) == 0, "run on the CPU", &c);
   for (int i = 0; i < images * digits_resnet8_CLASSES; i++)
     check(fabsf(together[i] - alone[i]) < 1e-4f, "the CPU differs from the device", NULL);
+  digits_resnet8_destroy(c);
+  check(digits_resnet8_create(&c, &below_all) == 0 && strstr(digits_resnet8_message(c), "device -1"), "below all", &c);
   digits_resnet8_destroy(c);
   return 0;
 }

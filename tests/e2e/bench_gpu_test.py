@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""bench/gpu/measure.py without a GPU: programs on an OpenCL device, PyTorch on the CPU with stand-ins for what it asks of
+CUDA. Logits are compared for real, every figure and table is made, and what fails costs itself alone.
+
+Runs with a Python that has torch and torchvision (Debian's python3-torch and python3-torchvision); skipped without."""
+
+import contextlib
+import io
+import json
+import sys
+
+from support import check, models, resnetc, root, run, skip, temporary_folder
+
+try:
+    import torch
+    import torchvision
+except ImportError as problem:
+    skip(f"{sys.executable} has no torch and torchvision ({problem}): scripts/setup --tests installs them")
+
+sys.path.insert(0, str(root / "bench" / "gpu"))
+import measure
+
+
+class Graph:
+    """Records nothing, so that replaying it takes no time."""
+
+    def replay(self):
+        pass
+
+
+class Stream:
+    def wait_stream(self, other):
+        pass
+
+
+def stand_in_for_cuda():
+    """Tensors and modules stay where they are."""
+    torch.Tensor.cuda = torch.nn.Module.cuda = lambda self: self
+    torch.cuda.Stream, torch.cuda.CUDAGraph, torch.cuda.current_stream = Stream, Graph, Stream
+    torch.cuda.stream = torch.cuda.graph = lambda _: contextlib.nullcontext()
+    torch.cuda.synchronize = lambda: None
+
+
+def options_for(folder, *words):
+    return measure.parse(["--resnetc", resnetc(), "--models", str(models), "--target", "host-opencl", "--nets", "resnet18",
+                          "--batches", "1", "2", "--tune", "0", "--rounds", "2", "--seconds", "0.02",
+                          "--db", str(folder / "records.jsonl"), "--json", str(folder / "figures.json"), *words])
+
+
+def measured(folder, options, modules):
+    """What is printed, the figures and what failed."""
+    failures, printed = measure.Failures(), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        measure.run(options, modules, folder, failures)
+    figures = json.loads(options.json.read_text()) if options.json.exists() else {"cells": []}
+    options.json.unlink(missing_ok=True)
+    return printed.getvalue(), figures, failures.texts
+
+
+def check_measured(folder):
+    text, figures, failures = measured(folder, options_for(folder), (torch, torchvision))
+    check(not failures and figures["failures"] == [] and figures["rounds"] == 2, failures)
+    names = {f"{kind}, {precision}, {layout}" for kind in ("eager", "graph", "host to host")
+             for precision in ("float32", "TF32") for layout in ("contiguous", "channels_last")} | set(measure.OURS)
+    check(len(figures["cells"]) == 2, figures)
+    for cell, batch in zip(figures["cells"], (1, 2)):
+        check(cell["batch"] == batch and "logits differ from PyTorch's by " in cell["checked"], cell)
+        check(set(cell["median_ms"]) == names and all(ms > 0 for name, ms in cell["median_ms"].items()
+                                                      if not name.startswith("graph")), cell)
+    print(text)
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("|")]
+    check(len(rows) == 4 and len({len(row) for row in rows}) == 1, text)
+
+
+def check_failures(folder):
+    """Another net's logits; a GPU that has no room for PyTorch."""
+    peer = measure.Torch((torch, torchvision), "resnet18", folder)
+    cell = measure.Cell(options_for(folder), "resnet18", 1, peer.weights, folder, folder / "records.jsonl")
+    cell.compile()
+    print(f"logits differ by {peer.check(cell):.1e}")
+    with torch.no_grad():
+        peer.model.fc.bias[7] += 0.01 * float(peer.model.fc.weight.abs().max())
+        peer.model.layer1[0].conv1.weight[0] += 0.01
+    try:
+        peer.check(cell)
+    except measure.Failed as problem:
+        print(problem)
+    else:
+        check(False, "logits of other weights pass")
+
+    def no_room(self, batch, seconds):
+        raise RuntimeError("CUDA out of memory")
+
+    usual, measure.Torch.measure = measure.Torch.measure, no_room
+    text, figures, failures = measured(folder, options_for(folder, "--batches", "1", "--rounds", "1"), (torch, torchvision))
+    measure.Torch.measure = usual
+    check(failures == ["resnet18, batch 1, PyTorch: CUDA out of memory"] and figures["failures"] == failures, failures)
+    check(set(figures["cells"][0]["median_ms"]) == set(measure.OURS) and text.count(" failed |") == 5, text)
+
+    words = ("--nets", "no_such_net", "digits_resnet8", "--batches", "1", "--rounds", "1")
+    text, figures, failures = measured(folder, options_for(folder, *words), None)
+    check(len(failures) == 1 and failures[0].startswith("no_such_net, batch 1: "), failures)
+    check([cell["net"] for cell in figures["cells"]] == ["digits_resnet8"] and "| digits_resnet8, 1 | " in text, text)
+    command = (sys.executable, root / "bench" / "gpu" / "measure.py", "--resnetc", resnetc(), "--models", models,
+               "--target", "host-opencl", "--tune", 0, "--seconds", "0.02", *words)
+    check("bench/gpu: 1 failed, as said above" in run(*command, status=1).stderr, "its status")
+
+
+def check_budget():
+    budget = measure.Budget(100)
+    check(99 < budget.left() <= 100 and abs(budget.for_tuning(5) - (70 / 5 - 10)) < 0.1, budget.for_tuning(5))
+
+
+def main():
+    check_budget()
+    with temporary_folder() as folder:
+        probe = folder / "probe"
+        run(resnetc(), "compile", models / "digits_resnet8.json", "-w", "random:1", "-o", probe, "--emit", "exe",
+            "--target", "host-opencl")
+        done = run(probe / "digits_resnet8", "--list-devices", status=None)
+        if done.returncode != 0:
+            skip(f"{done.stderr.strip()}; scripts/setup --tests brings PoCL")
+        stand_in_for_cuda()
+        check_measured(folder)
+        check_failures(folder)
+
+
+if __name__ == "__main__":
+    main()
