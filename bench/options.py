@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 import pathlib
+import re
 
 import files
 
