@@ -18,6 +18,7 @@ struct Nets {
   std::vector<std::pair<double, double>> rest;
   std::vector<Times> before, after;
   int comparisons_left = 100;
+  double disturbed_by = 0;  // what the first comparison takes longer after tuning
   bool device = false;
   std::vector<std::string> said;
   std::vector<size_t> compared;
@@ -44,8 +45,8 @@ struct Nets {
   std::optional<NetComparison> compare(size_t net) {
     if (comparisons_left == 0) return std::nullopt;
     comparisons_left--;
+    NetComparison c{{rest[net].first, {}}, {rest[net].second + (compared.empty() ? disturbed_by : 0), {}}, 0};
     compared.push_back(net);
-    NetComparison c{{rest[net].first, {}}, {rest[net].second, {}}, 0};
     for (const KeySearch& search : keys) {
       if (!nets[net].keys.contains(search.text)) continue;
       const double was = before[net].at(search.text), is = search.has_win() ? after[net].at(search.text) : was;
@@ -108,7 +109,19 @@ TEST_CASE("a net that is slower as a whole costs its own wins, not those of othe
   CHECK(judged[0]->after.milliseconds == judged[0]->before.milliseconds);
   CHECK(judged[0]->replaced == 0);
   CHECK(judged[1]->after.milliseconds == doctest::Approx(9));
-  CHECK(n.compared == std::vector<size_t>{0, 1});
+  CHECK(n.compared == std::vector<size_t>{0, 1, 0});
+}
+
+TEST_CASE("one disturbed comparison costs a net nothing, unless there is no time for another") {
+  for (const int comparisons : {1, 2}) {
+    Nets n;
+    n.comparisons_left = comparisons;
+    n.disturbed_by = 5;
+    n.add_win("a");
+    n.add_net("net", {{"a", 10}}, {{"a", 9}}, 1, 1);
+    CHECK(n.judge()[0]->after.milliseconds == doctest::Approx(comparisons == 1 ? 11 : 10));
+    CHECK(n.wins() == (comparisons == 1 ? "" : "a"));
+  }
 }
 
 TEST_CASE("what a later net drops is timed again in an earlier one, or reckoned") {
