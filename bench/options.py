@@ -71,12 +71,17 @@ def odd(text):
     return value
 
 
+def file(text):
+    """A path, from the folder that bench/run was called in."""
+    return pathlib.Path(os.environ.get("BENCH_FOLDER", "."), text)
+
+
 def new_file(text):
     try:
-        files.check_writable(text)
+        files.check_writable(file(text))
     except ValueError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from problem
-    return pathlib.Path(text)
+    return file(text)
 
 
 def make_parser(cores):
@@ -94,7 +99,7 @@ def make_parser(cores):
                              "--compile-time fewer depths")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write everything measured")
     parser.add_argument("--svg", type=new_file, metavar="FILE", help="draw a chart of the latencies")
-    parser.add_argument("--resnetc", type=pathlib.Path, metavar="FILE",
+    parser.add_argument("--resnetc", type=file, metavar="FILE",
                         help="measure this compiler; build nothing (default: build and take build/release/resnetc)")
     parser.add_argument("--target", help="with --kernels: a Halide target that this CPU runs, such as "
                                          "x86-64-linux-avx2-fma (default host)")

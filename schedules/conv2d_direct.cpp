@@ -69,7 +69,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
   std::vector<Choice> result;
   std::vector<RegisterTile> tiles = register_tiles(key, whole.oh * whole.ow, preferred_unroll(whole), machine);
-  if (tiles.size() > 8) tiles.resize(8);
+  if (tiles.size() > 10) tiles.resize(10);
   for (const RegisterTile& tile : tiles) {
     const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes, machine.lanes);
     const int tasks = pixel_tasks(g, tile.pixels, machine);

@@ -16,7 +16,7 @@ bool applies(const KernelKey& key, const Machine&) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  std::vector<RegisterTile> tiles = register_tiles(key, whole.ow, std::min(whole.reduction, 4), machine);
+  std::vector<RegisterTile> tiles = register_tiles(key, whole.ow, whole.reduction <= 4 ? whole.reduction : 1, machine);
   if (tiles.size() > 6) tiles.resize(6);
   // A strip recomputes the rows that it shares with the strip above; four strips a thread balance the threads.
   const int most = std::max(1, key.result.height() / 4);

@@ -202,7 +202,10 @@ void append_line(const fs::path& file, std::string line) {
   if (file.has_parent_path()) fs::create_directories(file.parent_path(), ignored);
   const Descriptor out(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (*out < 0) fail("open for writing");
-  if (flock(*out, LOCK_EX) != 0 && errno != ENOLCK && errno != EOPNOTSUPP) fail("lock");
+  int locked = -1;
+  while ((locked = flock(*out, LOCK_EX)) != 0 && errno == EINTR) {
+  }
+  if (locked != 0 && errno != ENOLCK && errno != EOPNOTSUPP) fail("lock");
   struct stat status = {};
   if (fstat(*out, &status) != 0) fail("read");
   char last = '\n';

@@ -27,8 +27,9 @@ struct NetVerdictActions {
 };
 
 // Drops the wins whose kernel is slower in a net, and all wins of a net that is more than 1 % slower as a whole with
-// those that are left. A net is timed again where one of its wins was dropped, if there is time; else that kernel's
-// time counts as it was before. A net that seems slower is timed once more, too. One comparison for each net, of what stands in the end.
+// those that are left. A net is timed again where one of its wins was dropped, and once more where it seems slower, if
+// there is time; else a dropped kernel's time counts as it was before. One comparison for each net, of what stands in
+// the end.
 std::vector<std::optional<NetComparison>> judge_nets(const std::vector<NetOfKeys>& nets, std::vector<KeySearch>& keys,
                                                      const NetVerdictActions& actions);
 

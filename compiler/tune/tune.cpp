@@ -1,6 +1,7 @@
 #include "compiler/tune/tune.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -16,6 +17,7 @@
 #include "compiler/toolchain.h"
 #include "compiler/tune/check_nets.h"
 #include "compiler/tune/device.h"
+#include "compiler/tune/machine_lock.h"
 #include "compiler/tune/resume.h"
 #include "compiler/tune/trials.h"
 #include "compiler/tune/tune_progress.h"
@@ -237,6 +239,21 @@ void find_hardware(Tuning& t) {
                 static_cast<double>(device.cache_bytes) / (1u << 20), device.peak_gflops);
 }
 
+// With the target's vectors.
+double measured_peak_gflops(const Machine& machine, int threads) {
+  const MachineLock timing(MachineLock::time);
+  program::MachineMeter meter(threads, cpu_feature_bits(machine.target));
+  for (int reading = 0; reading < 5; reading++) meter.read();
+  return meter.peak().flops * 1e-9;
+}
+
+// Before anything is measured: the report is written at the end.
+void require_writable_folder(const fs::path& report) {
+  const fs::path folder = report.has_parent_path() ? report.parent_path() : fs::path(".");
+  if (!fs::is_directory(folder) || access(folder.c_str(), W_OK) != 0)
+    throw Error(fmt::format("--report {}: cannot write into {}", report.string(), folder.string()));
+}
+
 void tune(const TuneOptions& options) {
   Tuning t{options, machine_for(options.target, options.threads)};
   t.start = Clock::now();
@@ -244,6 +261,7 @@ void tune(const TuneOptions& options) {
   t.machine.batch = options.batch;
   check_weights_storage(options.weights, t.machine);
   require_own_instruction_set(t.machine);
+  if (!options.report.empty()) require_writable_folder(options.report);
   if (t.on_device()) t.options.threads = t.machine.threads = 1;
   if (!t.on_device() && options.device > 0)
     throw Error(fmt::format("--device {}: --target {} is for the CPU", options.device, options.target));
@@ -259,7 +277,7 @@ void tune(const TuneOptions& options) {
   for (const fs::path& topology : options.topologies) t.nets.push_back(load_net(t, topology));
   collect_keys(t, read_all_records(t.records, shipped_records_folder()));
   resume(t, read_records(t.records), read_trials(t.trials));
-  if (!t.on_device()) t.peak_gflops = program::measure_machine(options.threads).flops * 1e-9;
+  if (!t.on_device()) t.peak_gflops = measured_peak_gflops(t.machine, options.threads);
 
   TuneProgress progress(options.budget_s, t.records.string());
   search_all(t, progress, options.baseline ? (options.budget_s - check_reserve(t)) / 2 : 0);

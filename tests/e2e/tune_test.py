@@ -81,6 +81,9 @@ def main():
 
         check_provisional(folder, db)
         check_budget(folder)
+        start = time.monotonic()
+        said = tune(db, "--budget", "15s", "--report", folder / "none" / "report.html", status=1).stderr
+        check("none" in said and time.monotonic() - start < 5, "a report that cannot be written", said)
 
         # A second run goes on where the first ended: nothing is tried twice but what is compared with.
         first = {words(t) for t in trials(db)}

@@ -37,15 +37,34 @@ TEST_CASE("Winograd of stride 2 equals the reference, exactly or within its boun
     for (const ConvCase& c : cases) {
       const KernelKey key = conv_key(c);
       std::set<std::vector<int>> kinds;
+      const Strategy& strategy = strategy_named("conv2d_winograd_stride2");
+      CHECK(strategy.applies(key, machine) == (c.ic % machine.lanes == 0));
       for (const Choice& choice : distinct_candidates(key, "conv2d_winograd_stride2", machine)) {
         const std::vector<int> kind = {choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]};
         if (kinds.insert(kind).second || std::getenv("RESNETC_LONG_TESTS")) check_choice(key, choice, machine, {2});
       }
+      CHECK(kinds.empty() == (c.ic % machine.lanes != 0));
+      if (&c == &cases[0]) CHECK(kinds.size() >= 4);  // both tiles, both orders, with and without prefetching
     }
     check_with_bf16_weights(conv_key(cases[0]), "conv2d_winograd_stride2", target);
     check_with_bf16_weights(conv_key(cases[1]), "conv2d_winograd_stride2", target);
     cases.resize(2);
   }
+}
+
+TEST_CASE("Winograd of stride 2 is for 3x3 of stride 2 without groups or dilation") {
+  const Machine machine = machine_for("x86-64-linux-avx2-fma", 2);
+  for (const char* text : {"conv2d_i9x9x16b1_w16x3x3x16_to_i9x9x16_padding1_f32",
+                           "conv2d_i9x9x16b2_w16x5x5x16_to_i5x5x16_stride2_padding2_f32",
+                           "conv2d_i9x9x16b2_w16x3x3x16_to_i5x5x16_stride2_dilation2_padding2_f32",
+                           "conv2d_i9x9x16b1_w16x3x3x8_to_i5x5x16_stride2_padding1_groups2_f32",
+                           "conv2d_i9x9x12b1_w16x3x3x12_to_i5x5x16_stride2_padding1_f32",
+                           "conv2d_i9x9x16_w16x3x3x16_to_i5x5x16_stride2_padding1_f32"}) {
+    CAPTURE(text);
+    CHECK(!strategy_named("conv2d_winograd_stride2").applies(parse_key(text), machine));
+  }
+  CHECK(strategy_named("conv2d_winograd_stride2")
+            .applies(parse_key("conv2d_i9x9x16b1_w16x3x3x16_to_i5x5x16_stride2_padding1_f32"), machine));
 }
 
 TEST_CASE("Winograd of stride 2 keeps to the largest tile, and its error to its bound on random numbers") {
