@@ -37,7 +37,7 @@ static const char* const kernel_choices[] = {
     "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
     "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
     "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 channel_groups=2 stored=1 prefetch=0",
-    "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
+    "conv2d_direct oc_vectors=2 pixels=6 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
     "conv2d_direct oc_vectors=4 pixels=2 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
     "conv2d_winograd tile=2 oc_vectors=4 pixels=2 channel_part=64 tile_rows=2 channel_groups=2 stored=1 prefetch=0",
     "dense oc_vectors=1",
@@ -99,7 +99,7 @@ static const rn_weight weights[] = {
     {95104u, 1, {32}}, /* layer2.0.downsample.1.bias.folded */
     {95232u, 4, {16, 32, 36, 2}}, /* layer2.0.conv2.weight.folded */
     {242688u, 1, {32}}, /* layer2.0.bn2.bias.folded */
-    {242816u, 5, {32, 32, 3, 3, 2}}, /* layer3.0.conv1.weight.folded */
+    {242816u, 5, {16, 32, 3, 3, 4}}, /* layer3.0.conv1.weight.folded */
     {316544u, 1, {64}}, /* layer3.0.bn1.bias.folded */
     {316800u, 5, {32, 32, 1, 1, 2}}, /* layer3.0.downsample.0.weight.folded */
     {324992u, 1, {64}}, /* layer3.0.downsample.1.bias.folded */
