@@ -50,7 +50,7 @@ struct Shape {
   int m;              // a tile is m x m pixels
   int across, tiles;  // tiles in a row, and in the image
   int pixels;         // tiles of a register tile
-  int groups;         // of channel blocks, a task each; 1: tasks are of register tiles
+  int groups;         // of channel blocks, a task each; 1: tasks are of register tiles, or there is one
   int tiles_per_task, tasks;
 };
 
@@ -72,12 +72,13 @@ int combined_rows(int m) {
 
 // Of a register tile, for each input channel: all rows of sums.
 double step_cycles(const Shape& s, const Machine& machine) {
-  const double vectors = s.g.block / machine.lanes, size = s.products();
+  const double vectors = s.g.block / machine.lanes, products = s.products();
   const int combined = combined_rows(s.m);
-  const double weight_loads = vectors * 3 * (size + combined), weight_operations = vectors * combined * (size + 3);
-  const double arithmetic = 0.5 * (size * size * vectors * s.pixels + weight_operations);
+  const double weight_loads = vectors * 3 * (products + combined),
+               weight_operations = vectors * combined * (products + 3);
+  const double arithmetic = 0.5 * (products * products * vectors * s.pixels + weight_operations);
   // Inputs and weights come from the second-level cache, most of them.
-  const double loads = 0.7 * (size * size * s.pixels + weight_loads);
+  const double loads = 0.7 * (products * products * s.pixels + weight_loads);
   return std::max(arithmetic, loads) + 0.1 * cache_cycles(4.0 * machine.lanes * weight_loads);
 }
 
@@ -105,11 +106,11 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
 // Both axes of a transform: of all columns that are read, then of all rows that come out.
 int64_t phases_flop(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Shape s(key, choice, machine);
-  const int64_t ic = s.g.ic, oc = s.g.oc, tiles = s.tiles, size = s.products();
-  const int64_t input = 2 * size * transform_operations(phase_input, s.m, s.products()),
+  const int64_t ic = s.g.ic, oc = s.g.oc, tiles = s.tiles, products = s.products();
+  const int64_t input = 2 * products * transform_operations(phase_input, s.m, s.products()),
                 output = (s.sums() + s.m) * transform_operations(phase_output, s.m, s.sums()),
-                weight = combined_rows(s.m) * (size + 3);
-  return 2 * size * size * tiles * ic * oc + input * s.groups * tiles * ic + output * tiles * oc +
+                weight = (products + 3) * transform_operations(phase_weight, s.m, 3);
+  return 2 * products * products * tiles * ic * oc + input * s.groups * tiles * ic + output * tiles * oc +
          weight * s.register_tiles() * ic * oc;
 }
 
@@ -140,7 +141,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
       for (int pixels = 1; pixels <= tiles && fits_registers(m, vectors, pixels, machine); pixels++) {
         add(m, vectors, pixels, std::min(blocks(tiles, pixels), most_tasks), 0, false);
         for (int groups : std::set<int>{machine.threads, 2 * machine.threads}) {
-          if (groups == 1 || block_count % groups != 0) continue;
+          if (block_count % groups != 0) continue;
           add(m, vectors, pixels, 0, groups, false);
           // Weights that stay in the caches need none.
           if (!weights_stay && groups < block_count &&
@@ -168,7 +169,7 @@ std::vector<Expr> along(int count, const std::function<Expr(int)>& at) {
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Shape s(key, choice, machine);
   const Conv2dGeometry& g = s.g;
-  const int m = s.m, size = s.sums(), products = s.products(), lanes = machine.lanes;
+  const int m = s.m, sums = s.sums(), products = s.products(), lanes = machine.lanes;
   const Conv2dOperands operands(key, g, s.weight_layout());
 
   Var c("c"), x("x"), y("y"), n("n"), t("t"), i("i"), j("j"), p("p"), cb("cb"), lane("lane"), to("to");
@@ -204,20 +205,21 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   Func product("product"), sum("sum"), rows("rows"), result("result");
   Halide::RDom r(0, lanes, 0, g.ic / lanes, 0, 2, 0, 2, "r");
   // The products of a sum: its own, and the second one, if there is any.
-  const auto index = [&](const Expr& of, const Expr& nth) {
+  const auto product_of_sum = [&](const Expr& of, const Expr& nth) {
     const std::vector<int> second = phase_second_products(m);
     return Halide::select(nth == 0, of,
-                          Halide::mux(of, along(size, [&](int k) { return Expr(second.at(static_cast<size_t>(k))); })));
+                          Halide::mux(of, along(sums, [&](int k) { return Expr(second.at(static_cast<size_t>(k))); })));
   };
-  const auto at = [&](const Expr& of) { return Halide::clamp(of, 0, products - 1); };
-  const Expr jx = index(j, r.z), iy = index(i, r.w);
+  const auto clamped = [&](const Expr& of) { return Halide::clamp(of, 0, products - 1); };
+  const Expr jx = product_of_sum(j, r.z), iy = product_of_sum(i, r.w);
   product(c, p, j, i, to, n) = 0.0f;
-  product(c, p, j, i, to, n) += Halide::select(
-      jx >= 0 && iy >= 0,
-      input(r.x, at(jx), at(iy), r.y, first_tile(to) + p, n) * weight(c, r.y * lanes + r.x, at(jx), at(iy)), 0.0f);
+  product(c, p, j, i, to, n) += Halide::select(jx >= 0 && iy >= 0,
+                                               input(r.x, clamped(jx), clamped(iy), r.y, first_tile(to) + p, n) *
+                                                   weight(c, r.y * lanes + r.x, clamped(jx), clamped(iy)),
+                                               0.0f);
   sum(c, p, j, i, to, n) = product(c, p, j, i, to, n);
   rows(c, p, j, y, to, n) =
-      Halide::mux(y, phase_output(m, along(size, [&](int row) { return Expr(sum(c, p, j, row, to, n)); })));
+      Halide::mux(y, phase_output(m, along(sums, [&](int row) { return Expr(sum(c, p, j, row, to, n)); })));
 
   Halide::RDom q(0, m, 0, m, 0, s.pixels, 0, s.tiles_per_task, 0, s.tasks, "q");
   const Expr register_tile = q[4] * s.tiles_per_task + q[3], tile = first_tile(register_tile) + q[2];
@@ -226,7 +228,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   if (g.oh % m != 0) q.where(y_out < g.oh);
   const Expr value = Halide::mux(
       q[0],
-      phase_output(m, along(size, [&](int column) { return Expr(rows(c, q[2], column, q[1], register_tile, n)); })));
+      phase_output(m, along(sums, [&](int column) { return Expr(rows(c, q[2], column, q[1], register_tile, n)); })));
   result(c, x, y, n) = Halide::undef<float>();
   result(c, x_out, y_out, n) = apply_epilogue(key, operands, g.has_bias ? value + operands.bias(c) : value, c, x_out,
                                               y_out, n, Expr(), machine.lanes);
@@ -276,7 +278,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   const auto line = [=](const LoopValue& loop, const Expr& nth) {
     return (loop(".group") * in_group + loop(".block") + 1) * lines + nth;
   };
-  const std::string passes = prefetch_weights(pipeline, {".block", product.name() + ".s1.", lines, line, size});
+  const std::string passes = prefetch_weights(pipeline, {".block", product.name() + ".s1.", lines, line, sums});
   return {pipeline, operands.arguments, passes};
 }
 

@@ -52,6 +52,18 @@ TEST_CASE("Winograd of stride 2 equals the reference, exactly or within its boun
   }
 }
 
+TEST_CASE("Winograd of stride 2 with one thread: all tiles in one task, with and without prefetching") {
+  Machine machine = machine_for("x86-64-linux-avx2-fma", 1);
+  machine.level2_bytes = 1 << 14;
+  const KernelKey key =
+      conv_key({27, 13, 32, 40, {3, 3}, Conv2d{{2, 2}, {1, 1}, all_sides(1), 1, add_relu}, all_sides(1), all_sides(1)});
+  std::set<int> kinds;
+  for (const Choice& choice : distinct_candidates(key, "conv2d_winograd_stride2", machine))
+    if (choice["channel_groups"] == 1 && kinds.insert(choice["prefetch"]).second)
+      check_choice(key, choice, machine, {2});
+  CHECK(kinds.size() == 2);
+}
+
 TEST_CASE("Winograd of stride 2 is for 3x3 of stride 2 without groups or dilation") {
   const Machine machine = machine_for("x86-64-linux-avx2-fma", 2);
   for (const char* text : {"conv2d_i9x9x16b1_w16x3x3x16_to_i9x9x16_padding1_f32",
