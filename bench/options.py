@@ -77,11 +77,12 @@ def file(text):
 
 
 def new_file(text):
+    path = file(text)
     try:
-        files.check_writable(file(text))
+        files.check_writable(path)
     except ValueError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from problem
-    return file(text)
+    return path
 
 
 def make_parser(cores):
@@ -134,9 +135,9 @@ def contradiction(args):
     if args.json and args.svg and args.json.resolve() == args.svg.resolve():
         return f"--json and --svg name one file, {args.json}"
     if args.resnetc:
-        for file in [args.resnetc] + [args.resnetc.with_name("bench_kernels")] * bool(args.kernels):
-            if not file.is_file():
-                return f"--resnetc: {file} is not there"
+        for path in [args.resnetc] + [args.resnetc.with_name("bench_kernels")] * bool(args.kernels):
+            if not path.is_file():
+                return f"--resnetc: {path} is not there"
     return None
 
 

@@ -16,7 +16,8 @@ bool applies(const KernelKey& key, const Machine&) {
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  std::vector<RegisterTile> tiles = register_tiles(key, whole.ow, whole.reduction <= 4 ? whole.reduction : 1, machine);
+  const int unroll_of_f32 = whole.reduction <= 4 ? whole.reduction : 1;
+  std::vector<RegisterTile> tiles = register_tiles(key, whole.ow, unroll_of_f32, machine);
   if (tiles.size() > 6) tiles.resize(6);
   // A strip recomputes the rows that it shares with the strip above; four strips a thread balance the threads.
   const int most = std::max(1, key.result.height() / 4);
@@ -25,7 +26,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     for (int strips : {std::min(most, 4 * machine.threads), std::min(most, machine.threads)}) {
       const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes, machine.lanes);
       const bool by_pairs = g.weight_layout().pairs_input_channels() && whole.reduction % 2 == 0;
-      const int unroll = whole.reduction <= 4 ? whole.reduction : by_pairs ? 2 : 1;
+      const int unroll = by_pairs && unroll_of_f32 == 1 ? 2 : unroll_of_f32;
       Choice choice{"conv2d_max_pool",
                     {{"oc_vectors", tile.oc_vectors}, {"pixels", tile.pixels}, {"unroll", unroll}, {"strips", strips}}};
       if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(std::move(choice));

@@ -16,7 +16,6 @@
 // before it multiplies. That is 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing
 // t = 36 values takes 150 cycles where the buffer lies in the second-level cache of an Intel core (4.2 a line).
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <set>
 
@@ -148,12 +147,6 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
                weights_in_level1(Shape(key, choice, machine), machine), choice["prefetch"]}]++ < 3)
       result.push_back(std::move(choice));
   return result;
-}
-
-std::vector<Expr> along(int count, const std::function<Expr(int)>& at) {
-  std::vector<Expr> values;
-  for (int s = 0; s < count; s++) values.push_back(at(s));
-  return values;
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {

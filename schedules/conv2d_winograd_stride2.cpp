@@ -12,7 +12,6 @@
 // A task has some register tiles and all channels where the weights stay in the second-level cache, else a group of
 // channel blocks and all tiles, and transforms its inputs itself.
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <set>
 
@@ -158,12 +157,6 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     if (kinds[{choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]}]++ < 3)
       result.push_back(std::move(choice));
   return result;
-}
-
-std::vector<Expr> along(int count, const std::function<Expr(int)>& at) {
-  std::vector<Expr> values;
-  for (int s = 0; s < count; s++) values.push_back(at(s));
-  return values;
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {

@@ -106,4 +106,12 @@ inline int winograd_operations(CountedTransform transform, int m) {
   return transform_operations(transform, m, m + 2);
 }
 
+// at(0), .., at(count - 1): what a transform takes along an axis.
+template <class At>
+auto along(int count, const At& at) {
+  std::vector<decltype(at(0))> values;
+  for (int s = 0; s < count; s++) values.push_back(at(s));
+  return values;
+}
+
 }  // namespace resnetc

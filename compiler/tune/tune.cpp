@@ -202,19 +202,6 @@ void measure_baselines(Tuning& t, TuneProgress& progress) {
   }
 }
 
-}  // namespace
-
-double parse_duration(const std::string& text) {
-  double number = 0;
-  const char* last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, number, std::chars_format::fixed);
-  const std::string_view unit(end, static_cast<size_t>(last - end));
-  const double scale = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
-  if (error != std::errc() || scale == 0 || !(number * scale >= 1) || number * scale > 1e7)
-    throw Error(fmt::format("'{}' is not a duration such as 90s, 10m or 2h", text));
-  return number * scale;
-}
-
 // Finds out what the kernels run on.
 void find_hardware(Tuning& t) {
   if (!t.on_device()) {
@@ -252,6 +239,19 @@ void require_writable_folder(const fs::path& report) {
   const fs::path folder = report.has_parent_path() ? report.parent_path() : fs::path(".");
   if (!fs::is_directory(folder) || access(folder.c_str(), W_OK) != 0)
     throw Error(fmt::format("--report {}: cannot write into {}", report.string(), folder.string()));
+}
+
+}  // namespace
+
+double parse_duration(const std::string& text) {
+  double number = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number, std::chars_format::fixed);
+  const std::string_view unit(end, static_cast<size_t>(last - end));
+  const double scale = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  if (error != std::errc() || scale == 0 || !(number * scale >= 1) || number * scale > 1e7)
+    throw Error(fmt::format("'{}' is not a duration such as 90s, 10m or 2h", text));
+  return number * scale;
 }
 
 void tune(const TuneOptions& options) {
