@@ -153,6 +153,17 @@ constexpr const char* header_device =
 constexpr const char* header_fallback =
     "  int fallback;       /* 1: run on the CPU where there is no such device; {p}_message then says so */\n";
 
+// A C expression of max_batch.
+std::string arena_bytes_text(const DriverInputs& in) {
+  const ImagesAtOnce at_once = images_at_once(in.plan, in.machine);
+  const auto part = [](uint64_t bytes, int images) {
+    return fmt::format("(size_t)((max_batch) < {0} ? (max_batch) : {0}) * (size_t){1}u", images, bytes);
+  };
+  std::string text = part(in.plan.tail_offset, at_once.head);
+  if (in.plan.has_tail()) text += " + " + part(in.plan.arena_bytes - in.plan.tail_offset, at_once.tail);
+  return text;
+}
+
 std::string emit_header(const DriverInputs& in) {
   const std::string p = c_prefix(in.model.name);
   const TensorType& input = input_type(in.program);
@@ -176,7 +187,7 @@ extern "C" {{
 #define {p}_HEIGHT {h}
 #define {p}_WIDTH {w}
 #define {p}_CLASSES {classes} /* floats of output for each image */
-#define {p}_ARENA_BYTES(max_batch) ((size_t)((max_batch) < {at_once} ? (max_batch) : {at_once}) * (size_t){arena}u)
+#define {p}_ARENA_BYTES(max_batch) ({arena_bytes})
 
 typedef struct {p}_model {p}_model;
 
@@ -218,8 +229,7 @@ const char* {p}_label(int index);
       fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
       fmt::arg("device", in.machine.device == Device::cpu ? "" : header_device),
       fmt::arg("fallback", in.fallback ? fmt::format(header_fallback, fmt::arg("p", p)) : ""),
-      fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
-      fmt::arg("output_text", output_text));
+      fmt::arg("arena_bytes", arena_bytes_text(in)), fmt::arg("output_text", output_text));
 }
 
 std::string emit_driver(const DriverInputs& in) {
@@ -227,6 +237,7 @@ std::string emit_driver(const DriverInputs& in) {
   const std::string p = c_prefix(in.model.name);
   const TensorType& input = input_type(in.program);
   const OutputShape out = output_shape(in.program.output);
+  const ImagesAtOnce at_once = images_at_once(in.plan, in.machine);
   std::string text = fmt::format(
       "/* The driver of {}, by {}: tables that the runtime interprets. */\n#include \"{}.h\"\n#include "
       "\"runtime.h\"\n{}\n",
@@ -270,8 +281,8 @@ const rn_description resnetc_description = {{
     .kernel_flops = kernel_flops,
     .kernel_executed_flops = kernel_executed_flops,
     .kernel_count = {kernels}u,
-    .arena_bytes_per_image = {arena}u,
-    .images_at_once = {at_once},
+    .head = {{{head_bytes}u, {head_images}}},
+{tail}    .tail_step = {tail_step}u,
     .scratch_bytes = {scratch}u,
     .parameters = {parameters}u,
     .macs = {macs}u,
@@ -319,10 +330,13 @@ const char* {p}_label(int index) {{
       fmt::arg("weights_bf16", weights_storage(in.program.graph) == DType::bf16 ? "    .weights_bf16 = 1,\n" : ""),
       fmt::arg("tensors", in.plan.slots.size()), fmt::arg("weights", in.blob.entries.size()),
       fmt::arg("steps", in.program.steps.size()), fmt::arg("kernels", in.program.kernels.size()),
-      fmt::arg("arena", in.plan.arena_bytes), fmt::arg("at_once", images_at_once(in.plan, in.machine)),
-      fmt::arg("scratch", in.scratch_bytes), fmt::arg("parameters", parameter_count(in.model.graph)),
-      fmt::arg("macs", mac_count(in.model.graph)), fmt::arg("seed", in.self_test_seed),
-      fmt::arg("self_test_offset", in.blob.self_test_offset));
+      fmt::arg("head_bytes", in.plan.tail_offset), fmt::arg("head_images", at_once.head),
+      fmt::arg("tail", in.plan.has_tail() ? fmt::format("    .tail = {{{}u, {}}},\n",
+                                                        in.plan.arena_bytes - in.plan.tail_offset, at_once.tail)
+                                          : ""),
+      fmt::arg("tail_step", in.plan.tail_step), fmt::arg("scratch", in.scratch_bytes),
+      fmt::arg("parameters", parameter_count(in.model.graph)), fmt::arg("macs", mac_count(in.model.graph)),
+      fmt::arg("seed", in.self_test_seed), fmt::arg("self_test_offset", in.blob.self_test_offset));
   return text;
 }
 

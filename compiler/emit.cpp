@@ -104,6 +104,16 @@ double relative_difference(const std::vector<float>& got, const std::vector<floa
   return largest > 0 ? difference / largest : difference;
 }
 
+// From where on more images go through the net together; null: nowhere.
+Json tail_report(const Program& program, const MemoryPlan& plan, const ImagesAtOnce& at_once) {
+  if (!plan.has_tail()) return nullptr;
+  const Value first = program.steps[static_cast<size_t>(plan.tail_step)].value;
+  return {{"first_step", plan.tail_step},
+          {"node", first < 0 ? "output" : program.graph[first].name},
+          {"images_at_once", at_once.tail},
+          {"arena_bytes", plan.arena_bytes - plan.tail_offset}};
+}
+
 Json kernel_report(const Program& program, const std::vector<KernelObject>& objects, const WeightBlob& blob) {
   std::vector<uint64_t> weight_bytes(program.kernels.size(), 0);
   std::vector<int> calls(program.kernels.size(), 0);
@@ -170,7 +180,7 @@ std::optional<double> emit(const Model& model, Program program, const Machine& m
 
   Clock::time_point stage = Clock::now();
   const WeightBlob blob = written.get();
-  const MemoryPlan plan = plan_memory(program, machine.device);
+  const MemoryPlan plan = plan_memory(program, machine);
   const DriverInputs inputs{model, program, plan, blob, machine, options.fallback, scratch_bytes, self_test_seed};
   Toolchain tools{folder, model.name, c_prefix(model.name), {}};
   for (const KernelObject& object : objects) tools.kernels.push_back(object.file);
@@ -231,6 +241,7 @@ std::optional<double> emit(const Model& model, Program program, const Machine& m
   seconds["total"] = 0;
   for (const auto& [name, value] : std::map<std::string, double>(seconds))
     seconds["total"] += name == "total" ? 0 : value;
+  const ImagesAtOnce at_once = images_at_once(plan, machine);
   Json report = {{"model", model.name},
                  {"target", machine.target.to_string()},
                  {"versions", version_text()},
@@ -241,7 +252,8 @@ std::optional<double> emit(const Model& model, Program program, const Machine& m
                  {"records", kernels_by_record(program)},
                  {"kernels", kernel_report(program, objects, blob)},
                  {"arena_bytes", plan.arena_bytes},
-                 {"images_at_once", images_at_once(plan, machine)},
+                 {"images_at_once", at_once.head},
+                 {"tail", tail_report(program, plan, at_once)},
                  {"largest_live_bytes", plan.largest_live_bytes},
                  {"scratch_bytes_per_thread", scratch_bytes},
                  {"weight_bytes", blob.self_test_offset},

@@ -175,8 +175,8 @@ void inspect(const InspectArguments& arguments) {
   const Model model = given.weights.empty() ? read_model(given.topology, given.options)
                                             : load_model(given.topology, given.weights, given.options);
   const DType storage = parse_weights_storage(given.weights_storage);
-  const Inspection inspection = inspect(
-      model, select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given), machine.device);
+  const Inspection inspection =
+      inspect(model, select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given), machine);
   std::vector<InspectedGraph> graphs;
   for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass, storage, machine.device));
   const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)

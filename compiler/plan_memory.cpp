@@ -102,12 +102,28 @@ uint64_t largest_live_sum(const std::vector<Slot>& slots, size_t step_count) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Program& program, Device device) {
+MemoryPlan plan_memory(const Program& program, Device device, int tail_step) {
   const Rules rules{program, device};
   MemoryPlan plan;
-  plan.slots = lifetimes(program, rules.alignment());
-  plan.largest_live_bytes = largest_live_sum(plan.slots, program.steps.size());
-  plan.arena_bytes = place(plan.slots, plan.largest_live_bytes, rules);
+  plan.tail_step = tail_step < 0 ? static_cast<int>(program.steps.size()) : tail_step;
+  // A tensor that goes from the head to the tail waits for other images' heads: it lives in the tail's part, where all
+  // the others come later.
+  std::vector<Slot> tail;
+  for (const Slot& slot : lifetimes(program, rules.alignment()))
+    (slot.last_step < plan.tail_step ? plan.slots : tail).push_back(slot);
+  const auto add_part = [&](std::vector<Slot>& slots) {
+    const uint64_t least = largest_live_sum(slots, program.steps.size());
+    plan.largest_live_bytes += least;
+    return place(slots, least, rules);
+  };
+  plan.tail_offset = add_part(plan.slots);
+  plan.arena_bytes = plan.tail_offset + add_part(tail);
+  for (Slot& slot : tail) {
+    slot.offset += plan.tail_offset;
+    plan.slots.push_back(slot);
+  }
+  std::stable_sort(plan.slots.begin(), plan.slots.end(),
+                   [](const Slot& a, const Slot& b) { return a.first_step < b.first_step; });
   // A border survives a pass if all who use its bytes are laid out the same, for then they leave it zero.
   for (Slot& slot : plan.slots) {
     const TensorType& type = program.graph[slot.value].type;
@@ -120,15 +136,12 @@ MemoryPlan plan_memory(const Program& program, Device device) {
   return plan;
 }
 
-int images_at_once(const MemoryPlan& plan, const Machine& machine) {
-  if (machine.device != Device::cpu) return 65535;  // the most blocks that CUDA starts along the images
-  const uint64_t cache = static_cast<uint64_t>(machine.level2_bytes) * static_cast<uint64_t>(machine.threads);
-  return static_cast<int>(std::clamp<uint64_t>(cache / std::max<uint64_t>(plan.arena_bytes, 1), 1, 1 << 16));
-}
-
 std::string print_memory_plan(const Program& program, const MemoryPlan& plan) {
   std::string text = fmt::format("# memory plan: {} bytes for a batch of one; the largest sum of live tensors is {}\n",
                                  plan.arena_bytes, plan.largest_live_bytes);
+  if (plan.has_tail())
+    text +=
+        fmt::format("# the tail begins with step {}, its part of the arena at {}\n", plan.tail_step, plan.tail_offset);
   text += fmt::format("# {:>10} {:>10}  {:>11}  tensor\n", "offset", "bytes", "steps");
   for (size_t i = 0; i < plan.slots.size(); i++) {
     const Slot& slot = plan.slots[i];

@@ -1,33 +1,12 @@
-/* Sizes of a net's tensors, and Halide's view of them: what the CPU's memory and a device's have in common. */
+/* Halide's view of a net's tensors: what the CPU's memory and a device's have in common. */
 #ifndef RESNETC_RUNTIME_BUFFERS_H
 #define RESNETC_RUNTIME_BUFFERS_H
 
 #include <HalideRuntime.h>
-#include <stddef.h>
 
-#include "description.h"
+#include "arena.h"
 
 namespace resnetc::runtime {
-
-/* Of one image, its border included. */
-inline size_t columns_of(const rn_tensor& t) {
-  return static_cast<size_t>(t.border_left + t.width + t.border_right);
-}
-inline size_t rows_of(const rn_tensor& t) {
-  return static_cast<size_t>(t.border_top + t.height + t.border_bottom);
-}
-inline size_t image_floats(const rn_tensor& t) {
-  return rows_of(t) * columns_of(t) * static_cast<size_t>(t.channels);
-}
-
-/* Of the caller's tensors, one image. */
-inline size_t input_floats(const rn_description& d) {
-  return static_cast<size_t>(d.channels) * static_cast<size_t>(d.height) * static_cast<size_t>(d.width);
-}
-inline size_t output_floats(const rn_description& d) {
-  return static_cast<size_t>(d.output_channels) * static_cast<size_t>(d.output_height) *
-         static_cast<size_t>(d.output_width);
-}
 
 /* extent[0] innermost. Sets neither type nor memory. */
 inline void describe_dense(const int* extent, int dimensions, halide_buffer_t* buffer, halide_dimension_t* dim) {

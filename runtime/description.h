@@ -12,7 +12,7 @@ extern "C" {
 
 /* One activation in the arena: float32, NHWC, with a border of zeros around each image. */
 typedef struct rn_tensor {
-  uint64_t offset; /* bytes for one image; the tensor starts at arena + offset * rn_images_at_once */
+  uint64_t offset; /* bytes for one image, in the head's part of the arena or behind it in the tail's (rn_part) */
   int32_t height, width, channels;
   int32_t border_top, border_left, border_bottom, border_right;
   int32_t is_vector;     /* 1: [n, c], stored as an image of one pixel */
@@ -77,6 +77,15 @@ enum {
   rn_cpu_avx512_zen5 = 1 << 9        /* VP2INTERSECT, AVX-VNNI */
 };
 
+/* A net runs in two parts. The head's steps take few images at a time, as their activations are to stay in a cache;
+   then the tail's, which have much to read of weights and little of activations, take as many as the head was run for.
+   The arena holds the head's tensors and behind them the tail's, each for the images that go through its part together.
+   What the tail reads of the head's results counts as the tail's. */
+typedef struct rn_part {
+  uint64_t arena_bytes_per_image;
+  int images_at_once; /* at least 1: no more go through the part together, however large max_batch is */
+} rn_part;
+
 struct rn_device; /* of device.h */
 
 typedef struct rn_description {
@@ -108,8 +117,8 @@ typedef struct rn_description {
   const uint64_t* kernel_executed_flops; /* that it executes: other ones where it does not sum directly (Winograd) */
   uint32_t kernel_count;
 
-  uint64_t arena_bytes_per_image;
-  int images_at_once;     /* at least 1: no more go through the net together, however large max_batch is */
+  rn_part head, tail;
+  uint32_t tail_step;     /* the tail's first step; step_count: there is none, and only the head counts */
   uint64_t scratch_bytes; /* per thread: the most that any kernel asks of halide_malloc at once */
 
   uint64_t parameters; /* of the net */

@@ -39,11 +39,11 @@ struct rn_model {
   void* workers_memory;
   void* scratch_memory;
   int max_batch;
-  int at_once;       // rn_images_at_once
-  int batch;         // that the buffers are set for
-  double* seconds;   // of rn_profile, or NULL
-  bool on_cpu;       // always, but where a device is used
-  void* device_net;  // NULL: the kernels run on the CPU
+  int head_images, tail_images;  // that go through each part together at most
+  int head_batch, tail_batch;    // that the buffers are set for
+  double* seconds;               // of rn_profile, or NULL
+  bool on_cpu;                   // always, but where a device is used
+  void* device_net;              // NULL: the kernels run on the CPU
   char message[512];
 };
 
@@ -58,24 +58,33 @@ int fail(rn_model* model, int code, const char* format, ...) {
   return code;
 }
 
-float* tensor_start(const rn_model* model, const rn_tensor& t) {
-  return reinterpret_cast<float*>(model->arena + t.offset * static_cast<size_t>(model->at_once));
+// image: of those that its part takes together.
+float* tensor_start(const rn_model* model, const rn_tensor& t, int image) {
+  const size_t offset = arena_offset(*model->description, t, model->head_images, model->tail_images);
+  return reinterpret_cast<float*>(model->arena + offset) + image_floats(t) * static_cast<size_t>(image);
 }
 
-// Images are (c, x, y, n); a result is written inside the border only, an operand is read with it.
+// A result is written inside the border only, an operand is read with it.
+uint8_t* first_pixel(const rn_model* model, const rn_tensor& t, bool is_result, int image) {
+  float* start = tensor_start(model, t, image);
+  if (is_result)
+    start += (static_cast<size_t>(t.border_top) * columns_of(t) + static_cast<size_t>(t.border_left)) *
+             static_cast<size_t>(t.channels);
+  return reinterpret_cast<uint8_t*>(start);
+}
+
+// Images are (c, x, y, n).
 void describe_tensor(const rn_model* model, const rn_tensor& t, bool is_result, halide_buffer_t* buffer,
                      halide_dimension_t* dim) {
-  float* origin = tensor_start(model, t);
   describe_bordered(t, dim);
   if (is_result) {
-    origin += t.border_top * dim[2].stride + t.border_left * dim[1].stride;
     dim[1].min = dim[2].min = 0;
     dim[1].extent = t.width;
     dim[2].extent = t.height;
   }
   // A vector [n, c] is stored as an image of one pixel; its kernels see (c, n).
   buffer->dimensions = 4;
-  buffer->host = reinterpret_cast<uint8_t*>(origin);
+  buffer->host = first_pixel(model, t, is_result, 0);
 }
 
 void describe_calls(rn_model* model) {
@@ -115,10 +124,11 @@ void describe_calls(rn_model* model) {
   }
 }
 
-void set_batch(rn_model* model, int batch) {
-  if (model->batch == batch) return;
-  model->batch = batch;
-  for (uint32_t s = 0; s < model->description->step_count; s++) {
+// Of the steps from first to before last, whose buffers are set for *batch_now.
+void set_batch(rn_model* model, uint32_t first, uint32_t last, int batch, int* batch_now) {
+  if (*batch_now == batch) return;
+  *batch_now = batch;
+  for (uint32_t s = first; s < last; s++) {
     const rn_step& step = model->description->steps[s];
     for (uint32_t i = 0; i < step.operand_count; i++) {
       halide_buffer_t& buffer = model->calls[s].buffers[i];
@@ -127,11 +137,24 @@ void set_batch(rn_model* model, int batch) {
   }
 }
 
-void clear_border(const rn_model* model, const rn_tensor& t, int batch) {
+// The head's results that the tail reads, for the images from this one on.
+void set_image(rn_model* model, int image) {
+  const rn_description& d = *model->description;
+  for (uint32_t s = 0; s < d.tail_step; s++) {
+    const rn_step& step = d.steps[s];
+    for (uint32_t i = 0; i < step.operand_count; i++) {
+      if (step.operands[i].kind != rn_operand_tensor) continue;
+      const rn_tensor& t = d.tensors[step.operands[i].index];
+      if (is_in_tail(d, t)) model->calls[s].buffers[i].host = first_pixel(model, t, i + 1 == step.operand_count, image);
+    }
+  }
+}
+
+void clear_border(const rn_model* model, const rn_tensor& t, int first, int batch) {
   const size_t pixel = static_cast<size_t>(t.channels), row = columns_of(t) * pixel;
   const size_t top = static_cast<size_t>(t.border_top) * row, bottom = static_cast<size_t>(t.border_bottom) * row;
   const size_t left = static_cast<size_t>(t.border_left) * pixel, right = static_cast<size_t>(t.border_right) * pixel;
-  float* image = tensor_start(model, t);
+  float* image = tensor_start(model, t, first);
   for (int n = 0; n < batch; n++, image += image_floats(t)) {
     memset(image, 0, (top + left) * sizeof(float));
     // The right border of a row and the left one of the next lie side by side.
@@ -139,6 +162,11 @@ void clear_border(const rn_model* model, const rn_tensor& t, int batch) {
     for (int y = 1; y < t.height; y++, edge += row) memset(edge, 0, (right + left) * sizeof(float));
     memset(edge, 0, (right + bottom) * sizeof(float));
   }
+}
+
+// The images that go through the net before the next ones begin.
+int chunk_images(const rn_model* model) {
+  return model->description->tail_step < model->description->step_count ? model->tail_images : model->head_images;
 }
 
 int64_t now() {  // in nanoseconds
@@ -154,12 +182,12 @@ void lap(double* sum, int64_t* last) {
   *last = time;
 }
 
-int run_chunk(rn_model* model, const float* input, int batch, float* output) {
+// The steps from begin to before end. image: the first, of those that go through the tail together.
+int run_steps(rn_model* model, uint32_t begin, uint32_t end, const float* input, int image, int batch, float* output) {
   const rn_description& d = *model->description;
-  set_batch(model, batch);
   double* const seconds = model->seconds;
   int64_t last = seconds ? now() : 0;
-  for (uint32_t s = 0; s < d.step_count; s++) {
+  for (uint32_t s = begin; s < end; s++) {
     const rn_step& step = d.steps[s];
     Call& call = model->calls[s];
     for (uint32_t i = 0; i < step.operand_count; i++) {
@@ -169,7 +197,8 @@ int run_chunk(rn_model* model, const float* input, int batch, float* output) {
     }
     const rn_operand& result = step.operands[step.operand_count - 1];
     if (result.kind == rn_operand_tensor && d.tensors[result.index].border_shared) {
-      clear_border(model, d.tensors[result.index], batch);
+      const rn_tensor& t = d.tensors[result.index];
+      clear_border(model, t, s < d.tail_step && is_in_tail(d, t) ? image : 0, batch);
       if (seconds) lap(&seconds[d.step_count + s], &last);
     }
     const rn_kernel kernel = d.device ? d.fallback_kernels[step.kernel_index] : step.kernel;
@@ -182,6 +211,20 @@ int run_chunk(rn_model* model, const float* input, int batch, float* output) {
     }
   }
   return rn_ok;
+}
+
+int run_chunk(rn_model* model, const float* input, int batch, float* output) {
+  const rn_description& d = *model->description;
+  for (int image = 0; image < batch; image += model->head_images) {
+    const int images = batch - image < model->head_images ? batch - image : model->head_images;
+    set_batch(model, 0, d.tail_step, images, &model->head_batch);
+    if (d.tail_step < d.step_count) set_image(model, image);
+    const int status = run_steps(model, 0, d.tail_step, input + input_floats(d) * static_cast<size_t>(image), image,
+                                 images, output + output_floats(d) * static_cast<size_t>(image));
+    if (status != rn_ok) return status;
+  }
+  set_batch(model, d.tail_step, d.step_count, batch, &model->tail_batch);
+  return run_steps(model, d.tail_step, d.step_count, input, 0, batch, output);
 }
 
 // Pages of zeros; NULL without memory.
@@ -210,14 +253,12 @@ int make_threads(rn_model* model, int threads) {
 
 int make_memory(rn_model* model, const rn_options& options) {
   const rn_description& d = *model->description;
-  size_t bytes = 0;
-  if (__builtin_mul_overflow(d.arena_bytes_per_image, static_cast<size_t>(model->at_once), &bytes))
-    return fail(model, rn_error_argument, "max_batch %d is too large", model->max_batch);
+  const size_t bytes = rn_arena_bytes(&d, model->max_batch);
   // Kernels count the floats of a tensor in 32 bits.
   size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
   for (uint32_t i = 0; i < d.tensor_count; i++)
     if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
-  if (static_cast<size_t>(model->at_once) > INT32_MAX / largest)
+  if (static_cast<size_t>(chunk_images(model)) > INT32_MAX / largest)
     return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
                 INT32_MAX / largest);
   if (!model->on_cpu) {
@@ -263,7 +304,8 @@ int initialise(rn_model* model, const rn_options& options) {
   if (options.max_batch < 0)
     return fail(model, rn_error_argument, "max_batch must not be negative, got %d", options.max_batch);
   model->max_batch = options.max_batch > 0 ? options.max_batch : 1;
-  model->at_once = rn_images_at_once(&d, model->max_batch);
+  model->head_images = rn_images_at_once(&d, 0, model->max_batch);
+  model->tail_images = rn_images_at_once(&d, d.tail_step, model->max_batch);
   model->on_cpu = !d.device || (options.fallback && d.fallback_kernels && !has_device(model, options.device));
   int status = make_memory(model, options);
   if (status != rn_ok) return status;
@@ -272,7 +314,7 @@ int initialise(rn_model* model, const rn_options& options) {
     return fail(model, status, "no memory for the scratch of the threads: ask for fewer threads");
   if (status != rn_ok) return status;
   if (!model->on_cpu)
-    return d.device->create(&model->device_net, &d, options.device, model->at_once, model->message,
+    return d.device->create(&model->device_net, &d, options.device, model->head_images, model->message,
                             sizeof model->message);
   describe_calls(model);
   return rn_ok;
@@ -302,7 +344,7 @@ int rn_run(rn_model* model, const float* input, int n, float* output) {
     return fail(model, rn_error_argument, "n must not be negative, and input and output not NULL");
   model->pool.error.store(nullptr);
   while (n > 0) {
-    const int batch = n < model->at_once ? n : model->at_once;
+    const int batch = n < chunk_images(model) ? n : chunk_images(model);
     const int status = model->device_net ? model->description->device->run(model->device_net, input, batch, output,
                                                                            model->message, sizeof model->message)
                                          : run_chunk(model, input, batch, output);
@@ -354,7 +396,7 @@ void rn_profile(rn_model* model, double* seconds) {
   model->seconds = seconds;
 }
 static int check_on_device(rn_model* model, int batch) {
-  if (model->device_net && batch >= 1 && batch <= model->at_once) return rn_ok;
+  if (model->device_net && batch >= 1 && batch <= model->head_images) return rn_ok;
   return fail(model, rn_error_argument, "no net on a device that was made for %d images", batch);
 }
 int rn_run_kernels(rn_model* model, int batch, double* seconds) {
@@ -381,7 +423,15 @@ uint32_t rn_parallel_loops(const rn_model* model) {
 int rn_max_batch(const rn_model* model) {
   return model->max_batch;
 }
-int rn_images_at_once(const rn_description* description, int max_batch) {
-  return max_batch < description->images_at_once ? max_batch : description->images_at_once;
+int rn_images_at_once(const rn_description* description, uint32_t step, int max_batch) {
+  const rn_part& part = step < description->tail_step ? description->head : description->tail;
+  return max_batch < part.images_at_once ? max_batch : part.images_at_once;
+}
+uint64_t rn_arena_bytes(const rn_description* description, int max_batch) {
+  const rn_description& d = *description;
+  const auto part_bytes = [&](const rn_part& part, uint32_t step) {
+    return part.arena_bytes_per_image * static_cast<uint64_t>(rn_images_at_once(&d, step, max_batch));
+  };
+  return part_bytes(d.head, 0) + (d.tail_step < d.step_count ? part_bytes(d.tail, d.tail_step) : 0);
 }
 }

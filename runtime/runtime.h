@@ -38,7 +38,7 @@ enum {
 int rn_create(rn_model** out, const rn_description* description, const rn_options* options);
 
 /* input: n x C x H x W float32, normalised; output: n x classes (or n x C x H x W without a head).
-   Any n >= 0; runs in chunks of rn_images_at_once. Allocates nothing. */
+   Any n >= 0; runs in chunks of max_batch or fewer. Allocates nothing. */
 int rn_run(rn_model* model, const float* input, int n, float* output);
 
 /* rgb: height rows of width 8-bit RGB pixels, row_bytes apart. Resizes, crops, normalises, runs one image. */
@@ -68,8 +68,11 @@ int rn_max_batch(const rn_model* model);
 /* Parallel loops that several threads of this handle have run so far; the count begins again after 2^32. */
 uint32_t rn_parallel_loops(const rn_model* model);
 
-/* The images that a handle for max_batch takes through the net together; it has arena for so many. */
-int rn_images_at_once(const rn_description* description, int max_batch);
+/* The images that a handle for max_batch takes through a step together. */
+int rn_images_at_once(const rn_description* description, uint32_t step, int max_batch);
+
+/* The arena that a handle for max_batch needs. */
+uint64_t rn_arena_bytes(const rn_description* description, int max_batch);
 
 /* Fills count floats, uniform in [-1, 1), a fixed function of seed: the input of --self-test. */
 void rn_self_test_input(uint64_t seed, float* values, size_t count);

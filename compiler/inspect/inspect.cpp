@@ -22,8 +22,8 @@ std::vector<std::string> inspectable_passes() {
   return names;
 }
 
-Inspection inspect(const Model& model, Program program, Device device) {
-  MemoryPlan plan = plan_memory(program, device);
+Inspection inspect(const Model& model, Program program, const Machine& machine) {
+  MemoryPlan plan = plan_memory(program, machine);
   return {model, std::move(program), std::move(plan)};
 }
 

@@ -28,7 +28,7 @@ struct Inspection {
 std::vector<std::string> inspectable_passes();
 
 // program: of the model's graph after all passes.
-Inspection inspect(const Model& model, Program program, Device device = Device::cpu);
+Inspection inspect(const Model& model, Program program, const Machine& machine);
 // weights, device: as run_passes takes them.
 InspectedGraph graph_after(const Model& model, const std::string& pass, DType weights = DType::f32,
                            Device device = Device::cpu);

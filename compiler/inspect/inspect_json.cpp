@@ -44,6 +44,8 @@ Json memory(const Program& program, const MemoryPlan& plan) {
                        {"border_shared", slot.border_shared}});
   return {{"arena_bytes", plan.arena_bytes},
           {"largest_live_bytes", plan.largest_live_bytes},
+          {"tail_step", plan.has_tail() ? Json(plan.tail_step) : Json(nullptr)},
+          {"tail_offset", plan.has_tail() ? Json(plan.tail_offset) : Json(nullptr)},
           {"tensors", std::move(tensors)}};
 }
 

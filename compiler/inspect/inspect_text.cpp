@@ -108,6 +108,8 @@ std::string inspect_text(const Inspection& inspection, const InspectedGraph& gra
   line("kernels", fmt::format("{}, called {} times an image", program.kernels.size(), program.steps.size()));
   line("memory", fmt::format("{} an image; {} are in use at once", short_bytes(inspection.plan.arena_bytes),
                              short_bytes(inspection.plan.largest_live_bytes)));
+  if (inspection.plan.has_tail())
+    line("tail", fmt::format("from step {} on more images go through together", inspection.plan.tail_step));
   const std::string when = graph.pass == "none" ? "as written" : "after " + graph.pass;
   text +=
       fmt::format("#\n# The graph {}: {} nodes and {} weights\n#\n", when, graph.graph.nodes.size() - weights, weights);

@@ -63,7 +63,7 @@ void describe_tensor(const rn_tensor& t, halide_buffer_t* buffer, halide_dimensi
 
 int make_arena(Net* net, const Message& message) {
   const rn_description& d = *net->description;
-  const size_t images = static_cast<size_t>(net->max_batch), bytes = d.arena_bytes_per_image * images;
+  const size_t images = static_cast<size_t>(net->max_batch), bytes = d.head.arena_bytes_per_image * images;
   const auto rows = static_cast<int>(bytes / row_bytes);
   net->arena.dim[0] = {0, row_bytes / sizeof(float), 1, 0};
   net->arena.dim[1] = {0, rows, row_bytes / sizeof(float), 0};

@@ -35,7 +35,7 @@ std::uint64_t peak_rss_bytes() {
 // The median of the kernels alone on a device, for what goes through the net together; 0 on the CPU.
 double kernels_median(const rn_description& net, Model& model, int batch, double seconds) {
   if (!model.on_device()) return 0;
-  const int together = rn_images_at_once(&net, batch);
+  const int together = rn_images_at_once(&net, 0, batch);
   Samples times(1, 1 << 18);
   const Clock::time_point start = Clock::now();
   do {

@@ -69,6 +69,12 @@ void list_devices(const rn_description& net) {
   }
 }
 
+std::string at_once_text(const rn_description& net, int batch) {
+  const int head = rn_images_at_once(&net, 0, batch), tail = rn_images_at_once(&net, net.tail_step, batch);
+  if (net.tail_step == net.step_count || head == tail) return std::to_string(head);
+  return format("%d and, from %s on, %d", head, net.step_names[net.tail_step], tail);
+}
+
 void print_info(const rn_description& net, const Options& options) {
   line("name", net.name);
   line("target", net.target);
@@ -82,9 +88,8 @@ void print_info(const rn_description& net, const Options& options) {
   line("MACs", count_text(net.macs) + " an image");
   line("weights", byte_text(net.weight_bytes) + (net.weights_bf16 ? " in this file, as bf16" : " in this file"));
   line("kernels", format("%u, called %u times", net.kernel_count, net.step_count));
-  const int at_once = rn_images_at_once(&net, options.batch);
-  line("arena", byte_text(net.arena_bytes_per_image * static_cast<std::uint64_t>(at_once)) +
-                    format(" for a batch of %d, %d at once", options.batch, at_once));
+  line("arena", byte_text(rn_arena_bytes(&net, options.batch)) +
+                    format(" for a batch of %d, %s at once", options.batch, at_once_text(net, options.batch).c_str()));
   flush_output();
   if (net.device != nullptr) return line("device", device_text(net, options));
   const Model model(net, options.threads, options.batch, options.device, options.fallback);

@@ -125,8 +125,8 @@ const rn_description& one_step_net() {
   net.steps = &step;
   net.step_count = net.kernel_count = 1;
   net.kernel_keys = &name;
-  net.arena_bytes_per_image = 64;
-  net.images_at_once = 1;
+  net.head = {64, 1};
+  net.tail_step = net.step_count;
   return net;
 }
 

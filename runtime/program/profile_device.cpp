@@ -14,7 +14,7 @@ Profile profile_device(const rn_description& net, Model& model, const Options& o
   std::vector<float> input(value_count(input_shape(net)) * batch), output(value_count(output_shape(net)) * batch);
   rn_self_test_input(net.self_test_seed, input.data(), input.size());
   // A larger batch goes through the net in parts: they take as much longer.
-  const int at_once = rn_images_at_once(&net, options.batch);
+  const int at_once = rn_images_at_once(&net, 0, options.batch);
   const double parts = static_cast<double>(options.batch) / at_once;
 
   std::vector<double> seconds(2 * std::size_t{net.step_count});  // no border is zeroed after a handle is made

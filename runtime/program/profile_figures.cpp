@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "../arena.h"
 #include "../runtime.h"
 #include "cache_size.h"
 #include "kernel_label.h"
@@ -59,17 +60,19 @@ void sort_kernels(Profile* profile) {
 }
 
 std::vector<TensorProfile> tensors_of(const rn_description& net, int batch) {
+  const int head_images = rn_images_at_once(&net, 0, batch),
+            tail_images = rn_images_at_once(&net, net.tail_step, batch);
   std::vector<TensorProfile> tensors(net.tensor_count);
   for (std::uint32_t t = 0; t < net.tensor_count; t++) {
     const rn_tensor& tensor = net.tensors[t];
-    const std::uint64_t rows = static_cast<std::uint64_t>(tensor.border_top + tensor.height + tensor.border_bottom);
-    const std::uint64_t columns = static_cast<std::uint64_t>(tensor.border_left + tensor.width + tensor.border_right);
-    const std::uint64_t images = static_cast<std::uint64_t>(batch);
-    tensors[t] = {
-        net.step_count,         0,
-        tensor.offset * images, rows * columns * static_cast<std::uint64_t>(tensor.channels) * sizeof(float) * images,
-        tensor.height,          tensor.width,
-        tensor.channels};
+    const auto images = static_cast<std::uint64_t>(runtime::is_in_tail(net, tensor) ? tail_images : head_images);
+    tensors[t] = {net.step_count,
+                  0,
+                  runtime::arena_offset(net, tensor, head_images, tail_images),
+                  runtime::image_floats(tensor) * sizeof(float) * images,
+                  tensor.height,
+                  tensor.width,
+                  tensor.channels};
   }
   for (std::uint32_t s = 0; s < net.step_count; s++) {
     for (std::uint32_t i = 0; i < net.steps[s].operand_count; i++) {
@@ -107,9 +110,10 @@ std::vector<double> time_line_of(const Samples& samples, std::size_t steps) {
 
 }  // namespace
 
-Work work_of(const rn_description& net, const rn_step& step, int batch) {
+Work work_of(const rn_description& net, std::uint32_t step_index, int batch) {
   Work work;
-  const int at_once = rn_images_at_once(&net, batch), chunks = (batch + at_once - 1) / at_once;
+  const rn_step& step = net.steps[step_index];
+  const int at_once = rn_images_at_once(&net, step_index, batch), chunks = (batch + at_once - 1) / at_once;
   work.flop = static_cast<double>(net.kernel_flops[step.kernel_index]) * batch;
   work.executed_flop = static_cast<double>(net.kernel_executed_flops[step.kernel_index]) * batch;
   for (std::uint32_t i = 0; i < step.operand_count; i++) {
@@ -146,8 +150,7 @@ const char* bound_by(double seconds, const Work& work, const MachinePeak& machin
 }
 
 bool is_in_caches(const rn_description& net, int batch, std::size_t cache_bytes) {
-  const std::uint64_t images = static_cast<std::uint64_t>(rn_images_at_once(&net, batch));
-  return net.weight_bytes + net.arena_bytes_per_image * images <= cache_bytes;
+  return net.weight_bytes + rn_arena_bytes(&net, batch) <= cache_bytes;
 }
 
 Work Profile::work() const {
@@ -177,7 +180,7 @@ Profile profile_of(const rn_description& net, int threads, int batch, const Samp
     result.border_seconds = quantile(steps.values({net.step_count + s}), 0.5);
     result.figures.calls = 1;
     result.figures.seconds = result.figures.median_seconds = quantile(steps.values({s}), 0.5);
-    result.figures.work = work_of(net, step, batch);
+    result.figures.work = work_of(net, s, batch);
     Figures& kernel = profile.kernels[step.kernel_index].figures;
     kernel.calls++;
     kernel.seconds += result.figures.seconds;
@@ -194,7 +197,7 @@ Profile profile_of(const rn_description& net, int threads, int batch, const Samp
     finish(&kernel, profile.sum(), profile);
   }
   sort_kernels(&profile);
-  profile.tensors = tensors_of(net, rn_images_at_once(&net, batch));
+  profile.tensors = tensors_of(net, batch);
   profile.time_line = time_line_of(steps, net.step_count);
   if (!profile.time_line.empty()) profile.clocked_seconds = profile.time_line.back();
   return profile;

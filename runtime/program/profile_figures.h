@@ -19,7 +19,7 @@ struct Work {
   double bytes() const { return weight_bytes + activation_bytes; }
 };
 
-Work work_of(const rn_description& net, const rn_step& step, int batch);
+Work work_of(const rn_description& net, std::uint32_t step, int batch);
 
 // Whether weights and activations fit into a last-level cache together, so that one inference leaves them to the next.
 bool is_in_caches(const rn_description& net, int batch, std::size_t cache_bytes);

@@ -66,8 +66,7 @@ std::string profile_json(const Profile& p) {
     text += format(", \"parallel_loops\": %u", p.parallel_loops) + field("hand_over_ms", p.hand_over_seconds() * 1e3);
   text +=
       format(", \"weight_bytes\": %llu, \"arena_bytes\": %llu", static_cast<unsigned long long>(p.net->weight_bytes),
-             static_cast<unsigned long long>(p.net->arena_bytes_per_image) *
-                 static_cast<unsigned>(rn_images_at_once(p.net, p.batch)));
+             static_cast<unsigned long long>(rn_arena_bytes(p.net, p.batch)));
   text += ", \"kernels\": " + list(p.kernels, [](const KernelProfile& kernel) {
             return "{\"key\": " + json_string(kernel.key) + field("strategy", std::string_view(kernel.choice)) +
                    field("kind", kernel.kind) + field("label", kernel.label) +

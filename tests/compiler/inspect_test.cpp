@@ -224,7 +224,8 @@ TEST_CASE("inspect: drawings of random graphs") {
 
 TEST_CASE("inspect: the text is a summary and IR that parses") {
   const Model model = model_named("resnet50");
-  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), fixed_machine()));
+  const Inspection inspection =
+      inspect(model, select_kernels(run_passes(model.graph), fixed_machine()), fixed_machine());
   for (const std::string& pass : inspectable_passes()) {
     const InspectedGraph graph = graph_after(model, pass);
     const std::string text = inspect_text(inspection, graph);
@@ -250,7 +251,8 @@ TEST_CASE("inspect: the JSON has the graph as a model file, and all that the sum
   ModelOptions options;
   options.size = Hw{64, 64};
   const Model model = model_named("resnet18", options);
-  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), fixed_machine()));
+  const Inspection inspection =
+      inspect(model, select_kernels(run_passes(model.graph), fixed_machine()), fixed_machine());
   for (const std::string& pass : {std::string("none"), last_pass()}) {
     const InspectedGraph graph = graph_after(model, pass);
     const auto json = nlohmann::json::parse(inspect_json(inspection, graph));
@@ -273,7 +275,8 @@ TEST_CASE("inspect: the JSON has the graph as a model file, and all that the sum
 
 TEST_CASE("inspect: SVG and dot of a small net are as they were looked at") {
   const Model model = model_named("digits_resnet8");
-  const Inspection inspection = inspect(model, select_kernels(run_passes(model.graph), fixed_machine()));
+  const Inspection inspection =
+      inspect(model, select_kernels(run_passes(model.graph), fixed_machine()), fixed_machine());
   check_golden("digits_resnet8.svg",
                inspect_svg(inspection, {graph_after(model, "none"), graph_after(model, last_pass())}));
   check_golden("digits_resnet8.dot", draw_dot(graph_after(model, last_pass()).graph));

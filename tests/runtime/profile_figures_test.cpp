@@ -19,8 +19,7 @@ const MachinePeak machine = {"", "", 100e9, 10e9, 1e-6};
 
 TEST_CASE("profile_figures: the work of a step") {
   const rn_description net = profile_net();
-  const Work input = work_of(net, net.steps[0], 2), conv = work_of(net, net.steps[1], 2),
-             dense = work_of(net, net.steps[3], 2);
+  const Work input = work_of(net, 0, 2), conv = work_of(net, 1, 2), dense = work_of(net, 3, 2);
   CHECK(input.flop == 0);
   CHECK(input.weight_bytes == 0);
   CHECK(input.activation_bytes == 2 * (128 + 128));
@@ -64,7 +63,7 @@ TEST_CASE("profile_figures: a net stays in the caches if its weights and activat
   rn_description net = profile_net();
   CHECK(is_in_caches(net, 2, 896 + 2 * 576));
   CHECK(!is_in_caches(net, 2, 896 + 2 * 576 - 1));
-  net.images_at_once = 1;
+  net.head.images_at_once = 1;
   CHECK(is_in_caches(net, 2, 896 + 576));
   CHECK(!is_in_caches(net, 2, 0));
 }

@@ -47,8 +47,8 @@ inline rn_description profile_net() {
   net.kernel_flops = profile_flops;
   net.kernel_executed_flops = profile_executed_flops;
   net.kernel_count = 3;
-  net.arena_bytes_per_image = 576;
-  net.images_at_once = 1 << 20;
+  net.head = {576, 1 << 20};
+  net.tail_step = net.step_count;
   return net;
 }
 

@@ -41,8 +41,8 @@ rn_description two_steps() {
   net.step_count = 2;
   net.kernel_keys = &key;
   net.kernel_count = 1;
-  net.arena_bytes_per_image = 66 * 66 * 4 * 4;
-  net.images_at_once = 1 << 20;
+  net.head = {66 * 66 * 4 * 4, 1 << 20};
+  net.tail_step = net.step_count;
   return net;
 }
 
