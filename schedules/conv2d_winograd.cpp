@@ -88,7 +88,7 @@ bool has_loops_to_prefetch(const Shape& s, int pixels) {
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
   const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
-  std::vector<std::pair<double, Choice>> all;
+  std::vector<Choice> all;
   const auto can_prefetch = [&](const Shape& s, int pixels) {
     const bool whole_lines =
         s.in_registers ? s.lanes_of_taps(s.part) % floats_of_line == 0 : s.g.channels_fill_lines(s.part);
@@ -117,8 +117,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
                            {"stored", stored},
                            {"prefetch", prefetch}}};
             if (prefetch && !can_prefetch(Shape(key, choice, machine), pixels)) continue;
-            const double estimate = winograd_cycles(key, choice, machine);
-            all.emplace_back(estimate, std::move(choice));
+            all.push_back(std::move(choice));
           }
         }
       }
@@ -138,11 +137,10 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
       }
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   // The best few of each tile size, order, kind of storage, place of the weights, with and without prefetching.
   std::map<std::vector<int>, int> kinds;
   std::vector<Choice> result;
-  for (auto& [estimate, choice] : all)
+  for (Choice& choice : ranked(all, key, machine, winograd_cycles))
     if (kinds[{choice["tile"], choice["channel_groups"] > 0, choice["stored"],
                weights_in_level1(Shape(key, choice, machine), machine), choice["prefetch"]}]++ < 3)
       result.push_back(std::move(choice));

@@ -6,12 +6,6 @@
 using namespace resnetc;
 using namespace resnetc::test;
 
-namespace {
-
-const std::vector<Epilogue> relu{Relu{}}, add_relu{Add{}, Relu{}};
-
-}  // namespace
-
 TEST_CASE("direct convolution equals the reference on odd shapes") {
   std::vector<ConvCase> cases;
   cases.push_back({7, 7, 16, 32, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, relu}, all_sides(1), all_sides(1)});
