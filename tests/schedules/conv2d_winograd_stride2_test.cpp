@@ -1,5 +1,5 @@
-// Candidates of conv2d_winograd_stride2, as kernels_test.cpp takes others', and its error on numbers that are no
-// integers.
+// Candidates of conv2d_winograd_stride2 equal the reference evaluator, larger tiles within their bound, which numbers
+// that are no integers keep to as well.
 #include <doctest/doctest.h>
 
 #include <algorithm>
