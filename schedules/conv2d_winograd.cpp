@@ -36,12 +36,7 @@ using Stored = WinogradShape::Stored;
 using enum WinogradShape::Stored;
 
 bool applies(const KernelKey& key, const Machine& machine) {
-  const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (machine.largest_winograd < 2) return false;
-  if (!conv || pool_of(*conv) || conv->groups != 1 || conv->stride != Hw{} || conv->dilation != Hw{}) return false;
-  const std::vector<int>& weight = key.operands[1].dims;
-  return weight[1] == 3 && weight[2] == 3 && key.operands[0].channels() % machine.lanes == 0 &&
-         border_holds_padding(key);
+  return suits_winograd(key, machine, {1, 1}, machine.lanes);
 }
 
 // Input channels whose weights, so many for each and for a block, stay in so many bytes.

@@ -54,14 +54,7 @@ struct Shape {
 };
 
 bool applies(const KernelKey& key, const Machine& machine) {
-  const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (machine.largest_winograd < 2) return false;
-  if (!conv || pool_of(*conv) || projection_of(*conv) || conv->groups != 1 || conv->stride != Hw{2, 2} ||
-      conv->dilation != Hw{})
-    return false;
-  const std::vector<int>& weight = key.operands[1].dims;
-  return weight[1] == 3 && weight[2] == 3 && key.operands[0].channels() % machine.lanes == 0 &&
-         border_holds_padding(key);
+  return suits_winograd(key, machine, {2, 2}, machine.lanes);
 }
 
 // The rows of transformed weights that are combined of two rows of taps.
