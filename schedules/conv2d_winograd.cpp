@@ -16,7 +16,6 @@
 // before it multiplies. That is 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing
 // t = 36 values takes 150 cycles where the buffer lies in the second-level cache of an Intel core (4.2 a line).
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "schedules/conv2d_geometry.h"
@@ -71,53 +70,51 @@ std::set<int> channel_groups(int block_count, const Machine& machine) {
   return result;
 }
 
-// Whether prefetch_weights finds the loops that build names, for one of a single iteration is gone: a candidate that
-// asks for prefetching and gets none would be timed twice. Of blocks the last, where it overruns the channels, is taken
-// out of a loop over all of them.
-bool has_loops_to_prefetch(const Shape& s, int pixels) {
+// Whether prefetch_weights finds whole cache lines and the loops that Stages::prefetch names, for one of a single
+// iteration is gone: a candidate that asks for prefetching and gets none would be timed twice. Of blocks the last,
+// where it overruns the channels, is taken out of a loop over all of them.
+bool can_prefetch(const Shape& s, int pixels) {
+  const bool whole_lines =
+      s.in_registers ? s.lanes_of_taps(s.part) % floats_of_line == 0 : s.g.channels_fill_lines(s.part);
   const bool last_apart = s.groups == 1 && s.g.oc % s.g.block != 0;
   const bool next_weights = s.part < s.g.ic || s.groups == 0 || s.g.block_count / s.groups > (last_apart ? 2 : 1);
-  return next_weights && (s.in_registers ? s.part > 1 : s.tile_rows * s.across > pixels);
+  return whole_lines && next_weights && (s.in_registers ? s.part > 1 : s.tile_rows * s.across > pixels);
+}
+
+// All places of the work in loops, for one register tile.
+void add_orders(std::vector<Choice>& all, const KernelKey& key, const Conv2dGeometry& whole, const Machine& machine,
+                int m, int vectors, int pixels, Stored stored) {
+  const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
+  const int down = blocks(whole.oh, m), block = vectors * machine.lanes;
+  const auto add = [&](int part, int rows, int groups, bool prefetch) {
+    Choice choice{"conv2d_winograd",
+                  {{"tile", m},
+                   {"oc_vectors", vectors},
+                   {"pixels", pixels},
+                   {"channel_part", part},
+                   {"tile_rows", rows},
+                   {"channel_groups", groups},
+                   {"stored", stored},
+                   {"prefetch", prefetch}}};
+    if (!prefetch || can_prefetch(Shape(key, choice, machine), pixels)) all.push_back(std::move(choice));
+  };
+  for (int part : channel_parts(whole.ic, block, m, stored, machine))
+    for (int rows = 1; rows <= down; rows++) {
+      // The last strip may be no more than a quarter too long.
+      if (4 * (blocks(down, rows) * rows - down) > rows || (part != whole.ic && rows != down)) continue;
+      for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
+        if (groups == 0 && down % rows != 0) continue;
+        // Weights that stay in the caches need no prefetching.
+        const bool reads_again = groups > 0 && rows < down;
+        if (!reads_again && stored != in_file && !weights_stay && block < whole.oc) add(part, rows, groups, true);
+        add(part, rows, groups, false);
+      }
+    }
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
   std::vector<Choice> all;
-  const auto can_prefetch = [&](const Shape& s, int pixels) {
-    const bool whole_lines =
-        s.in_registers ? s.lanes_of_taps(s.part) % floats_of_line == 0 : s.g.channels_fill_lines(s.part);
-    return whole_lines && has_loops_to_prefetch(s, pixels);
-  };
-  // All places of the work in loops, for one register tile.
-  const auto add = [&](int m, int vectors, int pixels, Stored stored) {
-    const int down = blocks(whole.oh, m), block = vectors * machine.lanes;
-    for (int part : channel_parts(whole.ic, block, m, stored, machine)) {
-      for (int rows = 1; rows <= down; rows++) {
-        // The last strip may be no more than a quarter too long.
-        if (4 * (blocks(down, rows) * rows - down) > rows || (part != whole.ic && rows != down)) continue;
-        for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
-          if (groups == 0 && down % rows != 0) continue;
-          for (bool prefetch : {true, false}) {
-            // Weights that stay in the caches need none.
-            if (prefetch && ((groups > 0 && rows < down) || stored == in_file || weights_stay || block >= whole.oc))
-              continue;
-            Choice choice{"conv2d_winograd",
-                          {{"tile", m},
-                           {"oc_vectors", vectors},
-                           {"pixels", pixels},
-                           {"channel_part", part},
-                           {"tile_rows", rows},
-                           {"channel_groups", groups},
-                           {"stored", stored},
-                           {"prefetch", prefetch}}};
-            if (prefetch && !can_prefetch(Shape(key, choice, machine), pixels)) continue;
-            all.push_back(std::move(choice));
-          }
-        }
-      }
-    }
-  };
   for (int m : {4, 2, 6}) {
     if (m > machine.largest_winograd) continue;
     const int tiles = blocks(whole.ow, m) * blocks(whole.oh, m);
@@ -128,18 +125,16 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
         if (stored == in_file && whole.stored != DType::f32) continue;
         if (stored == in_file && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
         for (int pixels = 1; pixels <= std::min(tiles, 28); pixels++)
-          if (registers_of(m, vectors, pixels, stored, machine) <= machine.registers) add(m, vectors, pixels, stored);
+          if (registers_of(m, vectors, pixels, stored, machine) <= machine.registers)
+            add_orders(all, key, whole, machine, m, vectors, pixels, stored);
       }
     }
   }
-  // The best few of each tile size, order, kind of storage, place of the weights, with and without prefetching.
-  std::map<std::vector<int>, int> kinds;
-  std::vector<Choice> result;
-  for (Choice& choice : ranked(all, key, machine, winograd_cycles))
-    if (kinds[{choice["tile"], choice["channel_groups"] > 0, choice["stored"],
-               weights_in_level1(Shape(key, choice, machine), machine), choice["prefetch"]}]++ < 3)
-      result.push_back(std::move(choice));
-  return result;
+  // By tile size, order, kind of storage, place of the weights, with and without prefetching.
+  return few_of_each_kind(ranked(all, key, machine, winograd_cycles), [&](const Choice& choice) {
+    return std::vector<int>{choice["tile"], choice["channel_groups"] > 0, choice["stored"],
+                            weights_in_level1(Shape(key, choice, machine), machine), choice["prefetch"]};
+  });
 }
 
 // The stages of a kernel, in the order in which values pass through them, and how they are scheduled.

@@ -12,7 +12,6 @@
 // A task has some register tiles and all channels where the weights stay in the second-level cache, else a group of
 // channel blocks and all tiles, and transforms its inputs itself.
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "schedules/conv2d_geometry.h"
@@ -146,13 +145,10 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
       }
     }
   }
-  // The best few of each tile size, order, with and without prefetching.
-  std::map<std::vector<int>, int> kinds;
-  std::vector<Choice> result;
-  for (Choice& choice : ranked(all, key, machine, cycles))
-    if (kinds[{choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]}]++ < 3)
-      result.push_back(std::move(choice));
-  return result;
+  // By tile size, order, with and without prefetching.
+  return few_of_each_kind(ranked(all, key, machine, cycles), [](const Choice& choice) {
+    return std::vector<int>{choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]};
+  });
 }
 
 // The stages of a kernel, in the order in which values pass through them, and how they are scheduled.

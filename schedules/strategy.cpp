@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <map>
 
 #include "schedules/gpu.h"
 
@@ -106,6 +107,15 @@ std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& 
       if (std::find(result.begin() + first, result.end(), *group->second) == result.end())
         result.push_back(*group->second);
   }
+  return result;
+}
+
+std::vector<Choice> few_of_each_kind(const std::vector<Choice>& choices,
+                                     const std::function<std::vector<int>(const Choice&)>& kind) {
+  std::map<std::vector<int>, int> kinds;
+  std::vector<Choice> result;
+  for (const Choice& choice : choices)
+    if (kinds[kind(choice)]++ < 3) result.push_back(choice);
   return result;
 }
 
