@@ -15,6 +15,10 @@
 namespace resnetc {
 namespace {
 
+using Halide::Expr;
+using Halide::Func;
+using Halide::Var;
+
 bool applies(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
   if (!conv || pool_of(*conv)) return false;
@@ -61,6 +65,16 @@ int preferred_unroll(const Conv2dGeometry& g) {
   return g.reduction <= 4 ? g.reduction : is_pointwise(g) ? 4 : 1;
 }
 
+// Preferred first. Weights that lie in pairs of input channels are read two channels a step.
+std::vector<int> unrolls(const Conv2dGeometry& g) {
+  const int wanted = preferred_unroll(g);
+  std::vector<int> result = {wanted, wanted == 1 ? 2 : 1};
+  if (g.weight_layout().pairs_input_channels() && g.reduction % 2 == 0)
+    result = wanted == 4 ? std::vector{4, 2} : std::vector{2};
+  std::erase_if(result, [&](int unroll) { return g.reduction % unroll != 0; });
+  return result;
+}
+
 double balance(int tasks, int threads) {
   return static_cast<double>(tasks) / (blocks(tasks, threads) * threads);
 }
@@ -77,13 +91,10 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     const bool by_channels = weights_stay
                                  ? balance(tasks, machine.threads) < 0.8 * balance(g.block_count, machine.threads)
                                  : balance(g.block_count, machine.threads) >= 0.8 * balance(tasks, machine.threads);
-    const int wanted = preferred_unroll(g);
-    std::vector<int> unrolls = {wanted, wanted == 1 ? 2 : 1};
-    if (g.weight_layout().pairs_input_channels() && g.reduction % 2 == 0)
-      unrolls = wanted == 4 ? std::vector{4, 2} : std::vector{2};
+    const bool whole_lines =
+        g.block_lanes() % floats_of_line == 0 && (g.projected == 0 || g.channels_fill_lines(g.projected));
     for (int order = 0; order < 2; order++) {
-      for (int unroll : unrolls) {
-        if (g.reduction % unroll != 0) continue;
+      for (int unroll : unrolls(g)) {
         const int pixel_parallel = by_channels ? order : 1 - order;
         const int preferred = pixel_parallel ? 1 : pass_count(g, machine);
         std::vector<int> pass_counts = {preferred};
@@ -91,8 +102,6 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
         for (int passes : pass_counts) {
           // Weights that stay in the caches need none.
           for (bool prefetch : {true, false}) {
-            const bool whole_lines =
-                g.block_lanes() % floats_of_line == 0 && (g.projected == 0 || g.channels_fill_lines(g.projected));
             if (prefetch && (pixel_parallel || weights_stay || g.block_count == 1 || !whole_lines)) continue;
             result.push_back({"conv2d_direct",
                               {{"oc_vectors", tile.oc_vectors},
@@ -109,102 +118,141 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   return result;
 }
 
-KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes, machine.lanes);
-  const Conv2dOperands operands(key, g);
-  const int all_pixels = g.oh * g.ow, tile = std::min(choice["pixels"], all_pixels);
-  const int tiles = blocks(all_pixels, tile);
-  const int tasks = std::max(choice["pixel_tasks"], 1), tiles_per_task = blocks(tiles, tasks);
+// The stages of a kernel, in the order in which values pass through them, and how they are scheduled.
+struct Stages {
+  Stages(const KernelKey& of, const Choice& of_choice, const Machine& for_machine)
+      : key(of),
+        choice(of_choice),
+        machine(for_machine),
+        g(of, of_choice["oc_vectors"] * for_machine.lanes, for_machine.lanes),
+        operands(of, g),
+        all_pixels(g.oh * g.ow),
+        tile(std::min(choice["pixels"], all_pixels)),
+        tiles(blocks(all_pixels, tile)),
+        tasks(std::max(choice["pixel_tasks"], 1)),
+        tiles_per_task(blocks(tiles, tasks)),
+        in_passes(choice["passes"] > 1),
+        part_channels(g.reduction / (in_passes ? choice["passes"] / g.kh : 1)),
+        r(0, part_channels, 0, g.kw, 0, in_passes ? 1 : g.kh, "r"),
+        pass(0, choice["passes"], "pass"),
+        from(0, std::max(g.projected, 1), "from"),
+        q(0, tile, 0, tiles_per_task, 0, tasks, "q") {}
 
-  Halide::Var c("c"), x("x"), y("y"), n("n"), i("i"), t("t"), k("k"), block("block"), lane("lane");
+  const KernelKey& key;
+  const Choice& choice;
+  const Machine& machine;
+  const Conv2dGeometry g;
+  const Conv2dOperands operands;
+  const int all_pixels, tile, tiles, tasks, tiles_per_task;
+  const bool in_passes;
+  const int part_channels;  // that a pass sums
+
+  Var c{"c"}, x{"x"}, y{"y"}, n{"n"}, i{"i"}, t{"t"}, k{"k"}, block{"block"}, lane{"lane"};
+  Func sum{"sum"}, total{"total"}, result{"result"};
+  Halide::RDom r, pass, from, q;
+
   // The last tile moves back onto pixels that the one before it has done: both write the same values.
-  const auto pixel = [&](const Halide::Expr& tile_index, const Halide::Expr& within) {
-    const Halide::Expr first = tile_index * tile;
+  Expr pixel(const Expr& tile_index, const Expr& within) const {
+    const Expr first = tile_index * tile;
     const bool exact = all_pixels % tile == 0 && tiles_per_task * tasks == tiles;
     return (exact ? first : Halide::min(first, all_pixels - tile)) + within;
-  };
+  }
 
-  Halide::Func sum("sum"), total("total"), result("result");
-  const Halide::Expr p = pixel(t, i);
-  const bool pointwise = is_pointwise(g), in_passes = choice["passes"] > 1;
-  const int channel_parts = in_passes ? choice["passes"] / g.kh : 1;
-  const Halide::Expr x_in = pointwise ? p : p % g.ow * g.conv.stride.w - g.conv.padding.left;
-  const Halide::Expr y_in = pointwise ? Halide::Expr(0) : p / g.ow * g.conv.stride.h - g.conv.padding.top;
-  const Halide::Expr bias = g.has_bias ? Halide::Expr(operands.bias(c)) : Halide::Expr(0.0f);
-  const int part_channels = g.reduction / channel_parts;
-  Halide::RDom r(0, part_channels, 0, g.kw, 0, in_passes ? 1 : g.kh, "r"), pass(0, choice["passes"], "pass"),
-      from(0, std::max(g.projected, 1), "from");
-  if (in_passes) {
-    sum(c, i, t, n, k) = 0.0f;
-    sum(c, i, t, n, k) += window_term(g, operands, c, x_in, y_in, n, k / g.kh * part_channels + r.x, r.y, k % g.kh);
-    total(c, i, t, n) = bias;
-    total(c, i, t, n) += sum(c, i, t, n, pass);
-  } else {
+  void sum_windows() {
+    const Expr p = pixel(t, i), bias = g.has_bias ? Expr(operands.bias(c)) : Expr(0.0f);
+    const bool pointwise = is_pointwise(g);
+    const Expr x_in = pointwise ? p : p % g.ow * g.conv.stride.w - g.conv.padding.left;
+    const Expr y_in = pointwise ? Expr(0) : p / g.ow * g.conv.stride.h - g.conv.padding.top;
+    if (in_passes) {
+      sum(c, i, t, n, k) = 0.0f;
+      sum(c, i, t, n, k) += window_term(g, operands, c, x_in, y_in, n, k / g.kh * part_channels + r.x, r.y, k % g.kh);
+      total(c, i, t, n) = bias;
+      total(c, i, t, n) += sum(c, i, t, n, pass);
+      return;
+    }
     sum(c, i, t, n) = bias;
     sum(c, i, t, n) += window_term(g, operands, c, x_in, y_in, n, r.x, r.y, r.z);
     if (const Project* projection = projection_of(g.conv)) {
       const bool flat = is_flat_projection(key);
-      const Halide::Expr x_from = flat ? p : p % g.ow * projection->stride.w;
-      const Halide::Expr y_from = flat ? Halide::Expr(0) : p / g.ow * projection->stride.h;
+      const Expr x_from = flat ? p : p % g.ow * projection->stride.w;
+      const Expr y_from = flat ? Expr(0) : p / g.ow * projection->stride.h;
       sum(c, i, t, n) += operands.residuals[0](from, x_from, y_from, n) *
                          operands.weight(c % g.block, g.reduction + from, 0, 0, c / g.block);
     }
     total = sum;
   }
 
-  Halide::RDom q(0, tile, 0, tiles_per_task, 0, tasks, "q");
-  const Halide::Expr tile_index = q.z * tiles_per_task + q.y, done = pixel(tile_index, q.x);
-  const Halide::Expr value =
-      apply_epilogue(key, operands, total(c, q.x, tile_index, n), c, done % g.ow, done / g.ow, n, done, machine.lanes);
-  result(c, x, y, n) = Halide::undef<float>();
-  if (is_flat(key.result)) {
-    result(c, done, 0, n) = value;
-  } else {
-    result(c, done % g.ow, done / g.ow, n) = value;
+  void store_result() {
+    const Expr tile_index = q.z * tiles_per_task + q.y, done = pixel(tile_index, q.x);
+    const Expr value = apply_epilogue(key, operands, total(c, q.x, tile_index, n), c, done % g.ow, done / g.ow, n, done,
+                                      machine.lanes);
+    result(c, x, y, n) = Halide::undef<float>();
+    if (is_flat(key.result)) {
+      result(c, done, 0, n) = value;
+    } else {
+      result(c, done % g.ow, done / g.ow, n) = value;
+    }
   }
 
-  bound_result(result, key.result);
-  Halide::Stage store = result.update();
-  store.split(c, block, lane, g.block,
-              g.oc % g.block == 0 ? Halide::TailStrategy::RoundUp : Halide::TailStrategy::GuardWithIf);
-  if (choice["pixel_tasks"] == 0) {
-    store.reorder(lane, q.x, q.y, q.z, n, block);
-    if (g.block_count > 1) store.parallel(block);
-  } else {
-    store.reorder(lane, q.x, q.y, block, q.z, n);
-    store.allow_race_conditions();
-    if (tasks > 1) store.parallel(q.z);
+  void schedule_result() {
+    bound_result(result, key.result);
+    Halide::Stage store = result.update();
+    store.split(c, block, lane, g.block,
+                g.oc % g.block == 0 ? Halide::TailStrategy::RoundUp : Halide::TailStrategy::GuardWithIf);
+    if (choice["pixel_tasks"] == 0) {
+      store.reorder(lane, q.x, q.y, q.z, n, block);
+      if (g.block_count > 1) store.parallel(block);
+    } else {
+      store.reorder(lane, q.x, q.y, block, q.z, n);
+      store.allow_race_conditions();
+      if (tasks > 1) store.parallel(q.z);
+    }
+    store.vectorize(lane, machine.lanes).unroll(lane).unroll(q.x);
   }
-  store.vectorize(lane, machine.lanes).unroll(lane).unroll(q.x);
-  if (in_passes) {
-    total.compute_at(result, n).bound_extent(c, g.block).vectorize(c, machine.lanes).unroll(c).unroll(i);
-    total.update().reorder(c, i, t, pass).vectorize(c, machine.lanes).unroll(c).unroll(i);
-    sum.compute_at(total, t);
-  } else {
-    sum.compute_at(result, q.y);
+
+  void schedule_sums() {
+    if (in_passes) {
+      total.compute_at(result, n).bound_extent(c, g.block).vectorize(c, machine.lanes).unroll(c).unroll(i);
+      total.update().reorder(c, i, t, pass).vectorize(c, machine.lanes).unroll(c).unroll(i);
+      sum.compute_at(total, t);
+    } else {
+      sum.compute_at(result, q.y);
+    }
+    sum.store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+    sum.vectorize(c, machine.lanes).unroll(c).unroll(i);
+    sum.update().reorder(c, i, r.x, r.y, r.z).vectorize(c, machine.lanes).unroll(c).unroll(i);
+    if (choice["unroll"] > 1) sum.update().unroll(r.x, choice["unroll"]);
+    if (g.projected > 0) {
+      sum.update(1).reorder(c, i, from).vectorize(c, machine.lanes).unroll(c).unroll(i);
+      if (is_flat_projection(key) && g.projected % choice["unroll"] == 0) sum.update(1).unroll(from, choice["unroll"]);
+    }
   }
-  sum.store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
-  sum.vectorize(c, machine.lanes).unroll(c).unroll(i);
-  sum.update().reorder(c, i, r.x, r.y, r.z).vectorize(c, machine.lanes).unroll(c).unroll(i);
-  if (choice["unroll"] > 1) sum.update().unroll(r.x, choice["unroll"]);
-  if (g.projected > 0) {
-    sum.update(1).reorder(c, i, from).vectorize(c, machine.lanes).unroll(c).unroll(i);
-    if (is_flat_projection(key) && g.projected % choice["unroll"] == 0) sum.update(1).unroll(from, choice["unroll"]);
-  }
-  Halide::Pipeline pipeline(result);
-  if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
-  // A thread's tasks follow each other.
-  const int lines = g.block_lanes() / floats_of_line,
-            projected = g.projected == 0 ? 0 : g.lanes_of_channels(g.projected) / floats_of_line;
-  const auto lines_from = [lines](int first) {
-    return [lines, first](const LoopValue& loop, const Halide::Expr& nth) {
-      return (loop(".block") + 1) * lines + first + nth;
+
+  // During a block of channels the weights of the next, for a thread's tasks follow each other; those of a projection
+  // while it is summed.
+  std::string prefetch(Halide::Pipeline& pipeline) const {
+    const int lines = g.block_lanes() / floats_of_line,
+              projected = g.projected == 0 ? 0 : g.lanes_of_channels(g.projected) / floats_of_line;
+    const auto lines_from = [lines](int first) {
+      return
+          [lines, first](const LoopValue& loop, const Expr& nth) { return (loop(".block") + 1) * lines + first + nth; };
     };
-  };
-  std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines - projected, lines_from(0)});
-  if (projected > 0)
-    passes += prefetch_weights(pipeline, {".block", sum.name() + ".s2.", projected, lines_from(lines - projected)});
-  return {pipeline, operands.arguments, passes};
+    std::string passes = prefetch_weights(pipeline, {".block", sum.name() + ".s1.", lines - projected, lines_from(0)});
+    if (projected > 0)
+      passes += prefetch_weights(pipeline, {".block", sum.name() + ".s2.", projected, lines_from(lines - projected)});
+    return passes;
+  }
+};
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  Stages stages(key, choice, machine);
+  stages.sum_windows();
+  stages.store_result();
+  stages.schedule_result();
+  stages.schedule_sums();
+  KernelPipeline kernel{Halide::Pipeline(stages.result), stages.operands.arguments};
+  if (choice["prefetch"] != 0) kernel.passes = stages.prefetch(kernel.pipeline);
+  return kernel;
 }
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,

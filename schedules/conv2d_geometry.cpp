@@ -141,6 +141,14 @@ bool border_holds_padding(const KernelKey& key) {
          border.right >= padding.right;
 }
 
+bool suits_winograd(const KernelKey& key, const Machine& machine, Hw stride, int channels) {
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  if (machine.largest_winograd < 2 || !conv || pool_of(*conv) || projection_of(*conv)) return false;
+  const std::vector<int>& weight = key.operands[1].dims;
+  return conv->groups == 1 && conv->stride == stride && conv->dilation == Hw{} && weight[1] == 3 && weight[2] == 3 &&
+         key.operands[0].channels() % channels == 0 && border_holds_padding(key);
+}
+
 const MaxPool* pool_of(const Conv2d& conv) {
   return conv.epilogue.empty() ? nullptr : std::get_if<MaxPool>(&conv.epilogue.back());
 }

@@ -76,6 +76,10 @@ Halide::Expr apply_epilogue(const KernelKey& key, const Conv2dOperands& operands
 // Whether the convolution's padding lies within its input's border, so that no window reaches out of the memory.
 bool border_holds_padding(const KernelKey& key);
 
+// Whether Winograd may compute it: 3x3, of that stride, without groups, dilation, projection or max pool, and with a
+// multiple of so many input channels.
+bool suits_winograd(const KernelKey& key, const Machine& machine, Hw stride, int channels);
+
 // The max pool that ends the epilogue, or nullptr.
 const MaxPool* pool_of(const Conv2d& conv);
 

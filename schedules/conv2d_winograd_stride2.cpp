@@ -12,14 +12,13 @@
 // A task has some register tiles and all channels where the weights stay in the second-level cache, else a group of
 // channel blocks and all tiles, and transforms its inputs itself.
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "schedules/conv2d_geometry.h"
 #include "schedules/cost.h"
 #include "schedules/prefetch_weights.h"
+#include "schedules/winograd_expr.h"
 #include "schedules/winograd_phase_transforms.h"
-#include "schedules/winograd_transforms.h"
 #include "schedules/winograd_weights.h"
 
 namespace resnetc {
@@ -54,14 +53,7 @@ struct Shape {
 };
 
 bool applies(const KernelKey& key, const Machine& machine) {
-  const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (machine.largest_winograd < 2) return false;
-  if (!conv || pool_of(*conv) || projection_of(*conv) || conv->groups != 1 || conv->stride != Hw{2, 2} ||
-      conv->dilation != Hw{})
-    return false;
-  const std::vector<int>& weight = key.operands[1].dims;
-  return weight[1] == 3 && weight[2] == 3 && key.operands[0].channels() % machine.lanes == 0 &&
-         border_holds_padding(key);
+  return suits_winograd(key, machine, {2, 2}, machine.lanes);
 }
 
 // The rows of transformed weights that are combined of two rows of taps.
@@ -84,6 +76,9 @@ double step_cycles(const Shape& s, const Machine& machine) {
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
   const Shape s(key, choice, machine);
   const double vectors = s.g.block_count * (s.g.block / machine.lanes), weight_bytes = s.weight_layout().bytes();
+  // Of a tile and a vector of channels. Loads, stores and arithmetic of both axes at two a cycle are 60 and 360 cycles
+  // for inputs, 17 and 108 for outputs; what is above that is a guess at stores that miss the first-level cache and at
+  // the epilogue.
   const double input = (s.m == 2 ? 130.0 : 450.0) * s.tiles * s.g.ic / machine.lanes;
   const double output = (s.m == 2 ? 60.0 : 150.0) * s.tiles * vectors;
   const double products = step_cycles(s, machine) * s.register_tiles() * s.g.ic * s.g.block_count;
@@ -150,129 +145,165 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
       }
     }
   }
-  // The best few of each tile size, order, with and without prefetching.
-  std::map<std::vector<int>, int> kinds;
-  std::vector<Choice> result;
-  for (Choice& choice : ranked(all, key, machine, cycles))
-    if (kinds[{choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]}]++ < 3)
-      result.push_back(std::move(choice));
-  return result;
+  // By tile size, order, with and without prefetching.
+  return few_of_each_kind(ranked(all, key, machine, cycles), [](const Choice& choice) {
+    return std::vector<int>{choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]};
+  });
 }
 
-KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Shape s(key, choice, machine);
-  const Conv2dGeometry& g = s.g;
-  const int m = s.m, sums = s.sums(), products = s.products(), lanes = machine.lanes;
-  const Conv2dOperands operands(key, g, s.weight_layout());
+// The stages of a kernel, in the order in which values pass through them, and how they are scheduled.
+struct Stages {
+  Stages(const KernelKey& of, const Choice& choice, const Machine& machine)
+      : key(of),
+        s(of, choice, machine),
+        g(s.g),
+        m(s.m),
+        sums(s.sums()),
+        products(s.products()),
+        lanes(machine.lanes),
+        operands(of, g, s.weight_layout()),
+        r(0, lanes, 0, g.ic / lanes, 0, 2, 0, 2, "r"),
+        q(0, m, 0, m, 0, s.pixels, 0, s.tiles_per_task, 0, s.tasks, "q") {}
 
-  Var c("c"), x("x"), y("y"), n("n"), t("t"), i("i"), j("j"), p("p"), cb("cb"), lane("lane"), to("to");
-  Func half("half"), input("input_transformed");
-  const Sides& border = g.input.border;
-  const auto pixel = [&](int dx, int dy) {
-    return operands.input(
-        cb * lanes + lane,
-        Halide::min(t % s.across * (2 * m) + dx - g.conv.padding.left, g.input.width() + border.right - 1),
-        Halide::min(t / s.across * (2 * m) + dy - g.conv.padding.top, g.input.height() + border.bottom - 1), n);
-  };
-  half(lane, j, i, cb, t, n) =
-      Halide::mux(j, along(products, [&](int dx) {
-                    return Halide::mux(i, phase_input(m, along(products, [&](int dy) { return pixel(dx, dy); })));
-                  }));
-  input(lane, j, i, cb, t, n) =
-      Halide::mux(j, phase_input(m, along(products, [&](int dx) { return Expr(half(lane, dx, i, cb, t, n)); })));
+  const KernelKey& key;
+  const Shape s;
+  const Conv2dGeometry& g;
+  const int m, sums, products, lanes;
+  const Conv2dOperands operands;
 
-  Var channel("channel");
-  Func weight_half("weight_half"), weight("weight_transformed");
-  const auto tap = [&](const Expr& kx, int ky) {
-    return operands.weight(c % g.block, ky * 3 + kx, channel, c / g.block);
-  };
-  weight_half(c, channel, j, i) = Halide::mux(i, phase_weight(m, along(3, [&](int ky) { return Expr(tap(j, ky)); })));
-  weight(c, channel, j, i) =
-      Halide::mux(j, phase_weight(m, along(3, [&](int kx) { return Expr(weight_half(c, channel, kx, i)); })));
+  Var c{"c"}, x{"x"}, y{"y"}, n{"n"}, t{"t"}, i{"i"}, j{"j"}, p{"p"}, cb{"cb"}, lane{"lane"}, to{"to"};
+  Var channel{"channel"}, block{"block"}, group{"group"}, li{"li"};
+  Func half{"half"}, input{"input_transformed"}, weight_half{"weight_half"}, weight{"weight_transformed"},
+      product{"product"}, sum{"sum"}, rows{"rows"}, result{"result"};
+  Halide::RDom r, q;
 
-  const bool exact = s.tiles == s.pixels * s.register_tiles();
-  const auto first_tile = [&](const Expr& register_tile) {
+  void transform_inputs() {
+    const Sides& border = g.input.border;
+    const auto pixel = [&](int dx, int dy) {
+      return operands.input(
+          cb * lanes + lane,
+          Halide::min(t % s.across * (2 * m) + dx - g.conv.padding.left, g.input.width() + border.right - 1),
+          Halide::min(t / s.across * (2 * m) + dy - g.conv.padding.top, g.input.height() + border.bottom - 1), n);
+    };
+    half(lane, j, i, cb, t, n) =
+        Halide::mux(j, along(products, [&](int dx) {
+                      return transformed(phase_input, m, products, i, [&](int dy) { return pixel(dx, dy); });
+                    }));
+    input(lane, j, i, cb, t, n) =
+        transformed(phase_input, m, products, j, [&](int dx) { return half(lane, dx, i, cb, t, n); });
+  }
+
+  void transform_weights() {
+    const auto tap = [&](const Expr& kx, int ky) {
+      return operands.weight(c % g.block, ky * 3 + kx, channel, c / g.block);
+    };
+    weight_half(c, channel, j, i) = transformed(phase_weight, m, 3, i, [&](int ky) { return tap(j, ky); });
+    weight(c, channel, j, i) =
+        transformed(phase_weight, m, 3, j, [&](int kx) { return weight_half(c, channel, kx, i); });
+  }
+
+  Expr first_tile(const Expr& register_tile) const {
+    const bool exact = s.tiles == s.pixels * s.register_tiles();
     return exact ? register_tile * s.pixels : Halide::min(register_tile * s.pixels, s.tiles - s.pixels);
-  };
+  }
 
-  Func product("product"), sum("sum"), rows("rows"), result("result");
-  Halide::RDom r(0, lanes, 0, g.ic / lanes, 0, 2, 0, 2, "r");
   // The products of a sum: its own, and the second one, if there is any.
-  const auto product_of_sum = [&](const Expr& of, const Expr& nth) {
+  Expr product_of_sum(const Expr& of, const Expr& nth) const {
     const std::vector<int> second = phase_second_products(m);
     return Halide::select(nth == 0, of,
                           Halide::mux(of, along(sums, [&](int k) { return Expr(second.at(static_cast<size_t>(k))); })));
-  };
-  const auto clamped = [&](const Expr& of) { return Halide::clamp(of, 0, products - 1); };
-  const Expr jx = product_of_sum(j, r.z), iy = product_of_sum(i, r.w);
-  product(c, p, j, i, to, n) = 0.0f;
-  product(c, p, j, i, to, n) += Halide::select(jx >= 0 && iy >= 0,
-                                               input(r.x, clamped(jx), clamped(iy), r.y, first_tile(to) + p, n) *
-                                                   weight(c, r.y * lanes + r.x, clamped(jx), clamped(iy)),
-                                               0.0f);
-  sum(c, p, j, i, to, n) = product(c, p, j, i, to, n);
-  rows(c, p, j, y, to, n) =
-      Halide::mux(y, phase_output(m, along(sums, [&](int row) { return Expr(sum(c, p, j, row, to, n)); })));
-
-  Halide::RDom q(0, m, 0, m, 0, s.pixels, 0, s.tiles_per_task, 0, s.tasks, "q");
-  const Expr register_tile = q[4] * s.tiles_per_task + q[3], tile = first_tile(register_tile) + q[2];
-  const Expr x_out = tile % s.across * m + q[0], y_out = tile / s.across * m + q[1];
-  if (g.ow % m != 0) q.where(x_out < g.ow);
-  if (g.oh % m != 0) q.where(y_out < g.oh);
-  const Expr value = Halide::mux(
-      q[0],
-      phase_output(m, along(sums, [&](int column) { return Expr(rows(c, q[2], column, q[1], register_tile, n)); })));
-  result(c, x, y, n) = Halide::undef<float>();
-  result(c, x_out, y_out, n) = apply_epilogue(key, operands, g.has_bias ? value + operands.bias(c) : value, c, x_out,
-                                              y_out, n, Expr(), machine.lanes);
-
-  bound_result(result, key.result);
-  Var block("block"), group("group"), li("li");
-  Halide::Stage store = result.update();
-  // A loop's name holds those of what it was split from: no other may hold ".block".
-  const Var outer = s.groups > 1 ? Var("all") : block;
-  store.split(c, outer, lane, g.block,
-              g.oc % g.block == 0 ? Halide::TailStrategy::RoundUp : Halide::TailStrategy::GuardWithIf);
-  store.split(lane, lane, li, lanes);
-  if (s.groups > 1) {
-    store.split(outer, group, block, g.block_count / s.groups);
-    store.reorder(li, q[0], q[1], lane, q[2], q[3], block, q[4], group, n).parallel(group);
-    input.compute_at(result, group);
-  } else {
-    store.reorder(li, q[0], q[1], lane, q[2], q[3], block, q[4], n).allow_race_conditions();
-    if (s.tasks > 1) store.parallel(q[4]);
-    input.compute_at(result, q[4]);
   }
-  store.vectorize(li).unroll(q[0]).unroll(q[1]);
-  rows.compute_at(result, lane)
-      .reorder(y, j, c, p)
-      .vectorize(c, lanes, Halide::TailStrategy::RoundUp)
-      .unroll(y)
-      .unroll(j);
 
-  input.bound_extent(t, s.tiles_per_task * s.pixels).bound_extent(lane, lanes);
-  input.reorder(lane, j, i, cb, t).vectorize(lane, lanes).unroll(j).unroll(i);
-  half.compute_at(input, cb).reorder(lane, j, i).vectorize(lane, lanes).unroll(j).unroll(i);
+  void multiply() {
+    const auto clamped = [&](const Expr& of) { return Halide::clamp(of, 0, products - 1); };
+    const Expr jx = product_of_sum(j, r.z), iy = product_of_sum(i, r.w);
+    product(c, p, j, i, to, n) = 0.0f;
+    product(c, p, j, i, to, n) += Halide::select(jx >= 0 && iy >= 0,
+                                                 input(r.x, clamped(jx), clamped(iy), r.y, first_tile(to) + p, n) *
+                                                     weight(c, r.y * lanes + r.x, clamped(jx), clamped(iy)),
+                                                 0.0f);
+    sum(c, p, j, i, to, n) = product(c, p, j, i, to, n);
+  }
 
-  sum.compute_at(result, q[3]).bound_extent(c, g.block);
-  sum.reorder(c, p, j, i).vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i);
-  product.compute_at(sum, i).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
-  product.vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i);
-  product.update().reorder(c, p, j, i, r.z, r.w, r.x, r.y);
-  product.update().vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i).unroll(r.z).unroll(r.w);
-  weight.compute_at(product, r.x).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
-  weight.reorder(c, j, i).vectorize(c, lanes).unroll(c).unroll(j).unroll(i);
-  weight_half.compute_at(product, r.x).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
-  weight_half.reorder(c, j, i).vectorize(c, lanes).unroll(c).unroll(j).unroll(i);
+  void transform_outputs() {
+    rows(c, p, j, y, to, n) = transformed(phase_output, m, sums, y, [&](int row) { return sum(c, p, j, row, to, n); });
+    const Expr register_tile = q[4] * s.tiles_per_task + q[3], tile = first_tile(register_tile) + q[2];
+    const Expr x_out = tile % s.across * m + q[0], y_out = tile / s.across * m + q[1];
+    if (g.ow % m != 0) q.where(x_out < g.ow);
+    if (g.oh % m != 0) q.where(y_out < g.oh);
+    const Expr value = transformed(phase_output, m, sums, q[0],
+                                   [&](int column) { return rows(c, q[2], column, q[1], register_tile, n); });
+    result(c, x, y, n) = Halide::undef<float>();
+    result(c, x_out, y_out, n) =
+        apply_epilogue(key, operands, g.has_bias ? value + operands.bias(c) : value, c, x_out, y_out, n, Expr(), lanes);
+  }
 
-  Halide::Pipeline pipeline(result);
-  if (choice["prefetch"] == 0) return {pipeline, operands.arguments};
-  const int lines = s.lanes_of_block() / floats_of_line, in_group = g.block_count / s.groups;
-  const auto line = [=](const LoopValue& loop, const Expr& nth) {
-    return (loop(".group") * in_group + loop(".block") + 1) * lines + nth;
-  };
-  const std::string passes = prefetch_weights(pipeline, {".block", product.name() + ".s1.", lines, line, sums});
-  return {pipeline, operands.arguments, passes};
+  void schedule_result() {
+    bound_result(result, key.result);
+    Halide::Stage store = result.update();
+    // A loop's name holds those of what it was split from: no other may hold ".block".
+    const Var outer = s.groups > 1 ? Var("all") : block;
+    store.split(c, outer, lane, g.block,
+                g.oc % g.block == 0 ? Halide::TailStrategy::RoundUp : Halide::TailStrategy::GuardWithIf);
+    store.split(lane, lane, li, lanes);
+    if (s.groups > 1) {
+      store.split(outer, group, block, g.block_count / s.groups);
+      store.reorder(li, q[0], q[1], lane, q[2], q[3], block, q[4], group, n).parallel(group);
+      input.compute_at(result, group);
+    } else {
+      store.reorder(li, q[0], q[1], lane, q[2], q[3], block, q[4], n).allow_race_conditions();
+      if (s.tasks > 1) store.parallel(q[4]);
+      input.compute_at(result, q[4]);
+    }
+    store.vectorize(li).unroll(q[0]).unroll(q[1]);
+    rows.compute_at(result, lane)
+        .reorder(y, j, c, p)
+        .vectorize(c, lanes, Halide::TailStrategy::RoundUp)
+        .unroll(y)
+        .unroll(j);
+  }
+
+  void schedule_inputs() {
+    input.bound_extent(t, s.tiles_per_task * s.pixels).bound_extent(lane, lanes);
+    input.reorder(lane, j, i, cb, t).vectorize(lane, lanes).unroll(j).unroll(i);
+    half.compute_at(input, cb).reorder(lane, j, i).vectorize(lane, lanes).unroll(j).unroll(i);
+  }
+
+  void schedule_products() {
+    sum.compute_at(result, q[3]).bound_extent(c, g.block);
+    sum.reorder(c, p, j, i).vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i);
+    product.compute_at(sum, i).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+    product.vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i);
+    product.update().reorder(c, p, j, i, r.z, r.w, r.x, r.y);
+    product.update().vectorize(c, lanes).unroll(c).unroll(p).unroll(j).unroll(i).unroll(r.z).unroll(r.w);
+    weight.compute_at(product, r.x).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+    weight.reorder(c, j, i).vectorize(c, lanes).unroll(c).unroll(j).unroll(i);
+    weight_half.compute_at(product, r.x).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
+    weight_half.reorder(c, j, i).vectorize(c, lanes).unroll(c).unroll(j).unroll(i);
+  }
+
+  // During a block of channels the weights of the next.
+  WeightPrefetch prefetch() const {
+    const int lines = s.lanes_of_block() / floats_of_line;
+    const auto line = [lines, in_group = g.block_count / s.groups](const LoopValue& loop, const Expr& nth) {
+      return (loop(".group") * in_group + loop(".block") + 1) * lines + nth;
+    };
+    return {".block", product.name() + ".s1.", lines, line, sums};
+  }
+};
+
+KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  Stages stages(key, choice, machine);
+  stages.transform_inputs();
+  stages.transform_weights();
+  stages.multiply();
+  stages.transform_outputs();
+  stages.schedule_result();
+  stages.schedule_inputs();
+  stages.schedule_products();
+  KernelPipeline kernel{Halide::Pipeline(stages.result), stages.operands.arguments};
+  if (choice["prefetch"] != 0) kernel.passes = prefetch_weights(kernel.pipeline, stages.prefetch());
+  return kernel;
 }
 
 PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,

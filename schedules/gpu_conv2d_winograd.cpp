@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "schedules/gpu.h"
-#include "schedules/winograd_transforms.h"
+#include "schedules/winograd_expr.h"
 
 namespace resnetc {
 namespace {
@@ -20,11 +20,7 @@ using Halide::TailStrategy;
 using Halide::Var;
 
 bool applies(const KernelKey& key, const Machine& machine) {
-  const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (machine.largest_winograd < 2) return false;
-  if (!conv || pool_of(*conv) || conv->groups != 1 || conv->stride != Hw{} || conv->dilation != Hw{}) return false;
-  const std::vector<int>& weight = key.operands[1].dims;
-  return weight[1] == 3 && weight[2] == 3 && key.operands[0].channels() % 4 == 0 && border_holds_padding(key);
+  return suits_winograd(key, machine, {1, 1}, 4);
 }
 
 struct Shape {
@@ -92,16 +88,6 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   return ranked(result, key, machine, cycles);
 }
 
-using Transform = std::vector<Expr> (*)(int m, const std::vector<Expr>&);
-
-// One axis: the place-th of what the transform makes of values(0), values(1), ...
-template <class Values>
-Expr transformed(Transform transform, int m, int count, const Expr& place, Values&& values) {
-  std::vector<Expr> from;
-  for (int i = 0; i < count; i++) from.push_back(values(i));
-  return Halide::mux(place, transform(m, from));
-}
-
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
   const Conv2dGeometry g(key, gpu_block_channels);
   Conv2dOperands operands(key, g);
@@ -128,21 +114,20 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
                           Halide::min(row, g.input.height() + g.input.border.bottom - 1), own_n);
   };
   input_half(p, i, t, k, stage, b) =
-      transformed(winograd_input<Expr>, s.m, size, p, [&](int column) { return pixel(left + column, top + i); });
-  input(t, k, p, stage, b) = transformed(winograd_input<Expr>, s.m, size, p / size,
+      transformed(winograd_input, s.m, size, p, [&](int column) { return pixel(left + column, top + i); });
+  input(t, k, p, stage, b) = transformed(winograd_input, s.m, size, p / size,
                                          [&](int row) { return input_half(p % size, row, t, k, stage, b); });
   const Expr block = weight_block(g, c, s.oc);
-  weight_half(p, i, c, k, stage) = transformed(winograd_weight<Expr>, s.m, 3, p, [&](int column) {
-    return operands.weight(c % g.block, channel, column, i, block);
-  });
-  weight(c, k, p, stage) = transformed(winograd_weight<Expr>, s.m, 3, p / size,
-                                       [&](int row) { return weight_half(p % size, row, c, k, stage); });
+  weight_half(p, i, c, k, stage) = transformed(
+      winograd_weight, s.m, 3, p, [&](int column) { return operands.weight(c % g.block, channel, column, i, block); });
+  weight(c, k, p, stage) =
+      transformed(winograd_weight, s.m, 3, p / size, [&](int row) { return weight_half(p % size, row, c, k, stage); });
   Halide::RDom r(0, s.depth, 0, g.ic / s.depth, "r");
   sum(c, t, p, b) = 0.0f;
   sum(c, t, p, b) += input(t, r.x, p, r.y, b) * weight(c, r.x, p, r.y);
   shares(c, t, p, b) = sum(c, t, p, b);
   output_half(i, p, c, t, b) =
-      transformed(winograd_output<Expr>, s.m, size, i, [&](int column) { return shares(c, t, p * size + column, b); });
+      transformed(winograd_output, s.m, size, i, [&](int column) { return shares(c, t, p * size + column, b); });
 
   Halide::RDom q(0, s.m, 0, s.m, 0, s.tiles, 0, (tiles + s.tiles - 1) / s.tiles, "q");
   const Expr done = tile(q.w, q.z), of_image = remainder(done, image_tiles),
@@ -154,7 +139,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   const Expr x_done = Halide::unsafe_promise_clamped(x_of_tile, 0, g.ow - 1),
              y_done = Halide::unsafe_promise_clamped(y_of_tile, 0, g.oh - 1);
   Expr total =
-      transformed(winograd_output<Expr>, s.m, size, q.y, [&](int row) { return output_half(q.x, row, c, q.z, q.w); });
+      transformed(winograd_output, s.m, size, q.y, [&](int row) { return output_half(q.x, row, c, q.z, q.w); });
   if (g.has_bias) total += first_sum(g, operands, c, s.oc);
   result(c, x, y, n) = Halide::undef<float>();
   result(c, x_done, y_done, n_done) = apply_epilogue(key, operands, total, c, x_done, y_done, n_done, Expr(), 1);

@@ -112,7 +112,7 @@ class Parser {
     rest_.remove_prefix(1);
     if (activation) result.dims.push_back(batch_dimension);
     for (int d : numbers()) result.dims.push_back(d);
-    if (image != result.is_image()) fail();
+    if (activation && result.dims.size() != (image ? 4 : 2)) fail();
     if (image && accept("b")) value(result.border);
     if (!activation && accept(to_string(DType::bf16))) result.dtype = DType::bf16;
     return result;
@@ -141,28 +141,17 @@ class Parser {
     });
   }
 
+  template <class Step>
+  bool step(Conv2d& conv) {
+    if (!accept(fmt::format("_{}", Step::op_name))) return false;
+    Step step;
+    fields(step);
+    conv.epilogue.emplace_back(step);
+    return true;
+  }
+
   void epilogue(Conv2d& conv) {
-    for (;;) {
-      if (accept("_relu")) {
-        Relu relu;
-        fields(relu);
-        conv.epilogue.emplace_back(relu);
-      } else if (accept("_add")) {
-        Add add;
-        fields(add);
-        conv.epilogue.emplace_back(add);
-      } else if (accept("_max_pool")) {
-        MaxPool pool;
-        fields(pool);
-        conv.epilogue.emplace_back(pool);
-      } else if (accept("_project")) {
-        Project project;
-        fields(project);
-        conv.epilogue.emplace_back(project);
-      } else {
-        return;
-      }
-    }
+    while (step<Relu>(conv) || step<Add>(conv) || step<MaxPool>(conv) || step<Project>(conv)) continue;
   }
 };
 

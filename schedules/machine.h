@@ -20,7 +20,7 @@ struct Machine {
   int64_t level1_bytes = 32 * 1024;
   int64_t level2_bytes = 512 * 1024;
   int largest_winograd = 4;  // the largest m of Winograd's F(m x m, 3 x 3) that may be used; 0: none
-  int threads = 1;           // that schedules are chosen for; any number gives the same results
+  int threads = 1;           // that schedules are chosen for; any number runs one with the same bits
   Device device = Device::cpu;
   int batch = 1;  // images at once, which default choices for devices are made for
   // What every device of the kind can do, so that a program runs on each of them.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <map>
 
 #include "schedules/gpu.h"
 
@@ -94,13 +95,27 @@ std::vector<Choice> candidates(const KernelKey& key, const Machine& machine) {
 
 std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& key, const Machine& machine,
                            double (*cycles)(const KernelKey&, const Choice&, const Machine&)) {
-  std::vector<std::pair<double, Choice>> estimates;
-  for (const Choice& choice : choices)
-    if (std::none_of(estimates.begin(), estimates.end(), [&](const auto& e) { return e.second == choice; }))
-      estimates.emplace_back(cycles(key, choice, machine), choice);
+  std::vector<std::pair<double, const Choice*>> estimates;
+  for (const Choice& choice : choices) estimates.emplace_back(cycles(key, choice, machine), &choice);
   std::stable_sort(estimates.begin(), estimates.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<Choice> result;
-  for (auto& [estimate, choice] : estimates) result.push_back(std::move(choice));
+  for (auto group = estimates.begin(); group != estimates.end();) {
+    // Equal choices have equal estimates.
+    const auto end = std::find_if(group, estimates.end(), [&](const auto& e) { return e.first != group->first; });
+    const auto first = static_cast<std::ptrdiff_t>(result.size());
+    for (; group != end; group++)
+      if (std::find(result.begin() + first, result.end(), *group->second) == result.end())
+        result.push_back(*group->second);
+  }
+  return result;
+}
+
+std::vector<Choice> few_of_each_kind(const std::vector<Choice>& choices,
+                                     const std::function<std::vector<int>(const Choice&)>& kind) {
+  std::map<std::vector<int>, int> kinds;
+  std::vector<Choice> result;
+  for (const Choice& choice : choices)
+    if (kinds[kind(choice)]++ < 3) result.push_back(choice);
   return result;
 }
 

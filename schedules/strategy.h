@@ -4,6 +4,7 @@
 
 #include <Halide.h>
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,10 @@ std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);
 // What a strategy may give as its candidates: each choice once, by its estimated cycles.
 std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& key, const Machine& machine,
                            double (*cycles)(const KernelKey&, const Choice&, const Machine&));
+
+// The first three of each kind, in their order.
+std::vector<Choice> few_of_each_kind(const std::vector<Choice>& choices,
+                                     const std::function<std::vector<int>(const Choice&)>& kind);
 
 // Of the strategies' best guesses, that with the least estimate. Throws Error if no strategy applies.
 Choice default_choice(const KernelKey& key, const Machine& machine);

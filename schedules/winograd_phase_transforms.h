@@ -4,9 +4,11 @@
 // output transform of F(m, 2) gives g1 x[2j+1] back: 2 m + 1 products for m + 1 sums. Applied along both axes they give
 // m x m outputs.
 //
-// F(m, 2) interpolates at 0, 1, infinity (m = 4: -1 and 2). The output transform has the scale of each row, so that
-// weights take the fewest operations. With m = 2 there is none: integers are exact. Errors stay below
-// winograd_error_bound(m) of winograd_transforms.h: the largest seen are a tenth of it.
+// F(m, 2) interpolates at 0, 1, infinity (m = 4: -1 and 2). What the products of the odd inputs take of them is the
+// inverse of the output transform's columns for the sums that they add to. winograd_phase_transforms_test.cpp derives
+// all constants from that. The output transform has the scale of each row, so that weights take the fewest operations.
+// With m = 2 there is none: integers are exact. Errors stay below winograd_error_bound(m) of winograd_transforms.h: the
+// largest seen are a tenth of it.
 #pragma once
 
 #include <vector>

@@ -2,11 +2,13 @@
 // m outputs of a 3-tap filter from m + 2 products, output(input(d) * weight(g)), element by element. Applied along both
 // axes they give F(m x m, 3 x 3).
 //
-// They interpolate at 0, 1, -1 (m >= 4: 2, -2; m = 6: 1/2, -1/2) and infinity. The usual weight transform is a whole
-// matrix with each row scaled by a number such as 1/24; here the output transform has that scale, so that weights,
-// which are transformed the most, take the fewest operations, and sums of small integers are exact up to it.
+// They interpolate at 0, 1, -1 (m >= 4: 2, -2; m = 6: 1/2, -1/2) and infinity; winograd_transforms_test.cpp derives all
+// constants from these points. The usual weight transform is a whole matrix with each row scaled by a number such as
+// 1/24; here the output transform has that scale, so that weights, which are transformed the most, take the fewest
+// operations, and sums of small integers are exact up to it.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 namespace resnetc {

@@ -3,7 +3,7 @@
 #include "compiler/build_resnet.h"
 #include "ir/text.h"
 #include "ir/verify.h"
-#include "tests/compiler/front_end.h"
+#include "tests/compiler/topology_text.h"
 #include "tests/runtime/temporary_folder.h"
 
 namespace {
@@ -29,17 +29,6 @@ const std::string full = R"({
 
 const std::string small = R"({ "name": "n", "input": { "channels": 4, "height": 8, "width": 8 }, "block": "basic",
   "stages": [ { "blocks": 1, "channels": 4 } ], "head": null })";
-
-Topology read(const std::string& text) {
-  const TemporaryFolder folder;
-  return read_topology(folder.write("n.json", text));
-}
-
-std::string problem(const std::string& text) {
-  const TemporaryFolder folder;
-  const std::string path = folder.write("n.json", text);
-  return message_about(path, [&] { build_resnet(read_topology(path)); });
-}
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Random small nets as graph files, compiled and run: exactly what the reference evaluator says of integers, and with
-Winograd within its bound.
+Winograd within its bound. Every other net has channels for all strategies; on the CPU each must have been chosen.
 
     random_nets_test.py RANDOM_MODEL FIRST_SEED COUNT [TARGET]
 """
@@ -15,31 +15,45 @@ from support import check, compile_model, logits, relative_difference, run, skip
 BATCH = 3
 
 
+def compare(net, folder, seed, target, on_device):
+    """Compiles the net twice and compares its answers; the names of the strategies that were chosen."""
+    x = np.fromfile(folder / "input.f32", "<f4").reshape(net["input"])
+    wanted = np.fromfile(folder / "output.f32", "<f4").reshape(net["output"])
+    model = folder / f"{net['name']}.json"
+    chosen = set()
+    for winograd, bound in (("off", 0), ("f4", 1e-4)):
+        out = folder / winograd
+        compile_model(model, model.with_suffix(".safetensors"), out, "--winograd", winograd, "--emit", "exe",
+                      "--target", target, "--threads", 2)
+        if on_device and run(out / net["name"], "--list-devices", status=None).returncode != 0:
+            skip("there is no device; scripts/setup --tests brings PoCL")
+        got = logits(out / net["name"], x, "--batch", 2, *([] if on_device else ["--threads", 3]))
+        # -0 equals 0; a net whose values are all 0 has no relative difference.
+        same = got.shape == wanted.shape and (got == wanted).all()
+        check(same or relative_difference(got, wanted) <= bound, f"seed {seed}, winograd {winograd}")
+        kernels = json.loads((out / "report.json").read_text())["kernels"]
+        chosen |= {kernel["strategy"].split()[0] for kernel in kernels}
+    return chosen
+
+
 def main():
     tool, first, count = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     target = sys.argv[4] if len(sys.argv) > 4 else "host"
     on_device = target != "host"
-    nodes = 0
+    nodes, chosen, strategies = 0, set(), set()
     for seed in range(first, first + count):
-        print(f"seed {seed}", flush=True)
+        wide = seed % 2 == 0
+        print(f"seed {seed}{' wide' if wide else ''}", flush=True)
         with temporary_folder() as folder:
-            net = json.loads(run(tool, seed, BATCH, folder).stdout)
-            x = np.fromfile(folder / "input.f32", "<f4").reshape(net["input"])
-            wanted = np.fromfile(folder / "output.f32", "<f4").reshape(net["output"])
-            model = folder / f"{net['name']}.json"
-            nodes += len(json.loads(model.read_text())["graph"])
-            for winograd, bound in (("off", 0), ("f4", 1e-4)):
-                out = folder / winograd
-                compile_model(model, model.with_suffix(".safetensors"), out, "--winograd", winograd, "--emit", "exe",
-                              "--target", target)
-                if on_device and run(out / net["name"], "--list-devices", status=None).returncode != 0:
-                    skip("there is no device; scripts/setup --tests brings PoCL")
-                got = logits(out / net["name"], x, "--batch", 2, *([] if on_device else ["--threads", 3]))
-                # -0 equals 0; a net whose values are all 0 has no relative difference.
-                same = got.shape == wanted.shape and (got == wanted).all()
-                check(same or relative_difference(got, wanted) <= bound, f"seed {seed}, winograd {winograd}")
+            net = json.loads(run(tool, seed, BATCH, folder, *(["wide"] if wide else [])).stdout)
+            strategies |= set(net["strategies"])
+            nodes += len(json.loads((folder / f"{net['name']}.json").read_text())["graph"])
+            # What is chosen for SSE4.1 does not depend on the machine.
+            narrow_vectors = wide and not on_device
+            chosen |= compare(net, folder, seed, "x86-64-linux-sse41" if narrow_vectors else target, on_device)
     check(nodes >= 10 * count, f"only {nodes} nodes in {count} nets")
-    print(f"{count} nets of {nodes} nodes")
+    check(on_device or chosen == strategies, f"never chosen: {sorted(strategies - chosen)}")
+    print(f"{count} nets of {nodes} nodes; strategies: {', '.join(sorted(chosen))}")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@
 #include <cstdlib>
 #include <set>
 
+#include "schedules/winograd_transforms.h"
 #include "tests/support/kernel_runner.h"
 
 namespace resnetc::test {
+
+inline const std::vector<Epilogue> relu{Relu{}}, add_relu{Add{}, Relu{}};
 
 struct ConvCase {
   int height, width, ic, oc;
@@ -97,6 +100,19 @@ inline void check_all_candidates(const KernelKey& key, const char* strategy, con
   for (const Choice& choice : choices) check_choice(key, choice, machine);
   if (std::holds_alternative<Conv2d>(key.op) || std::holds_alternative<Dense>(key.op))
     check_with_bf16_weights(key, strategy, target);
+}
+
+// Winograd's error on numbers that are no integers.
+inline void check_error_bound(const KernelKey& key, const std::vector<Choice>& choices, const Machine& machine) {
+  const std::vector<Tensor> operands = normal_operands(key, 1, 11);
+  const Tensor expected = reference_result(key, operands);
+  const float scale = largest_absolute_sum(key, operands);
+  for (const Choice& choice : choices) {
+    const double bound = winograd_error_bound(choice["tile"]);
+    const float error = largest_difference(run_kernel(key, choice, machine, operands), expected) / scale;
+    MESSAGE(fmt::format("{}: error {:.2g} of the sum of absolute products, bound {}", to_string(choice), error, bound));
+    CHECK(error <= bound);
+  }
 }
 
 }  // namespace resnetc::test

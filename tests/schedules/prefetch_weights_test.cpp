@@ -17,16 +17,20 @@ namespace {
 
 using namespace Halide::Internal;
 
-// Of each block of output channels, how often each line is prefetched while it is computed. A lowering pass that
-// changes nothing, since what compile_to_module gives has the parallel loop's body elsewhere.
-struct Prefetches : IRMutator {
+// A place in the lowered code that prefetches a line, with the loops around it.
+struct Place {
+  std::vector<Stmt> around;
+  Halide::Expr line;
+};
+
+// A lowering pass that changes nothing, since what compile_to_module gives has the parallel loop's body elsewhere.
+struct PlaceFinder : IRMutator {
   using IRMutator::visit;
-  std::vector<const For*> around;
-  std::map<int64_t, std::map<int64_t, int>> of_block;
-  int64_t blocks_of_task = 0;  // where a task takes several
+  std::vector<Stmt> around;
+  std::vector<Place> places;
 
   Stmt visit(const For* loop) override {
-    around.push_back(loop);
+    around.emplace_back(loop);
     mutate(loop->body);
     around.pop_back();
     return loop;
@@ -39,38 +43,50 @@ struct Prefetches : IRMutator {
       REQUIRE(sum);
       const auto* bytes = sum->b.as<Halide::Internal::Mul>();
       REQUIRE(bytes);
-      run(0, bytes->a.as<Halide::Internal::Cast>()->value, 0);
+      places.push_back({around, bytes->a.as<Halide::Internal::Cast>()->value});
     }
     return call;
   }
+};
+
+std::vector<Place> prefetching_places(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
+  PlaceFinder finder;
+  kernel.pipeline.add_custom_lowering_pass(&finder, [] {});
+  kernel.pipeline.compile_to_module(kernel.arguments, "kernel", machine.target);
+  return finder.places;
+}
+
+// Of each block of output channels, how often each line is prefetched while it is computed.
+struct Prefetches {
+  std::map<int64_t, std::map<int64_t, int>> of_block;
+  int64_t blocks_of_task = 0;  // where a task takes several
 
   // The loops from the depth-th on.
-  void run(size_t depth, const Halide::Expr& line, int64_t block) {
-    if (depth == around.size()) {
+  void run(const Place& place, size_t depth, const Halide::Expr& line, int64_t block) {
+    if (depth == place.around.size()) {
       const auto* value = line.as<IntImm>();
       REQUIRE_MESSAGE(value, line);
       of_block[block][value->value]++;
       return;
     }
-    const For* loop = around[depth];
+    const For* loop = place.around[depth].as<For>();
     const auto* extent = loop->extent.as<IntImm>();
     for (int64_t i = 0; i < (extent ? extent->value : 1); i++) {
       const Halide::Expr index = simplify(loop->min + static_cast<int>(i));
       const int64_t step = loop->name.ends_with(".task") ? blocks_of_task : loop->name.ends_with(".block") ? 1 : 0;
-      run(depth + 1, simplify(substitute(loop->name, index, line)), block + i * step);
+      run(place, depth + 1, simplify(substitute(loop->name, index, line)), block + i * step);
     }
   }
 };
 
 Prefetches prefetches_of(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
   Prefetches prefetches;
   if (choice.strategy == "conv2d_winograd" && choice["channel_groups"] > 0) {
     const int block = choice["oc_vectors"] * machine.lanes, blocks = (key.result.channels() + block - 1) / block;
     prefetches.blocks_of_task = blocks / choice["channel_groups"];
   }
-  kernel.pipeline.add_custom_lowering_pass(&prefetches, [] {});
-  kernel.pipeline.compile_to_module(kernel.arguments, "kernel", machine.target);
+  for (const Place& place : prefetching_places(key, choice, machine)) prefetches.run(place, 0, place.line, 0);
   return prefetches;
 }
 
@@ -78,24 +94,6 @@ std::set<int64_t> lines_of(const std::map<int64_t, int>& counted) {
   std::set<int64_t> lines;
   for (const auto& [line, count] : counted) lines.insert(line);
   return lines;
-}
-
-// Whether the lowered code prefetches at all.
-struct PrefetchFinder : IRMutator {
-  using IRMutator::visit;
-  bool found = false;
-  Halide::Expr visit(const Call* call) override {
-    found = found || call->name.starts_with("llvm.prefetch");
-    return IRMutator::visit(call);
-  }
-};
-
-bool prefetches(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
-  PrefetchFinder finder;
-  kernel.pipeline.add_custom_lowering_pass(&finder, [] {});
-  kernel.pipeline.compile_to_module(kernel.arguments, "kernel", machine.target);
-  return finder.found;
 }
 
 // The first candidate of a strategy that prefetches and has these parameters.
@@ -207,7 +205,7 @@ TEST_CASE("prefetch_weights: no candidate asks for it in vain") {
       if (choice["prefetch"] == 0) continue;
       asking++;
       INFO(text << " " << to_string(choice));
-      CHECK(prefetches(key, choice, machine));
+      CHECK(!prefetching_places(key, choice, machine).empty());
     }
     CHECK(asking > 8);
   }

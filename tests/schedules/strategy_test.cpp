@@ -3,12 +3,14 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "tests/support/kernel_runner.h"
+
 using namespace resnetc;
 
 namespace {
 
 // 16 channels to 32, of 13 x 10 pixels.
-const KernelKey key = parse_key("conv2d_i13x10x16b1_w32x3x3x16_w32_to_i13x10x32_padding1_relu_f32");
+const KernelKey conv = parse_key("conv2d_i13x10x16b1_w32x3x3x16_w32_to_i13x10x32_padding1_relu_f32");
 const Machine avx2 = machine_for("x86-64-linux-avx2-fma-f16c", 2);
 
 int64_t executed(int tile, int tile_rows, int groups, int part, bool stored) {
@@ -16,13 +18,13 @@ int64_t executed(int tile, int tile_rows, int groups, int part, bool stored) {
       fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels=4 channel_part={} tile_rows={} channel_groups={} "
                   "stored={} prefetch=0",
                   tile, part, tile_rows, groups, stored ? 1 : 0));
-  return executed_flop(key, choice, avx2);
+  return executed_flop(conv, choice, avx2);
 }
 
 }  // namespace
 
 TEST_CASE("strategy: what sums directly executes its operations, and Winograd others") {
-  CHECK(executed_flop(key, parse_choice("conv2d_direct oc_vectors=2 pixels=4"), avx2) == 2 * 13 * 10 * 9 * 16 * 32);
+  CHECK(executed_flop(conv, parse_choice("conv2d_direct oc_vectors=2 pixels=4"), avx2) == 2 * 13 * 10 * 9 * 16 * 32);
   // F(2x2, 3x3), 7 x 5 tiles: 16 products a pair of channels. By hand: four additions transform four inputs, three a
   // column of weights, six a row of sums, so 8 of the first an input tile, 3 + 4 and 4 + 2 of the others.
   const int64_t tiles = 7 * 5, products = 2 * 16 * tiles * 16 * 32;
@@ -36,4 +38,44 @@ TEST_CASE("strategy: what sums directly executes its operations, and Winograd ot
   const int64_t rest = executed(4, 4, 0, 16, true) - int64_t{2} * 36 * 12 * 16 * 32;
   CHECK(rest > 0);
   CHECK(rest < int64_t{2} * 36 * 12 * 16 * 32);
+}
+
+TEST_CASE("strategy: what runs on the CPU in place of a device reads the same weights") {
+  for (const char* text :
+       {"conv2d_i7x7x16b1_w32x3x3x16_w32_to_i7x7x32b1_padding1_relu_f32",
+        "conv2d_i10x7x5_w17x1x1x5_w17_to_i10x7x17_f32", "conv2d_i9x11x24b1_w13x3x3x24_to_i9x11x13b1_padding1_f32",
+        "conv2d_i7x13x32b1_w32x3x3x4_w32_to_i7x13x32b1_padding1_groups8_relu_f32",
+        "conv2d_i9x10x19b1_w19x3x3x1_w19_to_i9x10x19_padding1_groups19_relu_f32",
+        "conv2d_i32x30x3b3_w16x7x7x3_w16_to_i8x8x16b1_stride2_padding3_relu_max_pool_kernel3_stride2_padding1_f32",
+        "dense_i4x2x24_w10x24_w10_to_v10_global_average1_f32", "dense_v300_w65x300_w65_to_v65_f32",
+        "scale_shift_i7x6x70_w70_w70_to_i7x6x70b1_relu1_f32"})
+    for (const char* target :
+         {"x86-64-linux-sse41-cuda", "x86-64-linux-avx2-fma-opencl", "x86-64-linux-avx512_skylake-cuda"}) {
+      const KernelKey key = parse_key(text);
+      const Machine machine = machine_for(target, 2), cpu = host_of(machine);
+      REQUIRE(cpu.device == Device::cpu);
+      REQUIRE(cpu.lanes == machine.lanes);
+      const Choice fallback = fallback_choice(key, cpu);
+      for (const Choice& choice : candidates(key, machine))
+        for (size_t i = 0; i < key.operands.size(); i++) {
+          if (key.operands[i].is_activation()) continue;
+          const std::vector<float> values = integer_tensor(key.operands[i].dims, 3, -9, 9).values;
+          const PackedWeight there = strategy_named(choice.strategy).pack(key, choice, machine, i, values);
+          const PackedWeight here = strategy_named(fallback.strategy).pack(key, fallback, cpu, i, values);
+          INFO(text << " " << to_string(choice) << " " << to_string(fallback) << " " << target);
+          CHECK(there.extent == here.extent);
+          CHECK(there.values == here.values);
+        }
+    }
+}
+
+TEST_CASE("strategy: candidates are ranked by their estimates, each once") {
+  const auto cycles = [](const KernelKey&, const Choice& choice, const Machine&) {
+    return static_cast<double>(choice["cost"] / 10);
+  };
+  std::vector<Choice> choices;
+  for (int cost : {25, 11, 25, 12, 3, 11, 12, 11}) choices.push_back({"any", {{"cost", cost}}});
+  std::vector<int> costs;
+  for (const Choice& choice : ranked(choices, conv, avx2, cycles)) costs.push_back(choice["cost"]);
+  CHECK(costs == std::vector{3, 11, 12, 25});
 }

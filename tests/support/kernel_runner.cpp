@@ -59,23 +59,24 @@ Halide::Runtime::Buffer<float> dense_buffer(float* values, const std::vector<int
 }
 
 template <size_t... I>
-int call_with(const Halide::Callable& callable, std::vector<Halide::Runtime::Buffer<float>>& b,
-              std::index_sequence<I...>) {
-  return callable(b[I]...);
+int call_with(const Halide::Callable& callable, Halide::JITUserContext& context,
+              std::vector<Halide::Runtime::Buffer<float>>& b, std::index_sequence<I...>) {
+  return callable(&context, b[I]...);
 }
 
-int call(const Halide::Callable& callable, std::vector<Halide::Runtime::Buffer<float>>& b) {
+int call(const Halide::Callable& callable, Halide::JITUserContext& context,
+         std::vector<Halide::Runtime::Buffer<float>>& b) {
   switch (b.size()) {
     case 2:
-      return call_with(callable, b, std::make_index_sequence<2>());
+      return call_with(callable, context, b, std::make_index_sequence<2>());
     case 3:
-      return call_with(callable, b, std::make_index_sequence<3>());
+      return call_with(callable, context, b, std::make_index_sequence<3>());
     case 4:
-      return call_with(callable, b, std::make_index_sequence<4>());
+      return call_with(callable, context, b, std::make_index_sequence<4>());
     case 5:
-      return call_with(callable, b, std::make_index_sequence<5>());
+      return call_with(callable, context, b, std::make_index_sequence<5>());
     case 6:
-      return call_with(callable, b, std::make_index_sequence<6>());
+      return call_with(callable, context, b, std::make_index_sequence<6>());
     default:
       throw std::logic_error("unexpected number of operands");
   }
@@ -85,49 +86,61 @@ std::vector<int> reversed(std::vector<int> dims) {
   return {dims.rbegin(), dims.rend()};
 }
 
-}  // namespace
-
-Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& machine,
-                  const std::vector<Tensor>& operands) {
-  const Strategy& strategy = strategy_named(choice.strategy);
-  KernelPipeline kernel = strategy.build(key, choice, machine);
-  const Halide::Target target = machine.target.with_feature(Halide::Target::JIT)
-                                    .with_feature(Halide::Target::NoAsserts)
-                                    .with_feature(Halide::Target::NoBoundsQuery);
-  const Halide::Callable callable = kernel.pipeline.compile_to_callable(kernel.arguments, target);
-
-  const int batch = operands[0].dims[0];
+// A kernel's operands in memory: images with their borders, weights packed.
+struct OperandBuffers {
   std::vector<Bordered> images;
   std::vector<std::vector<float>> plain;
-  images.reserve(operands.size() + 1), plain.reserve(operands.size() + 1);
   std::vector<Halide::Runtime::Buffer<float>> buffers;
-  for (size_t i = 0; i < operands.size(); i++) {
-    if (std::holds_alternative<Input>(key.op)) {
-      plain.push_back(operands[i].values);
-      buffers.push_back(dense_buffer(plain.back().data(), reversed(operands[i].dims)));
-    } else if (key.operands[i].is_image()) {
-      images.emplace_back(key.operands[i], batch, 0.0f);
-      const Tensor& t = operands[i];
-      size_t next = 0;
-      for (int n = 0; n < t.dims[0]; n++)
-        for (int y = 0; y < t.dims[1]; y++)
-          for (int x = 0; x < t.dims[2]; x++)
-            for (int c = 0; c < t.dims[3]; c++) images.back().buffer(c, x, y, n) = t.values[next++];
-      buffers.push_back(images.back().whole());
-    } else if (key.operands[i].is_activation()) {
-      plain.push_back(operands[i].values);
-      buffers.push_back(dense_buffer(plain.back().data(), reversed(operands[i].dims)));
-    } else {
-      PackedWeight packed = strategy.pack(key, choice, machine, i, operands[i].values);
-      // Halide is told that weights are 64-byte aligned.
-      plain.emplace_back(packed.values.size() + 16);
-      float* aligned = plain.back().data();
-      while (reinterpret_cast<uintptr_t>(aligned) % 64 != 0) aligned++;
-      std::copy(packed.values.begin(), packed.values.end(), aligned);
-      buffers.push_back(dense_buffer(aligned, packed.extent));
+
+  OperandBuffers(const KernelKey& key, const Choice& choice, const Machine& machine,
+                 const std::vector<Tensor>& operands) {
+    images.reserve(operands.size()), plain.reserve(operands.size());
+    for (size_t i = 0; i < operands.size(); i++) {
+      if (!std::holds_alternative<Input>(key.op) && key.operands[i].is_image()) {
+        add_image(key.operands[i], operands[i]);
+      } else if (std::holds_alternative<Input>(key.op) || key.operands[i].is_activation()) {
+        plain.push_back(operands[i].values);
+        buffers.push_back(dense_buffer(plain.back().data(), reversed(operands[i].dims)));
+      } else {
+        add_weight(strategy_named(choice.strategy).pack(key, choice, machine, i, operands[i].values));
+      }
     }
   }
 
+  void add_image(const TensorType& type, const Tensor& t) {
+    images.emplace_back(type, t.dims[0], 0.0f);
+    size_t next = 0;
+    for (int n = 0; n < t.dims[0]; n++)
+      for (int y = 0; y < t.dims[1]; y++)
+        for (int x = 0; x < t.dims[2]; x++)
+          for (int c = 0; c < t.dims[3]; c++) images.back().buffer(c, x, y, n) = t.values[next++];
+    buffers.push_back(images.back().whole());
+  }
+
+  // Halide is told that weights are 64-byte aligned.
+  void add_weight(const PackedWeight& packed) {
+    plain.emplace_back(packed.values.size() + 16);
+    float* aligned = plain.back().data();
+    while (reinterpret_cast<uintptr_t>(aligned) % 64 != 0) aligned++;
+    std::copy(packed.values.begin(), packed.values.end(), aligned);
+    buffers.push_back(dense_buffer(aligned, packed.extent));
+  }
+};
+
+}  // namespace
+
+Halide::Callable compile_to_run(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
+  return kernel.pipeline.compile_to_callable(kernel.arguments, machine.target.with_feature(Halide::Target::JIT)
+                                                                   .with_feature(Halide::Target::NoAsserts)
+                                                                   .with_feature(Halide::Target::NoBoundsQuery));
+}
+
+Tensor run_compiled(const Halide::Callable& callable, const KernelKey& key, const Choice& choice,
+                    const Machine& machine, const std::vector<Tensor>& operands, Halide::JITUserContext& context) {
+  const int batch = operands[0].dims[0];
+  OperandBuffers memory(key, choice, machine, operands);
+  std::vector<Halide::Runtime::Buffer<float>>& buffers = memory.buffers;
   const bool on_device = machine.device != Device::cpu;
   for (auto& buffer : buffers)
     if (on_device) buffer.set_host_dirty();
@@ -135,7 +148,7 @@ Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& mac
   const auto run = [&](Halide::Runtime::Buffer<float> out) {
     if (on_device) out.set_host_dirty();
     buffers.push_back(out);
-    if (call(callable, buffers) != 0) throw std::runtime_error("the kernel failed");
+    if (call(callable, context, buffers) != 0) throw std::runtime_error("the kernel failed");
     if (on_device && buffers.back().copy_to_host() != 0) throw std::runtime_error("the result could not be fetched");
   };
   std::vector<int> dims = key.result.dims;
@@ -157,6 +170,12 @@ Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& mac
         for (int c = 0; c < dims[3]; c++) result.values.push_back(out.buffer(c, x, y, n));
   if (out.count_other(canary) > count) throw std::runtime_error("the kernel wrote outside its result");
   return result;
+}
+
+Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& machine,
+                  const std::vector<Tensor>& operands) {
+  Halide::JITUserContext context;
+  return run_compiled(compile_to_run(key, choice, machine), key, choice, machine, operands, context);
 }
 
 Tensor reference_result(const KernelKey& key, const std::vector<Tensor>& operands) {
@@ -221,6 +240,14 @@ std::vector<Tensor> integer_operands(const KernelKey& key, int batch, unsigned s
     if (type.is_activation()) dims[0] = batch;
     operands.push_back(integer_tensor(dims, seed + static_cast<unsigned>(operands.size())));
   }
+  return operands;
+}
+
+std::vector<Tensor> normal_operands(const KernelKey& key, int batch, unsigned seed) {
+  std::vector<Tensor> operands = integer_operands(key, batch, seed);
+  std::mt19937 random(seed);
+  for (Tensor& operand : operands)
+    for (float& v : operand.values) v = std::normal_distribution<float>()(random);
   return operands;
 }
 

@@ -13,6 +13,11 @@ namespace resnetc {
 Tensor run_kernel(const KernelKey& key, const Choice& choice, const Machine& machine,
                   const std::vector<Tensor>& operands);
 
+// The same in two steps, for a kernel that runs several times. context: its handlers take the place of Halide's own.
+Halide::Callable compile_to_run(const KernelKey& key, const Choice& choice, const Machine& machine);
+Tensor run_compiled(const Halide::Callable& callable, const KernelKey& key, const Choice& choice,
+                    const Machine& machine, const std::vector<Tensor>& operands, Halide::JITUserContext& context);
+
 // The reference evaluator's answer to the same.
 Tensor reference_result(const KernelKey& key, const std::vector<Tensor>& operands);
 
@@ -30,5 +35,8 @@ Tensor integer_tensor(std::vector<int> dims, unsigned seed, int least = -2, int 
 
 // Operands for the key with that batch.
 std::vector<Tensor> integer_operands(const KernelKey& key, int batch, unsigned seed);
+
+// The same with normally distributed values, whose sums depend on their order.
+std::vector<Tensor> normal_operands(const KernelKey& key, int batch, unsigned seed);
 
 }  // namespace resnetc

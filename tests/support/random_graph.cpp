@@ -26,10 +26,12 @@ Range sum(const Range& a, const Range& b) {
 
 class Generator {
  public:
-  explicit Generator(unsigned seed) : random_(seed), builder_(fmt::format("random_{}", seed)) {}
+  Generator(unsigned seed, bool wide) : random_(seed), builder_(fmt::format("random_{}", seed)), wide_(wide) {}
 
   Graph graph() {
-    last_ = builder_.input("x", image_type(between(4, 9), between(4, 9), between(1, 6)));
+    const auto side = [&] { return wide_ ? 4 * between(1, 2) : between(4, 9); };
+    const int height = side(), width = side();
+    last_ = builder_.input("x", image_type(height, width, channels(1, 6)));
     ranges_.resize(1);
     for (int steps = between(2, 14); steps > 0; steps--) step();
     std::vector<Value> outputs{one_in(4) ? last_ : head(power_of_two_pixels(last_))};
@@ -41,6 +43,7 @@ class Generator {
  private:
   std::mt19937 random_;
   Builder builder_;
+  bool wide_;
   std::vector<Range> ranges_;  // of the values so far; meaningless for weights
   std::vector<Value> images_;  // all but last_
   Value last_ = 0;             // the image that the next step mostly reads
@@ -49,6 +52,7 @@ class Generator {
   int between(int least, int most) {
     return least + static_cast<int>(random_() % static_cast<unsigned>(most - least + 1));
   }
+  int channels(int least, int most) { return wide_ ? 16 * between(1, 2) : between(least, most); }
   bool one_in(int n) { return between(1, n) == 1; }
   const TensorType& type(Value v) const { return builder_.graph()[v].type; }
   const Range& range(Value v) const { return ranges_[static_cast<size_t>(v)]; }
@@ -69,7 +73,7 @@ class Generator {
     std::vector<TensorType> types;
     for (Value v : inputs) types.push_back(type(v));
     try {
-      if (element_count(infer(op, types)) > 2000) return std::nullopt;
+      if (element_count(infer(op, types)) > (wide_ ? 4000 : 2000)) return std::nullopt;
     } catch (const std::invalid_argument&) {
       return std::nullopt;
     }
@@ -111,7 +115,7 @@ class Generator {
     Conv2d conv;
     if (one_in(2)) {
       conv.padding = {kernel.h / 2, kernel.w / 2, kernel.h / 2, kernel.w / 2};
-      if (one_in(3)) conv.stride = {2, 2};
+      if (one_in(wide_ ? 2 : 3)) conv.stride = {2, 2};
       return conv;
     }
     conv.stride = {between(1, 3), between(1, 2)};
@@ -121,13 +125,14 @@ class Generator {
   }
 
   std::optional<Value> any_conv(Value x) {
-    const Hw kernel{between(1, 3), between(1, 3)};
+    const Hw kernel = wide_ && !one_in(3) ? Hw{3, 3} : Hw{between(1, 3), between(1, 3)};
     Conv2d attributes = random_attributes(kernel);
-    const int groups = between(2, 4);
-    if (one_in(3) && type(x).channels() % groups == 0) attributes.groups = groups;
-    const int oc = attributes.groups * between(1, 8 / attributes.groups);
+    const int ic = type(x).channels(), groups = wide_ ? ic / 4 : between(2, 4);
+    if (one_in(3) && ic % groups == 0) attributes.groups = groups;
+    const bool grouped = attributes.groups > 1;
+    const int oc = wide_ && grouped ? ic : attributes.groups * channels(1, 8 / attributes.groups);
     const std::optional<Value> result = conv(x, attributes, kernel, oc, one_in(3));
-    return result && one_in(8) ? fused(*result) : result;
+    return result && one_in(wide_ ? 3 : 8) ? fused(*result) : result;
   }
 
   // A second convolution of the same weights, with an epilogue from the start.
@@ -164,7 +169,12 @@ class Generator {
     return add("scale", ScaleShift{one_in(2)}, {x, scale, shift}, {2 * range(x).largest + 2, range(x).fraction_bits});
   }
 
-  std::optional<Value> relu(Value x) { return add("relu", Relu{one_in(4) ? 6 : 0}, {x}, range(x)); }
+  // Wide nets are often clamped, or else they would soon leave what is exact.
+  std::optional<Value> relu(Value x) {
+    const Relu relu{one_in(wide_ ? 2 : 4) ? 6 : 0};
+    const double largest = relu.maximum == 0 ? range(x).largest : std::min(range(x).largest, 1.0 * relu.maximum);
+    return add("relu", relu, {x}, {largest, range(x).fraction_bits});
+  }
 
   std::optional<Value> max_pool(Value x) {
     const Hw kernel{between(1, 3), between(1, 3)};
@@ -195,7 +205,7 @@ class Generator {
   // conv -> batch norm -> relu -> conv (3x3, or 1x1 as in a bottleneck) -> batch norm -> add(x) -> relu, with the
   // shortcut that fits.
   std::optional<Value> block(Value x) {
-    const int channels = one_in(2) ? type(x).channels() : type(x).channels() + between(1, 3);
+    const int out = type(x).channels() + (one_in(2) ? 0 : wide_ ? 16 : between(1, 3));
     const int stride = between(1, 2);
     const auto normed = [&](std::optional<Value> v) { return v && one_in(4) ? v : (v ? batch_norm(*v) : v); };
     Conv2d first, second;
@@ -203,16 +213,16 @@ class Generator {
     first.padding = all_sides(1);
     second.padding = all_sides(last_kernel / 2);
     first.stride = {stride, stride};
-    std::optional<Value> y = normed(conv(x, first, {3, 3}, between(1, 4), one_in(4)));
+    std::optional<Value> y = normed(conv(x, first, {3, 3}, channels(1, 4), one_in(4)));
     if (y) y = relu(*y);
-    if (y) y = normed(conv(*y, second, {last_kernel, last_kernel}, channels, one_in(4)));
+    if (y) y = normed(conv(*y, second, {last_kernel, last_kernel}, out, one_in(4)));
     if (!y) return y;
     Add add_shortcut;
     std::optional<Value> shortcut = x;
     if (one_in(2)) {
-      add_shortcut = {stride, (channels - type(x).channels()) / 2};
-    } else if (stride != 1 || channels != type(x).channels()) {
-      shortcut = normed(conv(x, {{stride, stride}, {1, 1}, {}, 1, {}}, {1, 1}, channels, false));
+      add_shortcut = {stride, (out - type(x).channels()) / 2};
+    } else if (stride != 1 || out != type(x).channels()) {
+      shortcut = normed(conv(x, {{stride, stride}, {1, 1}, {}, 1, {}}, {1, 1}, out, false));
       if (!shortcut) return shortcut;
     }
     const std::optional<Value> total = add("sum", add_shortcut, {*y, *shortcut}, sum(range(*y), range(*shortcut)));
@@ -221,6 +231,7 @@ class Generator {
 
   void step() {
     const Value x = any_image();
+    if (wide_ && one_in(2)) return advance(one_in(2) ? any_conv(x) : block(x));
     switch (between(0, 12)) {
       case 0:
       case 1:
@@ -292,8 +303,8 @@ class Generator {
 
 }  // namespace
 
-Graph random_graph(unsigned seed) {
-  return Generator(seed).graph();
+Graph random_graph(unsigned seed, bool wide) {
+  return Generator(seed, wide).graph();
 }
 
 }  // namespace resnetc

@@ -1,7 +1,8 @@
 // A random net (tests/support/random_graph.h) as files: FOLDER/random_SEED.json and .safetensors, and what the
-// reference evaluator makes of inputs of integers, input.f32 and output.f32 (N x C x H x W, raw). Prints their shapes.
+// reference evaluator makes of inputs of integers, input.f32 and output.f32 (N x C x H x W, raw). Prints their shapes
+// and the names of the CPU's strategies.
 //
-//   random_model SEED BATCH FOLDER
+//   random_model SEED BATCH FOLDER [wide]
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -15,6 +16,7 @@
 #include "compiler/safetensors_write.h"
 #include "ir/reference.h"
 #include "ir/rewrite.h"
+#include "schedules/strategy.h"
 #include "tests/support/fill_weights.h"
 #include "tests/support/random_graph.h"
 
@@ -48,10 +50,11 @@ void write_floats(const std::filesystem::path& file, const std::vector<float>& v
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  const bool wide = argc == 5 && std::string_view(argv[4]) == "wide";
+  if (argc != 4 && !wide) return 2;
   const auto seed = static_cast<unsigned>(std::strtoul(argv[1], nullptr, 10));
   const std::filesystem::path folder = argv[3];
-  Graph graph = random_graph(seed);
+  Graph graph = random_graph(seed, wide);
   graph.outputs.resize(1);
   graph = without_dead_nodes(graph);
   std::vector<TensorToWrite> tensors;
@@ -68,8 +71,11 @@ int main(int argc, char** argv) {
   const Tensor output = evaluate(graph, input).front();
   write_floats(folder / "input.f32", channels_first(input.dims, input.values));
   write_floats(folder / "output.f32", channels_first(output.dims, output.values));
-  fmt::print("{}\n",
-             nlohmann::json{
-                 {"name", graph.name}, {"input", channels_first(input.dims)}, {"output", channels_first(output.dims)}}
-                 .dump());
+  std::vector<std::string_view> names;
+  for (const Strategy* strategy : strategies()) names.push_back(strategy->name);
+  const nlohmann::json facts{{"name", graph.name},
+                             {"input", channels_first(input.dims)},
+                             {"output", channels_first(output.dims)},
+                             {"strategies", names}};
+  fmt::print("{}\n", facts.dump());
 }

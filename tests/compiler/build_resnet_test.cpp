@@ -1,9 +1,9 @@
 // The options of the block form beyond the plain ResNet: what they make of the graph, and what they refuse.
 #include "compiler/build_resnet.h"
+
 #include "ir/text.h"
 #include "ir/verify.h"
-#include "tests/compiler/front_end.h"
-#include "tests/runtime/temporary_folder.h"
+#include "tests/compiler/topology_text.h"
 
 namespace {
 
@@ -18,17 +18,6 @@ std::string net(const std::string& options, const std::string& input = R"("heigh
 
 const std::string stem = R"("stem": { "channels": 16, "kernel": 3, "padding": 1 }, )";
 const std::string basic = stem + R"("block": "basic", )", bottleneck = stem + R"("block": "bottleneck", )";
-
-Topology read(const std::string& text) {
-  const TemporaryFolder folder;
-  return read_topology(folder.write("n.json", text));
-}
-
-std::string problem(const std::string& text) {
-  const TemporaryFolder folder;
-  const std::string path = folder.write("n.json", text);
-  return message_about(path, [&] { build_resnet(read_topology(path)); });
-}
 
 // The graph's nodes but for its weights, batch norms without their parameters; those named first.. only.
 std::string ops(const std::string& text, const std::string& first = "") {
