@@ -195,6 +195,10 @@ RecordFile read_records(const fs::path& file) {
 }
 
 void append_line(const fs::path& file, std::string line) {
+  append_line_if(file, std::move(line), {});
+}
+
+bool append_line_if(const fs::path& file, std::string line, const std::function<bool(const std::vector<Record>&)>& so) {
   const auto fail = [&](const char* what) {
     throw Error(fmt::format("{}: cannot {}: {}", file.string(), what, strerror(errno)));
   };
@@ -206,6 +210,7 @@ void append_line(const fs::path& file, std::string line) {
   while ((locked = flock(*out, LOCK_EX)) != 0 && errno == EINTR) {
   }
   if (locked != 0 && errno != ENOLCK && errno != EOPNOTSUPP) fail("lock");
+  if (so && !so(read_records(file).records)) return false;
   struct stat status = {};
   if (fstat(*out, &status) != 0) fail("read");
   char last = '\n';
@@ -220,6 +225,7 @@ void append_line(const fs::path& file, std::string line) {
     fail("write");
   }
   if (fsync(*out) != 0 && errno != EINVAL) fail("write");
+  return true;
 }
 
 }  // namespace resnetc

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -66,5 +67,9 @@ RecordFile read_records(const std::filesystem::path& file);
 // its folder. A line that another process left half-written is ended first. When this returns the line is on disk;
 // throws Error otherwise (a full disk), and then the file is as it was.
 void append_line(const std::filesystem::path& file, std::string line);
+
+// The same where `so` is true of the file's records, which nobody changes in between. Returns whether it was.
+bool append_line_if(const std::filesystem::path& file, std::string line,
+                    const std::function<bool(const std::vector<Record>&)>& so);
 
 }  // namespace resnetc

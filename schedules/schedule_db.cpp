@@ -49,14 +49,6 @@ bool alike(const Machine& a, const Machine& b) {
   return a.lanes == b.lanes && a.registers == b.registers && a.fused_multiply_add == b.fused_multiply_add;
 }
 
-bool is_of_this_version(const Record& r) {
-  for (const auto& list : {strategies(), device_strategies()})
-    for (const Strategy* strategy : list)
-      if (strategy->name == r.choice.strategy)
-        return r.halide == halide_version() && strategy->version == r.strategy_version;
-  return false;
-}
-
 std::vector<fs::path> record_files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -76,6 +68,14 @@ fs::path own_folder() {
 }
 
 }  // namespace
+
+bool is_of_this_version(const Record& r) {
+  for (const auto& list : {strategies(), device_strategies()})
+    for (const Strategy* strategy : list)
+      if (strategy->name == r.choice.strategy)
+        return r.halide == halide_version() && strategy->version == r.strategy_version;
+  return false;
+}
 
 void ScheduleDb::add_file(const fs::path& file, RecordSource source, Provisional provisional) {
   RecordFile read;

@@ -13,6 +13,9 @@ namespace resnetc {
 // Where a file of records comes from, the nearest to the user's wishes first.
 enum class RecordSource { given, own, shipped };
 
+// Of this version of Halide and of its strategy: no other is ever used.
+bool is_of_this_version(const Record& record);
+
 class ScheduleDb {
  public:
   // Adds the records of a file. Lines that cannot be used are named in problems(), and so is a file that cannot be

@@ -24,18 +24,27 @@ double least_comparison_seconds(const Tuning& t, const Net& net) {
   return 4 + 4e-8 * static_cast<double>(net.weight_bytes) + 0.2 * compiling / std::max(t.options.jobs, 1);
 }
 
+// Of the kernels that are tuned, the search knows what stood before: another tuner may have confirmed its choice since.
+Program program_before(const Tuning& t, const Net& net) {
+  Program program = select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware);
+  for (Kernel& kernel : program.kernels)
+    for (const KeySearch& search : t.keys)
+      if (search.key == kernel.key) kernel.choice = search.before;
+  return program;
+}
+
 NetComparison compare_now(const Tuning& t, const Net& net, double seconds) {
   const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target, t.options.threads,
                                 t.options.batch,  t.options.jobs,  t.options.device, seconds};
   std::filesystem::create_directories(options.folder);
   const ScheduleDb now = read_all_records(t.records, shipped_records_folder());
-  return compare_nets(net.model, select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware),
+  return compare_nets(net.model, program_before(t, net),
                       select_kernels(net.graph, t.machine, now, t.options.batch, t.hardware), t.machine, options);
 }
 
 class Comparer {
  public:
-  Comparer(const Tuning& t, TuneProgress& progress) : t_(t), progress_(progress) {}
+  Comparer(Tuning& t, TuneProgress& progress) : t_(t), progress_(progress) {}
 
   // Where the default of a kernel does not run, there is no net without the new records.
   std::optional<NetComparison> operator()(size_t i, bool again) {
@@ -48,7 +57,11 @@ class Comparer {
     progress_.say(
         fmt::format("{}: timing the whole net{}, before against after", net.model.name, again ? " again" : ""));
     try {
-      return compare_now(t_, net, std::min(t_.left(), std::max(least, share(i, again))));
+      take_over_news(t_, net.keys);
+      const NetComparison timed = compare_now(t_, net, std::min(t_.left(), std::max(least, share(i, again))));
+      for (const KeySearch& search : t_.keys)
+        if (net.keys.contains(search.text)) timed_[search.text] = search.best;
+      return timed;
     } catch (const Error& e) {
       check_interrupted();
       progress_.say(fmt::format("{}: cannot be timed as a whole: {}", net.model.name, e.what()));
@@ -56,9 +69,16 @@ class Comparer {
     }
   }
 
+  // Whether what is best now was part of a net that was timed.
+  bool has_timed(const KeySearch& search) const {
+    const auto found = timed_.find(search.text);
+    return found != timed_.end() && found->second == search.best;
+  }
+
  private:
-  const Tuning& t_;
+  Tuning& t_;
   TuneProgress& progress_;
+  std::map<std::string, Choice> timed_;
   const double at_first_ = t_.left();
 
   // Of what is left. The first comparisons leave some for second ones.
@@ -108,15 +128,11 @@ std::vector<std::pair<std::string, NetComparison>> check_nets(Tuning& t, TunePro
                                   [&](const std::string& line) { progress.say(line); }};
   const std::vector<std::optional<NetComparison>> judged = judge_nets(nets, t.keys, actions);
 
-  std::set<std::string> seen;
   std::vector<std::pair<std::string, NetComparison>> comparisons;
-  for (size_t i = 0; i < nets.size(); i++) {
-    if (!judged[i]) continue;
-    seen.insert(nets[i].keys.begin(), nets[i].keys.end());
-    comparisons.emplace_back(nets[i].name, *judged[i]);
-  }
-  for (const KeySearch& search : t.keys)
-    if (search.has_win() && seen.contains(search.text)) confirm_win(t, search);
+  for (size_t i = 0; i < nets.size(); i++)
+    if (judged[i]) comparisons.emplace_back(nets[i].name, *judged[i]);
+  for (KeySearch& search : t.keys)
+    if (search.has_win() && compare.has_timed(search)) confirm_win(t, search);
   for (const auto& [name, comparison] : comparisons) print_comparison(t, name, comparison);
   return comparisons;
 }

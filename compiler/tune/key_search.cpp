@@ -59,6 +59,7 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
   const auto take = [&](const Choice& choice) {
     if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
   };
+  if (search.rival) take(*search.rival);
   if (search.batches == 0) {
     take(search.fallback);
     take(search.before);
@@ -91,6 +92,7 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
     return Entered::nothing;
   }
   search.batches++;
+  search.rival.reset();
   const Measurement* reference = nullptr;  // what the ratios are to: the first that runs, as a rule the best so far
   for (const Measurement& m : measured) {
     const size_t index = index_of(search, m.choice);
@@ -139,6 +141,16 @@ void take_back(KeySearch& search) {
   search.milliseconds /= search.before_ratio;
   search.fallback_ratio /= search.before_ratio;
   search.before_ratio = 1;
+}
+
+void take_over(KeySearch& search, const Choice& before, const Choice& best) {
+  if (best != search.best) search.rival = search.best;
+  search.before = before;
+  search.best = best;
+  search.milliseconds = 0;
+  search.fallback_ratio = search.before_ratio = 1;
+  search.batches = search.fruitless = 0;
+  search.best_failed = false;
 }
 
 double priority(const KeySearch& search) {

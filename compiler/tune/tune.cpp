@@ -142,8 +142,9 @@ void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batc
   if (entered == Entered::nothing) return;
   if (search.milliseconds == 0)
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
-  else if (entered == Entered::better || !search.has_record)
-    write_best(t, search);
+  else if ((entered == Entered::better || !search.has_record) && !write_best(t, search))
+    print_message("{}: another tuner's {} has come into the records; measured against it\n", search.text,
+                  to_string(search.best));
   // Behind the record: what was tried is not tried again, and a win whose record a kill prevented would be lost.
   for (const Measurement& m : measured) note_trial(t, search, m);
 }
@@ -272,11 +273,12 @@ void tune(const TuneOptions& options) {
   if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
   t.trials = trials_file(t.records);
 
+  const RecordFile known = read_records(t.records);  // first: what others write from here on is seen to be new
   t.before = read_all_records(t.records, shipped_records_folder(), Provisional::is_left_out);
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   for (const fs::path& topology : options.topologies) t.nets.push_back(load_net(t, topology));
   collect_keys(t, read_all_records(t.records, shipped_records_folder()));
-  resume(t, read_records(t.records), read_trials(t.trials));
+  resume(t, known, read_trials(t.trials));
   if (!t.on_device()) t.peak_gflops = measured_peak_gflops(t.machine, options.threads);
 
   TuneProgress progress(options.budget_s, t.records.string());
