@@ -2,8 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace resnetc {
 namespace {
+
+// As for candidates, where a single kernel is meant. A whole net's time is a mean over many kernels.
+bool is_slower(const NetTimes& a, const NetTimes& than_b, const std::string& kernel = "") {
+  const Ratio r = ratio_of(a, than_b, kernel);
+  return r.ratio > 1 + std::max(kernel.empty() ? 0.005 : 0.01, r.noise);
+}
 
 class Verdict {
  public:
@@ -41,25 +49,23 @@ class Verdict {
   void drop_losers(size_t net) {
     const NetComparison timed = *comparisons_[net];
     for (KeySearch* search : wins_of(net)) {
-      const auto before = timed.before.kernel.find(search->text), after = timed.after.kernel.find(search->text);
-      if (before == timed.before.kernel.end() || after == timed.after.kernel.end() || after->second <= before->second)
-        continue;
+      if (!is_slower(timed.after, timed.before, search->text)) continue;
       actions_.say(fmt::format("{}: {} wins alone but not in {} ({:.4g} ms, {:.4g} before): dropped", search->text,
-                               to_string(search->best), nets_[net].name, after->second, before->second));
+                               to_string(search->best), nets_[net].name, timed.after.kernel.at(search->text),
+                               timed.before.kernel.at(search->text)));
       drop(*search);
     }
   }
 
-  bool is_slower(size_t net) {
-    return comparisons_[net] && !wins_of(net).empty() &&
-           comparisons_[net]->after.milliseconds > 1.01 * comparisons_[net]->before.milliseconds;
+  bool is_slower_whole(size_t net) {
+    return comparisons_[net] && !wins_of(net).empty() && is_slower(comparisons_[net]->after, comparisons_[net]->before);
   }
 
   // Two comparisons must say so if there is time for another: one is slower by the machine's neighbours alone now and
   // then, and would cost what other nets win as well.
   void drop_all_if_slower(size_t net) {
-    if (is_slower(net)) compare(net, true);
-    if (!is_slower(net)) return;
+    if (is_slower_whole(net)) compare(net, true);
+    if (!is_slower_whole(net)) return;
     actions_.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} before): what was won for it is dropped",
                              nets_[net].name, comparisons_[net]->after.milliseconds,
                              comparisons_[net]->before.milliseconds));
@@ -81,10 +87,16 @@ class Verdict {
       return;
     }
     c.replaced++;
-    const auto before = c.before.kernel.find(key), after = c.after.kernel.find(key);
-    if (before == c.before.kernel.end() || after == c.after.kernel.end()) return;
-    c.after.milliseconds += before->second - after->second;
-    after->second = before->second;
+    take_time(c.after, c.before, key);
+    for (size_t i = 0; i < c.after.rounds.size(); i++) take_time(c.after.rounds[i], c.before.rounds[i], key);
+  }
+
+  static void take_time(NetTimes& of, const NetTimes& from, const std::string& key) {
+    const auto there = from.kernel.find(key);
+    const auto here = of.kernel.find(key);
+    if (there == from.kernel.end() || here == of.kernel.end()) return;
+    of.milliseconds += there->second - here->second;
+    here->second = there->second;
   }
 };
 

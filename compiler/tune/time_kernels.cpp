@@ -62,20 +62,6 @@ void drop_slower_half(std::vector<Contender>& contenders) {
   contenders.erase(contenders.begin() + static_cast<std::ptrdiff_t>(keep), contenders.end());
 }
 
-// Median of the ratios to the first contender in the same round, and twice its standard error.
-std::pair<double, double> ratio_to_first(const Contender& first, const Contender& c, size_t rounds) {
-  std::vector<double> ratios;
-  for (size_t i = 1; i <= rounds; i++)
-    ratios.push_back(c.seconds.end()[-static_cast<std::ptrdiff_t>(i)] /
-                     first.seconds.end()[-static_cast<std::ptrdiff_t>(i)]);
-  const double middle = median(ratios);
-  std::vector<double> deviations;
-  for (double r : ratios) deviations.push_back(std::abs(r - middle));
-  // The median absolute deviation of a normal distribution is sigma / 1.4826; the standard error of a median is
-  // 1.2533 sigma / sqrt(n).
-  return {middle, 2 * 1.2533 * 1.4826 * median(deviations) / std::sqrt(static_cast<double>(rounds))};
-}
-
 // In turns, dropping the slower half after each stage (successive halving). hopeless: what takes so many times as long
 // as the fastest in the first round is dropped at once; that round only counts where it is no single call.
 void time_in_turns(std::vector<Contender> contenders, double hopeless) {
@@ -102,9 +88,12 @@ void time_in_turns(std::vector<Contender> contenders, double hopeless) {
     time_round(contenders, last_rounds);
     last_rounds++;
   }
+  const auto last_of = [&](const Contender& c) {
+    return std::vector<double>(c.seconds.end() - static_cast<std::ptrdiff_t>(last_rounds), c.seconds.end());
+  };
   for (const Contender& c : contenders) {
     print_time(c);
-    const auto [ratio, noise] = ratio_to_first(contenders[0], c, last_rounds);
+    const auto [ratio, noise] = median_ratio(last_of(c), last_of(contenders[0]));
     answer({{"object", c.index}, {"ratio", ratio}, {"noise", noise}});
   }
 }

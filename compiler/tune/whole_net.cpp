@@ -18,8 +18,7 @@ namespace fs = std::filesystem;
 
 struct Side {
   fs::path executable;
-  std::vector<double> milliseconds;
-  std::map<std::string, std::vector<double>> kernels;
+  std::vector<NetTimes> rounds;
 
   void time(const Machine& machine, const WholeNetOptions& options, double seconds) {
     const MachineLock timing(MachineLock::time);
@@ -31,7 +30,7 @@ struct Side {
                         std::to_string(options.device), "--batch", std::to_string(options.batch)},
                        options.folder,
                        60 + 20 * seconds});
-      milliseconds.push_back(nlohmann::json::parse(ran.output).at("kernels_ms"));
+      rounds.push_back({nlohmann::json::parse(ran.output).at("kernels_ms"), {}, {}});
       return;
     }
     const CommandResult ran =
@@ -40,18 +39,19 @@ struct Side {
                      options.folder,
                      60 + 20 * seconds});
     const auto json = nlohmann::json::parse(ran.output);
-    milliseconds.push_back(json.at("inference_ms"));
+    rounds.push_back({json.at("inference_ms"), {}, {}});
     for (const auto& kernel : json.at("kernels"))
-      kernels[kernel.at("key").get<std::string>()].push_back(kernel.at("ms"));
+      rounds.back().kernel[kernel.at("key").get<std::string>()] = kernel.at("ms");
   }
 
   // Each value is a median over a round; of the rounds, the least: what disturbs a whole round only adds to it.
   NetTimes times() const {
-    const auto least = [](const std::vector<double>& values) {
-      return *std::min_element(values.begin(), values.end());
-    };
-    NetTimes result{least(milliseconds), {}};
-    for (const auto& [key, values] : kernels) result.kernel[key] = least(values);
+    NetTimes result = rounds.front();
+    for (const NetTimes& round : rounds) {
+      result.milliseconds = std::min(result.milliseconds, round.milliseconds);
+      for (auto& [key, ms] : result.kernel) ms = std::min(ms, round.kernel.at(key));
+    }
+    result.rounds = rounds;
     return result;
   }
 };
@@ -75,6 +75,22 @@ void emit_side(Side& side, const Model& model, const Program& program, const Mac
 }
 
 }  // namespace
+
+Ratio ratio_of(const NetTimes& a, const NetTimes& b, const std::string& kernel) {
+  const auto times = [&](const NetTimes& of) {
+    std::vector<double> result;
+    const auto add = [&](const NetTimes& round) {
+      if (kernel.empty())
+        result.push_back(round.milliseconds);
+      else if (const auto found = round.kernel.find(kernel); found != round.kernel.end())
+        result.push_back(found->second);
+    };
+    std::for_each(of.rounds.begin(), of.rounds.end(), add);
+    return result;
+  };
+  const std::vector<double> of_a = times(a), of_b = times(b);
+  return of_a.empty() || of_a.size() != of_b.size() ? Ratio{1, 0} : median_ratio(of_a, of_b);
+}
 
 NetComparison compare_nets(const Model& model, const Program& before, const Program& after, const Machine& machine,
                            const WholeNetOptions& options) {

@@ -8,16 +8,22 @@
 
 #include "compiler/model.h"
 #include "compiler/program.h"
+#include "compiler/tune/median.h"
 
 namespace resnetc {
 
 struct NetTimes {
   double milliseconds = 0;               // median of one inference
   std::map<std::string, double> kernel;  // key -> milliseconds of all its calls in one inference; empty for a device
+  std::vector<NetTimes> rounds = {};     // of which these are the least
 };
 
+// Of a's times to b's in the same rounds: of a kernel, or of the whole net where none is named. {1, 0} of a kernel
+// without times.
+Ratio ratio_of(const NetTimes& a, const NetTimes& b, const std::string& kernel = "");
+
 struct NetComparison {
-  NetTimes before, after;  // the least of all rounds
+  NetTimes before, after;
   // Kernels whose choice was dropped after it was timed: times after have those before in their place.
   int replaced = 0;
 };

@@ -56,6 +56,13 @@ struct Nets {
       c.before.kernel[search.text] = was;
       c.after.kernel[search.text] = is;
     }
+    // A second round, with another machine's speed.
+    for (NetTimes* times : {&c.before, &c.after}) {
+      NetTimes slow = *times;
+      slow.milliseconds *= 1.5;
+      for (auto& [key, ms] : slow.kernel) ms *= 1.5;
+      times->rounds = {*times, slow};
+    }
     return c;
   }
 
@@ -163,4 +170,47 @@ TEST_CASE("without any comparison all wins are as they were") {
   Nets n = one_loser(0);
   CHECK(!n.judge()[0]);
   CHECK(n.wins() == "ab");
+}
+
+TEST_CASE("a kernel that is slower within the noise, or by less than 1 %, stays") {
+  const auto wins_with = [](const std::vector<double>& after) {
+    Nets n;
+    n.add_win("a");
+    n.nets.push_back({"net", {"a"}});
+    const auto times = [](const std::vector<double>& rounds) {
+      NetTimes result{10 + rounds[0], {{"a", rounds[0]}}, {}};
+      for (const double ms : rounds) result.rounds.push_back({10 + ms, {{"a", ms}}, {}});
+      return result;
+    };
+    const NetComparison c{times(std::vector<double>(after.size(), 1.0)), times(after), 0};
+    judge_nets(n.nets, n.keys,
+               {[&](size_t, bool) { return c; }, [](KeySearch& search) { search.best = search.before; },
+                [](const std::string&) {}});
+    return n.wins();
+  };
+  CHECK(wins_with({1.001, 1.001, 1.001}) == "a");
+  CHECK(wins_with({1.009, 1.009, 1.009}) == "a");
+  CHECK(wins_with({1.03, 1.03, 1.03}) == "");
+  CHECK(wins_with({0.98, 1.03, 1.08}) == "a");
+  CHECK(wins_with({1.02, 1.03, 1.04}) == "");
+  CHECK(wins_with({1.029, 1.03, 1.031}) == "");
+}
+
+TEST_CASE("a whole net that is slower within the noise keeps its wins") {
+  const auto judged = [](double second_round) {
+    NetComparison c;
+    c.before.rounds = {{10, {}, {}}, {10, {}, {}}, {10, {}, {}}};
+    c.after.rounds = {{10.08, {}, {}}, {10.08, {}, {}}, {second_round, {}, {}}};
+    Nets n;
+    n.add_win("a");
+    n.nets.push_back({"net", {"a"}});
+    judge_nets(n.nets, n.keys,
+               {[&](size_t, bool) { return c; }, [](KeySearch& search) { search.best = search.before; },
+                [](const std::string&) {}});
+    return n.wins();
+  };
+  CHECK(judged(10.08) == "");
+  CHECK(judged(10.3) == "");  // a single disturbed round tells nothing
+  NetComparison c;
+  CHECK(ratio_of(c.before, c.after).ratio == 1);
 }
