@@ -143,6 +143,17 @@ void take_back(KeySearch& search) {
   search.before_ratio = 1;
 }
 
+void take_default(KeySearch& search, double milliseconds_in_net) {
+  search.best = search.fallback;
+  if (search.milliseconds == 0) {
+    search.milliseconds = milliseconds_in_net;
+    return;
+  }
+  search.milliseconds /= search.fallback_ratio;
+  search.before_ratio /= search.fallback_ratio;
+  search.fallback_ratio = 1;
+}
+
 void take_over(KeySearch& search, const Choice& before, const Choice& best) {
   if (best != search.best) search.rival = search.best;
   search.before = before;

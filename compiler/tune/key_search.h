@@ -60,6 +60,9 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
 // `before` is the best again, with the time that it has by what was measured.
 void take_back(KeySearch& search);
 
+// The default choice is the best again, which in a net took so many milliseconds a call.
+void take_default(KeySearch& search, double milliseconds_in_net);
+
 // Another tuner has written of the same key: `best` is its choice from now on, what was best its rival, and all that
 // they are compared with is measured again. before: what stands if `best` is dropped.
 void take_over(KeySearch& search, const Choice& before, const Choice& best);

@@ -77,9 +77,9 @@ void collect_keys(Tuning& t, const ScheduleDb& now) {
       const std::string text = to_string(key);
       if (std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op)) continue;
       if (!std::regex_search(text, wanted) || candidates(key, t.machine).size() < 2) continue;
-      net.keys.insert(text);
       const auto calls = static_cast<int>(std::count_if(
           program.steps.begin(), program.steps.end(), [&](const Step& s) { return s.kernel == static_cast<int>(k); }));
+      net.keys[text] = calls;
       const auto known = std::find_if(t.keys.begin(), t.keys.end(), [&](const KeySearch& s) { return s.text == text; });
       if (known != t.keys.end()) {
         known->calls += calls;

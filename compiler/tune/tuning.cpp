@@ -88,6 +88,11 @@ void drop_win(const Tuning& t, KeySearch& search) {
   if (!write_lines(t, search, lines)) search.before = search.best;
 }
 
+void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_net) {
+  take_default(search, milliseconds_in_net);
+  write_best(t, search);
+}
+
 void confirm_win(const Tuning& t, KeySearch& search) {
   if (!search.seen || !search.seen->provisional || search.seen->choice != search.best) return;
   Record confirmed = *search.seen;
@@ -95,7 +100,7 @@ void confirm_win(const Tuning& t, KeySearch& search) {
   write_lines(t, search, {confirmed});
 }
 
-void take_over_news(Tuning& t, const std::set<std::string>& keys) {
+void take_over_news(Tuning& t, const std::map<std::string, int>& keys) {
   const std::vector<Record> records = read_records(t.records).records;
   for (KeySearch& search : t.keys)
     if (keys.contains(search.text) && !says_the_same(in_force(t, search, records), search.seen))

@@ -1,7 +1,7 @@
 // What a run of `resnetc tune` knows, and the lines that it writes.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,7 +18,7 @@ struct Net {
   size_t weight_bytes = 0;
   bool cold = false;  // they outgrow the last-level cache
   size_t kernels = 0;
-  std::set<std::string> keys = {};  // of the kernels that are tuned
+  std::map<std::string, int> keys = {};  // of the kernels that are tuned, and how often each is called
 };
 
 struct Tuning {
@@ -52,11 +52,14 @@ bool write_best(const Tuning& t, KeySearch& search);
 // The win no longer counts: what stood before it does again, or what another tuner wrote since.
 void drop_win(const Tuning& t, KeySearch& search);
 
+// The default is the choice again; in a net its call took so many milliseconds.
+void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_net);
+
 // The win stands without being provisional, unless another tuner's record stands.
 void confirm_win(const Tuning& t, KeySearch& search);
 
 // Reads what is in force, and takes over what other tuners wrote of these keys.
-void take_over_news(Tuning& t, const std::set<std::string>& keys);
+void take_over_news(Tuning& t, const std::map<std::string, int>& keys);
 
 // What is in force for the key under these conditions, of the records that may be used.
 std::optional<Record> in_force(const Tuning& t, const KeySearch& search, const std::vector<Record>& records,

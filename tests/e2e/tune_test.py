@@ -62,6 +62,21 @@ def check_provisional(folder, db):
     check(set(last) == left and not any(r.get("provisional") for r in last.values()), said, last)
 
 
+def check_defaults(folder, db):
+    """Where records stand, whole nets are timed with the default choices too, and slow records do not stay."""
+    slowest = {}
+    for trial in trials(db):
+        if trial["milliseconds"] > slowest.get(trial["key"], {"milliseconds": 0})["milliseconds"]:
+            slowest[trial["key"]] = {name: value for name, value in trial.items() if name != "second"}
+    slow = folder / "slow.jsonl"
+    slow.write_text("".join(json.dumps(record) + "\n" for record in slowest.values()))
+    said = tune(slow, "--budget", "15s").stderr
+    check("before against after and defaults" in said and "ms with the default choices" in said, said)
+    last = {record["key"]: record for record in lines(slow)}
+    check(not any(record.get("provisional") for record in last.values()), said, last)
+    check(any(words(last[key]) != words(slowest[key]) for key in slowest), "the slowest choices stay:", said)
+
+
 def check_budget(folder):
     """Many nets that cannot all be timed within the budget."""
     start = time.monotonic()
@@ -85,6 +100,7 @@ def main():
         check("http" not in text.replace("http://www.w3.org", ""), "the report loads something")
 
         check_provisional(folder, db)
+        check_defaults(folder, db)
         check_budget(folder)
         start = time.monotonic()
         said = tune(db, "--budget", "15s", "--report", folder / "none" / "report.html", status=1).stderr

@@ -127,9 +127,9 @@ TEST_CASE("before a whole net is timed, news of its keys are taken over") {
   TwoTuners two;
   REQUIRE(write_best(two.t, two.search()));
   two.other(5, true);
-  take_over_news(two.t, {"another key"});
+  take_over_news(two.t, {{"another key", 1}});
   CHECK(!two.search().has_win());
-  take_over_news(two.t, {two.search().text});
+  take_over_news(two.t, {{two.search().text, 1}});
   CHECK(two.search().best == two.choice(5));
   CHECK(two.search().has_win());
   confirm_win(two.t, two.search());
@@ -146,4 +146,24 @@ TEST_CASE("records that cannot be used are no other tuner's win") {
   append_line(two.t.records, to_json_line(old));
   CHECK(write_best(two.t, two.search()));
   CHECK(two.stands() == two.choice(0));
+}
+
+TEST_CASE("a default that beats a record in a net is provisional until that net is done, and can be taken back") {
+  TwoTuners two;
+  two.t.keys[0] = start_search(key, 1, two.t.machine, two.t.keys[0].choices[5]);
+  for (const bool measured : {false, true}) {
+    two.search().milliseconds = measured ? 3 : 0;
+    two.search().fallback_ratio = 1.5;
+    write_default(two.t, two.search(), 2.5);
+    CHECK(two.search().has_win());
+    CHECK(two.search().milliseconds == (measured ? 2 : 2.5));
+    CHECK(two.stands() == two.choice(0));
+    CHECK(two.stands(Provisional::is_left_out) == (measured ? two.choice(5) : Choice{"nothing", {}}));
+    drop_win(two.t, two.search());
+    CHECK(two.stands() == two.choice(5));
+    CHECK(two.search().milliseconds == (measured ? doctest::Approx(3) : doctest::Approx(2.5)));
+  }
+  write_default(two.t, two.search(), 2.5);
+  confirm_win(two.t, two.search());
+  CHECK(two.stands(Provisional::is_left_out) == two.choice(0));
 }
