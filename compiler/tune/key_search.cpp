@@ -55,6 +55,7 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
 
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
                                size_t count) {
+  if (search.given_up) return {};
   std::vector<Choice> batch = {search.best};
   const auto take = [&](const Choice& choice) {
     if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
@@ -87,7 +88,9 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
 }
 
 Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured) {
-  if (!measured.front().failure.empty() && search.milliseconds == 0 && !search.best_failed) {
+  const Measurement& first = measured.front();
+  if (!first.failure.empty() && search.milliseconds == 0 && (!search.best_failed || first.temporary)) {
+    search.given_up = search.best_failed;
     search.best_failed = true;
     return Entered::nothing;
   }
@@ -114,6 +117,8 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
     search.best = reference->choice;
     search.fallback_ratio = search.before_ratio = 1;
   }
+  for (const Measurement& m : measured)
+    if (m.choice == search.fallback && !m.failure.empty() && !m.temporary) search.fallback = search.best;
   search.milliseconds = reference->milliseconds;
   if (search.batches == 1)
     for (const Measurement& m : measured) {

@@ -32,6 +32,7 @@ struct KeySearch {
   int batches = 0;              // measured so far
   int fruitless = 0;            // of those, since the last that found a better one
   bool best_failed = false;     // once, before it was ever measured
+  bool given_up = false;        // for this run: twice, and it may be the machine's fault
 
   size_t tried_count() const;
   // Whether a later whole net has to confirm what the file of records says.
@@ -54,7 +55,8 @@ enum class Entered { nothing, no_better, better };
 
 // Enters what was measured. Better: `best` was beaten by more than 1 % and by more than the noise, or it does not run
 // here. Nothing: the best failed before it was ever measured; on a busy machine anything may fail once, so the batch is
-// to be measured again.
+// to be measured again, unless it failed twice for a reason that may be gone another time. A default that computes
+// something else, or does not run for another lasting reason, is none: what is best then stands for it.
 Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured);
 
 // `before` is the best again, with the time that it has by what was measured.

@@ -57,7 +57,7 @@ void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials
     if (!same_conditions(t, r)) continue;
     for (size_t k = 0; k < t.keys.size(); k++) {
       KeySearch& search = t.keys[k];
-      if (search.text != r.key || search.cold != r.cold) continue;
+      if (search.text != r.key || search.cold != r.cold || trial.temporary) continue;
       const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
       if (at == search.choices.end() || strategy_named(r.choice.strategy).version != r.strategy_version) continue;
       const auto i = static_cast<size_t>(at - search.choices.begin());

@@ -124,21 +124,14 @@ std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::
 
 void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) {
   append_trial(t.trials, {record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
-                          t.earlier_seconds + seconds_since(t.start)});
-}
-
-// What the end of the budget cut off says nothing of a candidate. Without the first there is nothing to compare with.
-void leave_out_timed_out(std::vector<Measurement>& measured) {
-  if (measured.front().timed_out) measured.clear();
-  std::erase_if(measured, [](const Measurement& m) { return m.timed_out; });
+                          m.temporary, t.earlier_seconds + seconds_since(t.start)});
 }
 
 // limit_s: what is left for it.
 void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch, double limit_s) {
-  std::vector<Measurement> measured = try_out(t, search, batch, limit_s);
-  if (limit_s < MeasureOptions().time_limit_s) leave_out_timed_out(measured);
-  if (measured.empty()) return;
+  const std::vector<Measurement> measured = try_out(t, search, batch, limit_s);
   const Entered entered = enter(search, t.model, measured);
+  if (search.given_up) print_message("{}: left for another run: {}\n", search.text, measured.front().failure);
   if (entered == Entered::nothing) return;
   if (search.milliseconds == 0)
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);

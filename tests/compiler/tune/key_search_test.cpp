@@ -178,3 +178,36 @@ TEST_CASE("a key that was not measured yet comes first; then the one that costs 
   enter(b, model, measured(next_batch(b, model, {}, 4), by_pixels));
   CHECK(priority(a) > priority(b));
 }
+
+TEST_CASE("failures that may be the machine's cost a candidate its turn in this run, and no default its place") {
+  CostModel model;
+  KeySearch search = start_search(key, 1, machine(), std::nullopt);
+  const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+  std::vector<Measurement> busy = measured(batch, [](const Choice&) { return 1.0; });
+  busy[1] = {batch[1], "it took too long", 0, 0, 0, true};
+  CHECK(enter(search, model, busy) == Entered::no_better);
+  const std::vector<Choice> next = next_batch(search, model, {batch[1]}, 1000);
+  CHECK(std::find(next.begin(), next.end(), batch[1]) == next.end());
+
+  search = start_search(key, 1, machine(), std::nullopt);
+  busy[0] = {batch[0], "the disk is full", 0, 0, 0, true};
+  CHECK(enter(search, model, busy) == Entered::nothing);
+  CHECK(next_batch(search, model, {}, 3) == batch);
+  CHECK(enter(search, model, busy) == Entered::nothing);
+  CHECK(search.best == batch[0]);
+  CHECK(search.before == batch[0]);
+  CHECK(next_batch(search, model, {}, 3).empty());
+}
+
+TEST_CASE("a default that computes something else is none") {
+  CostModel model;
+  for (const bool temporary : {false, true}) {
+    KeySearch search = start_search(key, 1, machine(), candidates(key, machine())[5]);
+    const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+    REQUIRE(batch[1] == search.fallback);
+    std::vector<Measurement> broken = measured(batch, [](const Choice&) { return 1.0; });
+    broken[1] = {batch[1], "wrong result", 0, 0, 0, temporary};
+    CHECK(enter(search, model, broken) == Entered::no_better);
+    CHECK((search.fallback == search.best) == !temporary);
+  }
+}
