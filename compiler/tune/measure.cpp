@@ -88,10 +88,11 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
   // Again without the one that crashed, until none does.
   const fs::path request_file = options.folder / "request.json";
   for (;;) {
-    TimingRequest request{to_string(key),  options.target,
-                          options.threads, options.batch,
-                          options.cold,    options.device_library.string(),
-                          options.device,  {}};
+    TimingRequest request{to_string(key),      options.target,
+                          options.threads,     options.batch,
+                          options.cold,        options.device_library.string(),
+                          options.device,      {},
+                          options.time_limit_s};
     std::vector<size_t> index;
     for (size_t i = 0; i < choices.size(); i++) {
       if (!result[i].failure.empty()) continue;
@@ -100,6 +101,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     }
     if (index.empty()) return result;
     write_file(request_file, to_json(request));
+    fs::remove(running_object_file(request_file));
     const char* kind = options.device_library.empty() ? time_kernels_command : time_on_device_command;
     const Command command{{own_path().string(), kind, request_file.string()}, options.folder, options.time_limit_s};
     const MachineLock timing(MachineLock::time);
@@ -110,7 +112,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
         Measurement& m = result[index[i]];
         m.failure = answers[i].failure;
         if (m.failure.empty() && answers[i].milliseconds <= 0) {
-          m.failure = "it was not timed";
+          m.failure = "there was no time to time it";
           m.temporary = true;
         }
         m.milliseconds = answers[i].milliseconds;
@@ -119,16 +121,27 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
       }
       return result;
     }
-    size_t last = index.size();
-    for (size_t i = 0; i < answers.size(); i++)
-      if (answers[i].started) last = i;
-    // Not a candidate's fault; on the CPU it may be its memory's.
-    if (last == index.size() && !options.device_library.empty())
-      throw Error(one_line(describe_failure(command, ended)));
+    size_t blamed = running_object(request_file, index.size());
+    if (blamed == index.size()) {
+      // Nothing ran yet. On a device that is no candidate's fault, nor where the reference took too long; else it may
+      // be their memory's.
+      if (!options.device_library.empty()) throw Error(one_line(describe_failure(command, ended)));
+      if (ended.timed_out) {
+        for (const size_t i : index) {
+          result[i].failure = one_line(describe_failure(command, ended));
+          result[i].temporary = true;
+        }
+        return result;
+      }
+      const auto most = std::max_element(
+          request.objects.begin(), request.objects.end(),
+          [](const TimedObject& x, const TimedObject& y) { return x.scratch_bytes < y.scratch_bytes; });
+      blamed = static_cast<size_t>(most - request.objects.begin());
+    }
     if (ended.status == lost_device_status && !ended.timed_out) {
       for (size_t i = 0; i < index.size(); i++) result[index[i]].failure = answers[i].failure;
     } else {
-      Measurement& m = result[index[last % index.size()]];
+      Measurement& m = result[index[blamed]];
       m.failure = one_line(describe_failure(command, ended));
       m.temporary = is_temporary(ended, m.failure);
     }

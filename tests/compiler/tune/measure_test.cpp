@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include "compiler/files.h"
+#include "tests/runtime/temporary_folder.h"
+
 using namespace resnetc;
 
 TEST_CASE("what failed by the machine may run another time, what crashes or cannot be compiled will not") {
@@ -19,4 +22,16 @@ TEST_CASE("what failed by the machine may run another time, what crashes or cann
   CHECK(!temporary(139, ""));
   CHECK(!temporary(134, "Internal error at Bounds.cpp\n"));
   CHECK(!temporary(1, "Error: the schedule is not valid\n"));
+}
+
+TEST_CASE("who is to blame for a process's end is read from a file; nobody, where nothing ran") {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path request = folder / "request.json";
+  CHECK(running_object(request, 3) == 3);
+  for (const int number : {-1, 0, 2, 3}) {
+    write_file(running_object_file(request), {reinterpret_cast<const char*>(&number), sizeof number});
+    CHECK(running_object(request, 3) == (number == -1 ? 3 : static_cast<size_t>(number)));
+  }
+  write_file(running_object_file(request), "");
+  CHECK(running_object(request, 3) == 3);
 }
