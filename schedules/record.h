@@ -26,7 +26,7 @@ struct Record {
   bool provisional = false;         // it won alone; no whole net has confirmed it yet
   bool dropped = false;             // a later word: the choice did not survive in a whole net
   double milliseconds = 0;          // median of one call
-  double default_milliseconds = 0;  // of the default choice, measured between the same calls
+  double default_milliseconds = 0;  // of the default choice, by its ratio to this one; reckoned while provisional
   double gflops = 0;
   double percent_of_peak = 0;  // of what `threads` threads reached on that machine
   std::string cpu;             // cpu_name of that machine, or

@@ -61,7 +61,7 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
     if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
   };
   if (search.rival) take(*search.rival);
-  if (search.batches == 0) {
+  if (!search.compared) {
     take(search.fallback);
     take(search.before);
   }
@@ -120,7 +120,7 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
   for (const Measurement& m : measured)
     if (m.choice == search.fallback && !m.failure.empty() && !m.temporary) search.fallback = search.best;
   search.milliseconds = reference->milliseconds;
-  if (search.batches == 1)
+  if (!search.compared)
     for (const Measurement& m : measured) {
       if (!m.failure.empty()) continue;
       const double ratio = m.ratio > 0 ? 1 / m.ratio : reference->milliseconds / m.milliseconds;
@@ -133,11 +133,15 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
         (!winner || m.ratio < winner->ratio))
       winner = &m;
   search.fruitless = winner ? 0 : search.fruitless + 1;
+  // A winner's ratio is the least of many, so a product of such ratios promises too much.
+  search.compared = !winner;
   if (!winner) return best_failed ? Entered::better : Entered::no_better;
   search.best = winner->choice;
   search.milliseconds = winner->milliseconds;
   search.fallback_ratio *= winner->ratio;
   search.before_ratio *= winner->ratio;
+  if (search.best == search.fallback) search.fallback_ratio = 1;
+  if (search.best == search.before) search.before_ratio = 1;
   return Entered::better;
 }
 
@@ -165,6 +169,7 @@ void take_over(KeySearch& search, const Choice& before, const Choice& best) {
   search.best = best;
   search.milliseconds = 0;
   search.fallback_ratio = search.before_ratio = 1;
+  search.compared = false;
   search.batches = search.fruitless = 0;
   search.best_failed = false;
 }

@@ -27,8 +27,9 @@ struct KeySearch {
   std::optional<Record> seen;   // what was in force there, when this run last read or wrote it
   std::optional<Choice> rival;  // was the best until another tuner's record came; to be measured against that
   double milliseconds = 0;      // of best, when last measured; 0: not yet
-  double fallback_ratio = 1;    // time of best / time of fallback, measured in turns
-  double before_ratio = 1;      // time of best / time of before, likewise
+  double fallback_ratio = 1;    // time of best / time of fallback
+  double before_ratio = 1;      // time of best / time of before
+  bool compared = false;        // these were measured in turns with this best; else reckoned
   int batches = 0;              // measured so far
   int fruitless = 0;            // of those, since the last that found a better one
   bool best_failed = false;     // once, before it was ever measured
@@ -44,9 +45,9 @@ struct KeySearch {
 KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& before,
                        const std::optional<Choice>& best = std::nullopt);
 
-// What to measure next: the best so far, its rival, the default and `before` where they were not measured yet,
-// `suggestions` that are candidates, then the untried ones that the model deems fastest, every fifth drawn from the
-// rest so that the model sees what it does not expect. At most `count` besides the best. No untried one: there is
+// What to measure next: the best so far, its rival, the default and `before` where they were not measured with this
+// best, `suggestions` that are candidates, then the untried ones that the model deems fastest, every fifth drawn from
+// the rest so that the model sees what it does not expect. At most `count` besides the best. No untried one: there is
 // nothing left worth trying.
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
                                size_t count);

@@ -95,7 +95,7 @@ void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_ne
 
 void confirm_win(const Tuning& t, KeySearch& search) {
   if (!search.seen || !search.seen->provisional || search.seen->choice != search.best) return;
-  Record confirmed = *search.seen;
+  Record confirmed = search.milliseconds > 0 ? record_of(t, search, search.best, search.milliseconds) : *search.seen;
   confirmed.provisional = false;
   write_lines(t, search, {confirmed});
 }

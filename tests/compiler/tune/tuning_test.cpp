@@ -167,3 +167,15 @@ TEST_CASE("a default that beats a record in a net is provisional until that net 
   confirm_win(two.t, two.search());
   CHECK(two.stands(Provisional::is_left_out) == two.choice(0));
 }
+
+TEST_CASE("a confirmed record has the times that are known by then") {
+  TwoTuners two;
+  two.best_is(7);
+  two.search().fallback_ratio = 0.5;
+  REQUIRE(write_best(two.t, two.search()));
+  CHECK(two.search().seen->default_milliseconds == 2);
+  two.search().fallback_ratio = 0.8;
+  confirm_win(two.t, two.search());
+  CHECK(read_records(two.t.records).records.back().default_milliseconds == 1.25);
+  CHECK(!two.search().seen->provisional);
+}
