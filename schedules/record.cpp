@@ -142,8 +142,8 @@ std::string hardware_kind(const Record& r) {
 }
 
 std::string identity_of(const Record& r) {
-  return fmt::format("{} {} {} {} {} {}", r.key, r.target, hardware_kind(r), winograd_name(r.largest_winograd), r.batch,
-                     r.threads);
+  return fmt::format("{} {} {} {} {} {} {}", r.key, r.target, hardware_kind(r), winograd_name(r.largest_winograd),
+                     r.batch, r.threads, r.cold ? "cold" : "hot");
 }
 
 std::map<std::string, Record> records_in_force(const std::vector<Record>& records, Provisional provisional) {

@@ -31,20 +31,22 @@ double least_comparison_seconds(const Tuning& t, const Net& net, bool with_defau
          0.2 * static_cast<double>(compiled) / std::max(t.options.jobs, 1);
 }
 
-// As before, but for the kernels that are tuned.
-Program program_with(const Tuning& t, const Net& net, Choice KeySearch::*choice) {
-  Program program = select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware);
-  for (Kernel& kernel : program.kernels)
+// As before, but for the kernels of which the search says what counts now. A net with hot weights may have records of
+// its own of a kernel that is tuned with cold ones.
+Program program_with(const Tuning& t, const Net& net, Choice KeySearch::*choice, const Program& now) {
+  Program program = select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware, net.cold);
+  for (size_t i = 0; i < program.kernels.size(); i++)
     for (const KeySearch& search : t.keys)
-      if (search.key == kernel.key) kernel.choice = search.*choice;
+      if (search.key == program.kernels[i].key && now.kernels[i].choice == search.best)
+        program.kernels[i].choice = search.*choice;
   return program;
 }
 
 // As `compile` will have it. A kernel without a record may borrow one that is new from a kernel like it.
 Program program_now(Tuning& t, const Net& net) {
   take_over_news(t, net.keys);
-  const ScheduleDb now = read_all_records(t.records, shipped_records_folder());
-  Program program = select_kernels(net.graph, t.machine, now, t.options.batch, t.hardware);
+  const ScheduleDb now = read_all_records(t.options.records, shipped_records_folder());
+  Program program = select_kernels(net.graph, t.machine, now, t.options.batch, t.hardware, net.cold);
   for (KeySearch& search : t.keys)
     for (const Kernel& kernel : program.kernels)
       if (search.key == kernel.key && !search.has_record) search.best = kernel.choice;
@@ -55,8 +57,9 @@ NetComparison compare_now(Tuning& t, const Net& net, double seconds, bool with_d
   const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target, t.options.threads,
                                 t.options.batch,  t.options.jobs,  t.options.device, seconds};
   std::filesystem::create_directories(options.folder);
-  std::vector<Program> programs = {program_now(t, net), program_with(t, net, &KeySearch::before)};
-  if (with_defaults) programs.push_back(program_with(t, net, &KeySearch::fallback));
+  std::vector<Program> programs = {program_now(t, net)};
+  programs.push_back(program_with(t, net, &KeySearch::before, programs[0]));
+  if (with_defaults) programs.push_back(program_with(t, net, &KeySearch::fallback, programs[0]));
   std::vector<NetTimes> times = compare_nets(net.model, programs, t.machine, options);
   NetComparison result{std::move(times[1]), std::move(times[0])};
   if (with_defaults) result.defaults = std::move(times[2]);

@@ -48,7 +48,7 @@ void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials
   std::vector<Tried> tried;
   for (KeySearch& search : t.keys) {
     search.seen = in_force(t, search, known.records);
-    search.has_record = search.seen && search.seen->choice == search.best && search.seen->cold == search.cold;
+    search.has_record = search.seen && search.seen->choice == search.best;
     tried.emplace_back(search);
   }
   for (const Trial& trial : trials) {

@@ -129,18 +129,51 @@ TEST_CASE("a file that nobody asked for and that cannot be read is named and ski
     unsetenv("XDG_DATA_HOME");
 }
 
-TEST_CASE("provisional records of the file that is given can be left out") {
+TEST_CASE("provisional records of a file can be left out") {
   const TemporaryFolder folder;
   const fs::path file = fs::path(folder.path) / "records.jsonl";
   Record win = record(candidate(2));
   win.provisional = true;
   append_line(file, to_json_line(record(candidate(1))));
   append_line(file, to_json_line(win));
-  const auto choice = [&](Provisional provisional) {
-    return read_all_records(file, {}, provisional).find(parse_key(key_text), machine(), 1, here)->choice;
+  const auto choice = [&](const fs::path& without) {
+    return read_all_records(file, {}, without).find(parse_key(key_text), machine(), 1, here)->choice;
   };
-  CHECK(choice(Provisional::counts) == candidate(2));
-  CHECK(choice(Provisional::is_left_out) == candidate(1));
+  CHECK(choice({}) == candidate(2));
+  CHECK(choice(fs::path(folder.path) / "other.jsonl") == candidate(2));
+  CHECK(choice(file) == candidate(1));
+  // Of the user's own file too, which stays the user's own.
+  fs::create_directories(fs::path(folder.path) / "resnetc" / "tuned");
+  fs::copy_file(file, fs::path(folder.path) / "resnetc" / "tuned" / "own.jsonl");
+  const char* set = std::getenv("XDG_DATA_HOME");
+  const std::string earlier = set ? set : "";
+  setenv("XDG_DATA_HOME", folder.path.c_str(), 1);
+  const fs::path own = fs::path(folder.path) / "resnetc" / "tuned" / "own.jsonl";
+  const auto match = read_all_records({}, {}, own).find(parse_key(key_text), machine(), 1, here);
+  CHECK(match->choice == candidate(1));
+  CHECK(match->origin == "own own.jsonl");
+  if (set)
+    setenv("XDG_DATA_HOME", earlier.c_str(), 1);
+  else
+    unsetenv("XDG_DATA_HOME");
+}
+
+TEST_CASE("records with weights from memory and from the cache do not replace each other") {
+  Record hot = record(candidate(1)), cold = record(candidate(2));
+  hot.cold = false;
+  for (const auto& records : {std::vector{hot, cold}, {cold, hot}}) {
+    const TemporaryFolder folder;
+    const fs::path file = fs::path(folder.path) / "records.jsonl";
+    for (const Record& r : records) append_line(file, to_json_line(r));
+    ScheduleDb db;
+    db.add_file(file, RecordSource::given);
+    CHECK(db.find(parse_key(key_text), machine(), 1, here, true)->choice == cold.choice);
+    CHECK(db.find(parse_key(key_text), machine(), 1, here, false)->choice == hot.choice);
+  }
+  // One serves the other where it is alone, or nearer in another way.
+  CHECK(found({{hot}})->choice == hot.choice);
+  cold.batch = 8;
+  CHECK(found({{hot, cold}})->choice == hot.choice);
 }
 
 TEST_CASE("an earlier file stands over a later one, but not with a record of another key") {
