@@ -93,6 +93,23 @@ def check_hot_and_cold(folder, db):
         check((used["record"], used["parameters"]) == (both.name, hot["parameters"]), used, "is not", hot)
 
 
+def check_wrong_results(folder):
+    """Candidates whose code is another's, which reads weights that are packed otherwise: refused, never a record."""
+    kernel, cache, db = "conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "cache", folder / "wrong.jsonl"
+    options = ["--kernels", f"^{kernel}", "--winograd", "off", "--cache", cache, "--budget", "6s"]
+    tune(folder / "right.jsonl", *options)
+    objects = [path for path in sorted(cache.rglob("*")) if path.is_file() and kernel.encode() in path.read_bytes()]
+    contents = [path.read_bytes() for path in objects]
+    check(len(set(contents)) >= 8, objects)
+    for path, other in zip(objects, contents[1:] + contents[:1]):
+        path.write_bytes(other)
+    said = tune(db, *options).stderr
+    failed = {words(t): t["failure"] for t in trials(db) if "failure" in t}
+    check(any("wrong result" in failure for failure in failed.values()), said, trials(db))
+    check(all("temporary" not in t for t in trials(db) if "wrong result" in t.get("failure", "")), trials(db))
+    check(not any(words(record) in failed for record in lines(db)), said, failed, lines(db))
+
+
 def check_full_disk(folder):
     """What failed for lack of room is no candidate's fault: the next run tries it all."""
     db, kernel = folder / "full.jsonl", "^conv2d_i8x8x32b1_w32x3x3x32_w32_i"
@@ -129,6 +146,7 @@ def main():
         check_provisional(folder, db)
         check_defaults(folder, db)
         check_hot_and_cold(folder, db)
+        check_wrong_results(folder)
         check_full_disk(folder)
         check_budget(folder)
         start = time.monotonic()
