@@ -21,8 +21,10 @@ class Verdict {
 
   std::vector<std::optional<NetComparison>> all() {
     for (size_t i = 0; i < nets_.size(); i++) compare(i, false);
-    for (size_t i = 0; i < nets_.size(); i++)
-      if (comparisons_[i] && comparisons_[i]->replaced > 0) compare(i, true);
+    // What a comparison changes the next one judges, if there is time.
+    for (int again = 0; again < 3; again++)
+      for (size_t i = 0; i < nets_.size(); i++)
+        if (comparisons_[i] && comparisons_[i]->replaced > 0) compare(i, true);
     for (size_t i = 0; i < nets_.size(); i++) drop_all_if_slower(i);
     // What one net gives up another may have needed.
     for (bool changed = true; changed;) {

@@ -330,3 +330,27 @@ TEST_CASE("what another net needed of a kernel is judged again when it is given 
   n.judge();
   CHECK(n.at_default() == "ab");
 }
+
+TEST_CASE("what a second comparison changes is timed once more") {
+  Nets n;
+  n.add_record("a");
+  n.add_record("b");
+  n.add_record("c");
+  n.add_net("net", {{"a", 10}, {"b", 10}, {"c", 10}}, {}, 100, 100);
+  n.default_rest = 100;
+  n.defaults = {{{"a", 9}, {"b", 10}, {"c", 12}}};
+  const auto judged = judge_nets(n.nets, n.keys,
+                                 {[&](size_t net, bool again) {
+                                    if (again) n.defaults[0]["b"] = 9;  // it was disturbed
+                                    return n.compare(net);
+                                  },
+                                  [](KeySearch& search) { search.best = search.before; },
+                                  [](KeySearch& search, double) {
+                                    search.best = search.fallback;
+                                    search.has_record = true;
+                                  },
+                                  [](const std::string&) {}});
+  CHECK(n.at_default() == "ab");
+  CHECK(judged[0]->replaced == 0);
+  CHECK(n.compared.size() == 3);
+}
