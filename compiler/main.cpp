@@ -5,6 +5,7 @@
 #include <regex>
 
 #include "compiler/clock.h"
+#include "compiler/cold_weights.h"
 #include "compiler/driver.h"
 #include "compiler/emit.h"
 #include "compiler/files.h"
@@ -108,8 +109,9 @@ ScheduleDb records_of(const ModelArguments& arguments) {
 
 Program select_kernels(const Graph& graph, const Machine& machine, const ModelArguments& arguments) {
   // What is compiled for a target that is spelled out does not depend on the CPU that resnetc runs on.
-  return select_kernels(graph, machine, records_of(arguments), arguments.batch,
-                        arguments.target == "host" ? cpu_name() : "");
+  const bool here = arguments.target == "host";
+  const bool cold = are_cold(weight_bytes(graph), here ? usable_cache_bytes() : unknown_cache_bytes);
+  return select_kernels(graph, machine, records_of(arguments), arguments.batch, here ? cpu_name() : "", cold);
 }
 
 fs::path cache_folder(const CacheArguments& cache) {

@@ -35,10 +35,10 @@ struct Program {
   TensorType output;  // of the graph's only output
 };
 
-// Each kernel as its nearest record says, or else by default. batch, hardware: see ScheduleDb::find. Throws Error if a
-// node has no kernel. The first step reads the caller's input, the last writes the caller's output.
+// Each kernel as its nearest record says, or else by default. batch, hardware, cold: see ScheduleDb::find. Throws Error
+// if a node has no kernel. The first step reads the caller's input, the last writes the caller's output.
 Program select_kernels(const Graph& graph, const Machine& machine, const ScheduleDb& records = {}, int batch = 1,
-                       const std::string& hardware = "");
+                       const std::string& hardware = "", bool cold = true);
 
 // Throws Error if no kernels for the machine read weights that are stored so.
 void check_weights_storage(DType weights, const Machine& machine);

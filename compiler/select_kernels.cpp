@@ -12,13 +12,15 @@ struct Selection {
   const ScheduleDb& records;
   int batch;
   const std::string& hardware;
+  bool cold;
 };
 
 int kernel_for(Program& program, KernelKey key, const Selection& selection) {
   const auto found =
       std::find_if(program.kernels.begin(), program.kernels.end(), [&](const Kernel& k) { return k.key == key; });
   if (found != program.kernels.end()) return static_cast<int>(found - program.kernels.begin());
-  const auto match = selection.records.find(key, selection.machine, selection.batch, selection.hardware);
+  const auto match =
+      selection.records.find(key, selection.machine, selection.batch, selection.hardware, selection.cold);
   Choice choice = match ? match->choice : default_choice(key, selection.machine);
   const int64_t executed = executed_flop(key, choice, selection.machine);
   program.kernels.push_back({std::move(key), std::move(choice), match ? match->origin : "", executed});
@@ -28,11 +30,11 @@ int kernel_for(Program& program, KernelKey key, const Selection& selection) {
 }  // namespace
 
 Program select_kernels(const Graph& graph, const Machine& machine, const ScheduleDb& records, int batch,
-                       const std::string& hardware) {
+                       const std::string& hardware, bool cold) {
   if (graph.outputs.size() != 1)
     throw Error(fmt::format("graph {}: has {} outputs, one can be compiled", graph.name, graph.outputs.size()));
   Program program{graph, {}, {}, graph[graph.outputs[0]].type};
-  const Selection selection{machine, records, batch, hardware};
+  const Selection selection{machine, records, batch, hardware, cold};
   const Value output = graph.outputs[0];
   const bool image_output = program.output.is_image();
   const auto operand = [&](Value v) -> ProgramOperand {

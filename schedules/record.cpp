@@ -69,6 +69,12 @@ class Descriptor {
   int number_;
 };
 
+// That a file was made is in its folder, which goes to the disk by itself.
+void sync_folder(const fs::path& folder) {
+  const Descriptor opened(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (*opened >= 0) fsync(*opened);  // not every file system can
+}
+
 // Four significant digits: more is noise.
 double rounded(double value) {
   return std::strtod(fmt::format("{:.4g}", value).c_str(), nullptr);
@@ -142,8 +148,8 @@ std::string hardware_kind(const Record& r) {
 }
 
 std::string identity_of(const Record& r) {
-  return fmt::format("{} {} {} {} {} {}", r.key, r.target, hardware_kind(r), winograd_name(r.largest_winograd), r.batch,
-                     r.threads);
+  return fmt::format("{} {} {} {} {} {} {}", r.key, r.target, hardware_kind(r), winograd_name(r.largest_winograd),
+                     r.batch, r.threads, r.cold ? "cold" : "hot");
 }
 
 std::map<std::string, Record> records_in_force(const std::vector<Record>& records, Provisional provisional) {
@@ -195,17 +201,23 @@ RecordFile read_records(const fs::path& file) {
 }
 
 void append_line(const fs::path& file, std::string line) {
+  append_line_if(file, std::move(line), {});
+}
+
+bool append_line_if(const fs::path& file, std::string line, const std::function<bool(const std::vector<Record>&)>& so) {
   const auto fail = [&](const char* what) {
     throw Error(fmt::format("{}: cannot {}: {}", file.string(), what, strerror(errno)));
   };
   std::error_code ignored;
-  if (file.has_parent_path()) fs::create_directories(file.parent_path(), ignored);
+  const fs::path folder = file.parent_path();
+  const bool new_folder = !folder.empty() && fs::create_directories(folder, ignored);
   const Descriptor out(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (*out < 0) fail("open for writing");
   int locked = -1;
   while ((locked = flock(*out, LOCK_EX)) != 0 && errno == EINTR) {
   }
   if (locked != 0 && errno != ENOLCK && errno != EOPNOTSUPP) fail("lock");
+  if (so && !so(read_records(file).records)) return false;
   struct stat status = {};
   if (fstat(*out, &status) != 0) fail("read");
   char last = '\n';
@@ -219,7 +231,16 @@ void append_line(const fs::path& file, std::string line) {
     errno = reason;
     fail("write");
   }
-  if (fsync(*out) != 0 && errno != EINVAL) fail("write");
+  if (fsync(*out) != 0 && errno != EINVAL) {
+    const int reason = errno;
+    if (ftruncate(*out, status.st_size) != 0) fail("take back a line");
+    errno = reason;
+    fail("write");
+  }
+  if (status.st_size == 0) sync_folder(folder);
+  for (fs::path made = folder; new_folder && made.has_relative_path(); made = made.parent_path())
+    sync_folder(made.parent_path());
+  return true;
 }
 
 }  // namespace resnetc

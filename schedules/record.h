@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,7 +26,7 @@ struct Record {
   bool provisional = false;         // it won alone; no whole net has confirmed it yet
   bool dropped = false;             // a later word: the choice did not survive in a whole net
   double milliseconds = 0;          // median of one call
-  double default_milliseconds = 0;  // of the default choice, measured between the same calls
+  double default_milliseconds = 0;  // of the default choice, by its ratio to this one; reckoned while provisional
   double gflops = 0;
   double percent_of_peak = 0;  // of what `threads` threads reached on that machine
   std::string cpu;             // cpu_name of that machine, or
@@ -66,5 +67,9 @@ RecordFile read_records(const std::filesystem::path& file);
 // its folder. A line that another process left half-written is ended first. When this returns the line is on disk;
 // throws Error otherwise (a full disk), and then the file is as it was.
 void append_line(const std::filesystem::path& file, std::string line);
+
+// The same where `so` is true of the file's records, which nobody changes in between. Returns whether it was.
+bool append_line_if(const std::filesystem::path& file, std::string line,
+                    const std::function<bool(const std::vector<Record>&)>& so);
 
 }  // namespace resnetc

@@ -49,14 +49,6 @@ bool alike(const Machine& a, const Machine& b) {
   return a.lanes == b.lanes && a.registers == b.registers && a.fused_multiply_add == b.fused_multiply_add;
 }
 
-bool is_of_this_version(const Record& r) {
-  for (const auto& list : {strategies(), device_strategies()})
-    for (const Strategy* strategy : list)
-      if (strategy->name == r.choice.strategy)
-        return r.halide == halide_version() && strategy->version == r.strategy_version;
-  return false;
-}
-
 std::vector<fs::path> record_files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -76,6 +68,14 @@ fs::path own_folder() {
 }
 
 }  // namespace
+
+bool is_of_this_version(const Record& r) {
+  for (const auto& list : {strategies(), device_strategies()})
+    for (const Strategy* strategy : list)
+      if (strategy->name == r.choice.strategy)
+        return r.halide == halide_version() && strategy->version == r.strategy_version;
+  return false;
+}
 
 void ScheduleDb::add_file(const fs::path& file, RecordSource source, Provisional provisional) {
   RecordFile read;
@@ -108,7 +108,7 @@ void ScheduleDb::add_file(const fs::path& file, RecordSource source, Provisional
 }
 
 std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Machine& machine, int batch,
-                                                  const std::string& hardware) const {
+                                                  const std::string& hardware, bool cold) const {
   const bool on_device = machine.device != Device::cpu;
   const std::string target = record_target(machine), kind = on_device ? hardware : cpu_kind(hardware);
   const KernelKey plain = as_f32(key), body = body_of(plain);
@@ -118,6 +118,7 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
     RecordSource source;
     bool winograd;
     double batch, threads;
+    bool weights;
     auto operator<=>(const Distance&) const = default;
   };
   std::vector<std::pair<Distance, const Entry*>> near;
@@ -135,7 +136,8 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
                             entry.source,
                             r.largest_winograd != machine.largest_winograd,
                             std::abs(std::log2(static_cast<double>(r.batch) / batch)),
-                            on_device ? 0 : threads};
+                            on_device ? 0 : threads,
+                            r.cold != cold};
     near.emplace_back(distance, &entry);
   }
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -158,13 +160,17 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   return std::nullopt;
 }
 
-ScheduleDb read_all_records(const fs::path& given, const fs::path& shipped, Provisional provisional) {
+ScheduleDb read_all_records(const fs::path& given, const fs::path& shipped, const fs::path& without_provisional) {
   ScheduleDb records;
-  if (!given.empty()) records.add_file(given, RecordSource::given, provisional);
   std::error_code not_there;
+  const auto add = [&](const fs::path& file, RecordSource source) {
+    const bool without = fs::equivalent(file, without_provisional, not_there);
+    records.add_file(file, source, without ? Provisional::is_left_out : Provisional::counts);
+  };
+  if (!given.empty()) add(given, RecordSource::given);
   for (const auto& [folder, source] : {std::pair(own_folder(), RecordSource::own), {shipped, RecordSource::shipped}})
     for (const fs::path& file : record_files_in(folder))
-      if (!fs::equivalent(file, given, not_there)) records.add_file(file, source);
+      if (!fs::equivalent(file, given, not_there)) add(file, source);
   return records;
 }
 

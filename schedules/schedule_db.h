@@ -13,6 +13,9 @@ namespace resnetc {
 // Where a file of records comes from, the nearest to the user's wishes first.
 enum class RecordSource { given, own, shipped };
 
+// Of this version of Halide and of its strategy: no other is ever used.
+bool is_of_this_version(const Record& record);
+
 class ScheduleDb {
  public:
   // Adds the records of a file. Lines that cannot be used are named in problems(), and so is a file that cannot be
@@ -34,8 +37,10 @@ class ScheduleDb {
   // which are the same to a device; the first in the order of file names. Never one whose choice is not among the
   // candidates of the key for the machine: a record of another version of a strategy or of Halide, of another width of
   // vectors, or of larger Winograd tiles than allowed is kept in the file but not used. hardware: the name of the CPU
-  // or of the device that it is for; "" if it is not known.
-  std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& hardware) const;
+  // or of the device that it is for; "" if it is not known. cold: whether weights come from memory; the least that
+  // counts.
+  std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& hardware,
+                            bool cold = true) const;
 
  private:
   struct Entry {
@@ -52,10 +57,10 @@ class ScheduleDb {
 };
 
 // All records: of the file `given` (empty: none), of the user's own ($XDG_DATA_HOME/resnetc/tuned/*.jsonl), and of
-// those that came with resnetc (`shipped`, a folder). provisional: those of `given`. Throws Error where `given` cannot
-// be read.
+// those that came with resnetc (`shipped`, a folder). without_provisional: the file, given or the user's own, of which
+// provisional records are left out. Throws Error where `given` cannot be read.
 ScheduleDb read_all_records(const std::filesystem::path& given, const std::filesystem::path& shipped,
-                            Provisional provisional = Provisional::counts);
+                            const std::filesystem::path& without_provisional = {});
 
 // How a file of records for hardware of that name and that target is called: as "amd-zen4-avx512_skylake.jsonl", or
 // "nvidia-h100-80gb-hbm3-cuda.jsonl".

@@ -13,42 +13,86 @@
 namespace resnetc {
 namespace {
 
-// Of one comparison, with the fewest rounds: two programs are emitted, whose kernels are in the cache if they were
-// measured, and start four times. As two cores of a Granite Rapids take them.
-double least_comparison_seconds(const Tuning& t, const Net& net) {
+bool defaults_differ(const Tuning& t, const Net& net) {
+  return std::any_of(t.keys.begin(), t.keys.end(), [&](const KeySearch& search) {
+    return search.before != search.fallback && net.keys.contains(search.text);
+  });
+}
+
+// Of one comparison, with the fewest rounds: programs are emitted, whose kernels are in the cache if they were
+// measured, and start twice each. As two cores of a Granite Rapids take them.
+double least_comparison_seconds(const Tuning& t, const Net& net, bool with_defaults) {
   const auto measured = static_cast<size_t>(std::count_if(t.keys.begin(), t.keys.end(), [&](const KeySearch& search) {
     return search.milliseconds > 0 && net.keys.contains(search.text);
   }));
-  const double compiling =
-      t.options.cache.empty() ? static_cast<double>(2 * net.kernels) : static_cast<double>(net.kernels - measured);
-  return 4 + 4e-8 * static_cast<double>(net.weight_bytes) + 0.2 * compiling / std::max(t.options.jobs, 1);
+  const size_t programs = with_defaults ? 3 : 2,
+               compiled = t.options.cache.empty() ? programs * net.kernels : (programs - 1) * (net.kernels - measured);
+  return static_cast<double>(programs) * (2 + 2e-8 * static_cast<double>(net.weight_bytes)) +
+         0.2 * static_cast<double>(compiled) / std::max(t.options.jobs, 1);
 }
 
-NetComparison compare_now(const Tuning& t, const Net& net, double seconds) {
+// As before, but for the kernels of which the search says what counts now. A net with hot weights may have records of
+// its own of a kernel that is tuned with cold ones.
+Program program_with(const Tuning& t, const Net& net, Choice KeySearch::*choice, const Program& now) {
+  Program program = select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware, net.cold);
+  for (size_t i = 0; i < program.kernels.size(); i++)
+    for (const KeySearch& search : t.keys)
+      if (search.key == program.kernels[i].key && now.kernels[i].choice == search.best)
+        program.kernels[i].choice = search.*choice;
+  return program;
+}
+
+// As `compile` will have it. A kernel without a record may borrow one that is new from a kernel like it.
+Program program_now(Tuning& t, const Net& net) {
+  take_over_news(t, net.keys);
+  const ScheduleDb now = read_all_records(t.options.records, shipped_records_folder());
+  Program program = select_kernels(net.graph, t.machine, now, t.options.batch, t.hardware, net.cold);
+  for (KeySearch& search : t.keys)
+    for (const Kernel& kernel : program.kernels)
+      if (search.key == kernel.key && !search.has_record) search.best = kernel.choice;
+  return program;
+}
+
+NetComparison compare_now(Tuning& t, const Net& net, double seconds, bool with_defaults) {
   const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target, t.options.threads,
                                 t.options.batch,  t.options.jobs,  t.options.device, seconds};
   std::filesystem::create_directories(options.folder);
-  const ScheduleDb now = read_all_records(t.records, shipped_records_folder());
-  return compare_nets(net.model, select_kernels(net.graph, t.machine, t.before, t.options.batch, t.hardware),
-                      select_kernels(net.graph, t.machine, now, t.options.batch, t.hardware), t.machine, options);
+  std::vector<Program> programs = {program_now(t, net)};
+  programs.push_back(program_with(t, net, &KeySearch::before, programs[0]));
+  if (with_defaults) programs.push_back(program_with(t, net, &KeySearch::fallback, programs[0]));
+  std::vector<NetTimes> times = compare_nets(net.model, programs, t.machine, options);
+  NetComparison result{std::move(times[1]), std::move(times[0])};
+  if (with_defaults) result.defaults = std::move(times[2]);
+  return result;
 }
 
 class Comparer {
  public:
-  Comparer(const Tuning& t, TuneProgress& progress) : t_(t), progress_(progress) {}
+  Comparer(Tuning& t, TuneProgress& progress) : t_(t), progress_(progress) {}
 
   // Where the default of a kernel does not run, there is no net without the new records.
   std::optional<NetComparison> operator()(size_t i, bool again) {
     const Net& net = t_.nets[i];
-    const double least = least_comparison_seconds(t_, net);
+    double least = least_comparison_seconds(t_, net, false);
     if (t_.left() < 0.8 * least) {
       if (!again) say_no_time(net);
       return std::nullopt;
     }
-    progress_.say(
-        fmt::format("{}: timing the whole net{}, before against after", net.model.name, again ? " again" : ""));
+    // Where they are what stood before, they cost nothing.
+    const bool differ = defaults_differ(t_, net);
+    const double with_defaults = least_comparison_seconds(t_, net, differ);
+    const bool defaults = t_.left() >= 0.8 * with_defaults;
+    if (defaults) least = with_defaults;
+    progress_.say(fmt::format("{}: timing the whole net{}, before against after{}", net.model.name,
+                              again ? " again" : "", defaults && differ ? " and defaults" : ""));
     try {
-      return compare_now(t_, net, std::min(t_.left(), std::max(least, share(i, again))));
+      NetComparison timed = compare_now(t_, net, std::min(t_.left(), std::max(least, share(i, again))), defaults);
+      for (const KeySearch& search : t_.keys) {
+        if (!net.keys.contains(search.text)) continue;
+        timed_.emplace_back(search.text, search.best);
+        if (defaults) timed_.emplace_back(search.text, search.fallback);
+      }
+      return timed;
     } catch (const Error& e) {
       check_interrupted();
       progress_.say(fmt::format("{}: cannot be timed as a whole: {}", net.model.name, e.what()));
@@ -56,9 +100,15 @@ class Comparer {
     }
   }
 
+  // Whether what is best now was part of a net that was timed.
+  bool has_timed(const KeySearch& search) const {
+    return std::find(timed_.begin(), timed_.end(), std::pair(search.text, search.best)) != timed_.end();
+  }
+
  private:
-  const Tuning& t_;
+  Tuning& t_;
   TuneProgress& progress_;
+  std::vector<std::pair<std::string, Choice>> timed_;
   const double at_first_ = t_.left();
 
   // Of what is left. The first comparisons leave some for second ones.
@@ -79,9 +129,12 @@ class Comparer {
 void print_comparison(const Tuning& t, const std::string& name, const NetComparison& c) {
   const std::string replaced =
       c.replaced > 0 ? fmt::format("; reckoned, for {} of its choices were dropped since", c.replaced) : "";
-  print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({}, batch {}{})\n", name, c.before.milliseconds,
+  const std::string defaults = c.defaults && c.defaults->milliseconds != c.before.milliseconds
+                                   ? fmt::format("; {:.3f} ms with the default choices", c.defaults->milliseconds)
+                                   : "";
+  print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({}, batch {}{}){}\n", name, c.before.milliseconds,
                 c.after.milliseconds, t.on_device() ? t.hardware : fmt::format("{} threads", t.options.threads),
-                t.options.batch, replaced);
+                t.options.batch, replaced, defaults);
 }
 
 }  // namespace
@@ -89,7 +142,7 @@ void print_comparison(const Tuning& t, const std::string& name, const NetCompari
 double check_reserve(const Tuning& t) {
   double sum = 0, smallest = std::numeric_limits<double>::infinity();
   for (const Net& net : t.nets) {
-    const double least = least_comparison_seconds(t, net);
+    const double least = least_comparison_seconds(t, net, defaults_differ(t, net));
     sum += least;
     smallest = std::min(smallest, least);
   }
@@ -105,18 +158,15 @@ std::vector<std::pair<std::string, NetComparison>> check_nets(Tuning& t, TunePro
   Comparer compare(t, progress);
   const NetVerdictActions actions{[&](size_t net, bool again) { return compare(net, again); },
                                   [&](KeySearch& search) { drop_win(t, search); },
+                                  [&](KeySearch& search, double ms) { write_default(t, search, ms); },
                                   [&](const std::string& line) { progress.say(line); }};
   const std::vector<std::optional<NetComparison>> judged = judge_nets(nets, t.keys, actions);
 
-  std::set<std::string> seen;
   std::vector<std::pair<std::string, NetComparison>> comparisons;
-  for (size_t i = 0; i < nets.size(); i++) {
-    if (!judged[i]) continue;
-    seen.insert(nets[i].keys.begin(), nets[i].keys.end());
-    comparisons.emplace_back(nets[i].name, *judged[i]);
-  }
-  for (const KeySearch& search : t.keys)
-    if (search.has_win() && seen.contains(search.text)) confirm_win(t, search);
+  for (size_t i = 0; i < nets.size(); i++)
+    if (judged[i]) comparisons.emplace_back(nets[i].name, *judged[i]);
+  for (KeySearch& search : t.keys)
+    if (search.has_win() && compare.has_timed(search)) confirm_win(t, search);
   for (const auto& [name, comparison] : comparisons) print_comparison(t, name, comparison);
   return comparisons;
 }

@@ -55,11 +55,13 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
 
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
                                size_t count) {
+  if (search.given_up) return {};
   std::vector<Choice> batch = {search.best};
   const auto take = [&](const Choice& choice) {
     if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
   };
-  if (search.batches == 0) {
+  if (search.rival) take(*search.rival);
+  if (!search.compared) {
     take(search.fallback);
     take(search.before);
   }
@@ -86,11 +88,14 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
 }
 
 Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured) {
-  if (!measured.front().failure.empty() && search.milliseconds == 0 && !search.best_failed) {
+  const Measurement& first = measured.front();
+  if (!first.failure.empty() && search.milliseconds == 0 && (!search.best_failed || first.temporary)) {
+    search.given_up = search.best_failed;
     search.best_failed = true;
     return Entered::nothing;
   }
   search.batches++;
+  search.rival.reset();
   const Measurement* reference = nullptr;  // what the ratios are to: the first that runs, as a rule the best so far
   for (const Measurement& m : measured) {
     const size_t index = index_of(search, m.choice);
@@ -112,8 +117,10 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
     search.best = reference->choice;
     search.fallback_ratio = search.before_ratio = 1;
   }
+  for (const Measurement& m : measured)
+    if (m.choice == search.fallback && !m.failure.empty() && !m.temporary) search.fallback = search.best;
   search.milliseconds = reference->milliseconds;
-  if (search.batches == 1)
+  if (!search.compared)
     for (const Measurement& m : measured) {
       if (!m.failure.empty()) continue;
       const double ratio = m.ratio > 0 ? 1 / m.ratio : reference->milliseconds / m.milliseconds;
@@ -126,11 +133,15 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
         (!winner || m.ratio < winner->ratio))
       winner = &m;
   search.fruitless = winner ? 0 : search.fruitless + 1;
+  // A winner's ratio is the least of many, so a product of such ratios promises too much.
+  search.compared = !winner;
   if (!winner) return best_failed ? Entered::better : Entered::no_better;
   search.best = winner->choice;
   search.milliseconds = winner->milliseconds;
   search.fallback_ratio *= winner->ratio;
   search.before_ratio *= winner->ratio;
+  if (search.best == search.fallback) search.fallback_ratio = 1;
+  if (search.best == search.before) search.before_ratio = 1;
   return Entered::better;
 }
 
@@ -139,6 +150,28 @@ void take_back(KeySearch& search) {
   search.milliseconds /= search.before_ratio;
   search.fallback_ratio /= search.before_ratio;
   search.before_ratio = 1;
+}
+
+void take_default(KeySearch& search, double milliseconds_in_net) {
+  search.best = search.fallback;
+  if (search.milliseconds == 0) {
+    search.milliseconds = milliseconds_in_net;
+    return;
+  }
+  search.milliseconds /= search.fallback_ratio;
+  search.before_ratio /= search.fallback_ratio;
+  search.fallback_ratio = 1;
+}
+
+void take_over(KeySearch& search, const Choice& before, const Choice& best) {
+  if (best != search.best) search.rival = search.best;
+  search.before = before;
+  search.best = best;
+  search.milliseconds = 0;
+  search.fallback_ratio = search.before_ratio = 1;
+  search.compared = false;
+  search.batches = search.fruitless = 0;
+  search.best_failed = false;
 }
 
 double priority(const KeySearch& search) {

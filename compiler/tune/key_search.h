@@ -7,6 +7,7 @@
 
 #include "compiler/tune/cost_model.h"
 #include "compiler/tune/measure.h"
+#include "schedules/record.h"
 
 namespace resnetc {
 
@@ -19,16 +20,20 @@ struct KeySearch {
   std::vector<double> cycles;  // the strategies' estimates
   std::vector<bool> tried;
 
-  Choice fallback;            // what would be chosen without any record
-  Choice before;              // what stood before this search: by a record that is not provisional, or the fallback
-  Choice best;                // the one to beat
-  bool has_record = false;    // `best` stands in the file of records for this very target, threads and batch
-  double milliseconds = 0;    // of best, when last measured; 0: not yet
-  double fallback_ratio = 1;  // time of best / time of fallback, measured in turns
-  double before_ratio = 1;    // time of best / time of before, likewise
-  int batches = 0;            // measured so far
-  int fruitless = 0;          // of those, since the last that found a better one
-  bool best_failed = false;   // once, before it was ever measured
+  Choice fallback;              // what would be chosen without any record
+  Choice before;                // what stood before this search: by a record that is not provisional, or the fallback
+  Choice best;                  // the one to beat
+  bool has_record = false;      // `best` stands in the file of records for this very target, threads and batch
+  std::optional<Record> seen;   // what was in force there, when this run last read or wrote it
+  std::optional<Choice> rival;  // was the best until another tuner's record came; to be measured against that
+  double milliseconds = 0;      // of best, when last measured; 0: not yet
+  double fallback_ratio = 1;    // time of best / time of fallback
+  double before_ratio = 1;      // time of best / time of before
+  bool compared = false;        // these were measured in turns with this best; else reckoned
+  int batches = 0;              // measured so far
+  int fruitless = 0;            // of those, since the last that found a better one
+  bool best_failed = false;     // once, before it was ever measured
+  bool given_up = false;        // for this run: twice, and it may be the machine's fault
 
   size_t tried_count() const;
   // Whether a later whole net has to confirm what the file of records says.
@@ -40,9 +45,10 @@ struct KeySearch {
 KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& before,
                        const std::optional<Choice>& best = std::nullopt);
 
-// What to measure next: the best so far, the default and `before` where they were not measured yet, `suggestions` that
-// are candidates, then the untried ones that the model deems fastest, every fifth drawn from the rest so that the model
-// sees what it does not expect. At most `count` besides the best. No untried one: there is nothing left worth trying.
+// What to measure next: the best so far, its rival, the default and `before` where they were not measured with this
+// best, `suggestions` that are candidates, then the untried ones that the model deems fastest, every fifth drawn from
+// the rest so that the model sees what it does not expect. At most `count` besides the best. No untried one: there is
+// nothing left worth trying.
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
                                size_t count);
 
@@ -50,11 +56,19 @@ enum class Entered { nothing, no_better, better };
 
 // Enters what was measured. Better: `best` was beaten by more than 1 % and by more than the noise, or it does not run
 // here. Nothing: the best failed before it was ever measured; on a busy machine anything may fail once, so the batch is
-// to be measured again.
+// to be measured again, unless it failed twice for a reason that may be gone another time. A default that computes
+// something else, or does not run for another lasting reason, is none: what is best then stands for it.
 Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured);
 
 // `before` is the best again, with the time that it has by what was measured.
 void take_back(KeySearch& search);
+
+// The default choice is the best again, which in a net took so many milliseconds a call.
+void take_default(KeySearch& search, double milliseconds_in_net);
+
+// Another tuner has written of the same key: `best` is its choice from now on, what was best its rival, and all that
+// they are compared with is measured again. before: what stands if `best` is dropped.
+void take_over(KeySearch& search, const Choice& before, const Choice& best);
 
 // How much time more work on this key may save, by what was seen: the larger, the sooner it should have its turn.
 double priority(const KeySearch& search);

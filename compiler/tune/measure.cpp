@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "compiler/emit.h"
@@ -23,6 +24,17 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
+bool is_temporary(const CommandResult& failed, const std::string& described) {
+  // What the kernel, the C++ library, LLVM and resnetc say; a limit of file sizes is a full disk too.
+  constexpr std::string_view reasons[] = {
+      "No space left",          "disk full", "File too large",           "quota", "out of memory",
+      "Cannot allocate memory", "bad_alloc", "threads cannot be started"};
+  if (failed.timed_out || failed.status == 128 + SIGKILL || failed.status == 128 + SIGTERM) return true;
+  return std::any_of(std::begin(reasons), std::end(reasons), [&](std::string_view reason) {
+    return failed.errors.find(reason) != std::string::npos || described.find(reason) != std::string::npos;
+  });
+}
+
 std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey, Choice>>& kernels,
                                           const MeasureOptions& options) {
   const MachineLock compiling(MachineLock::compile);
@@ -36,7 +48,7 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
     if (result.status != 0) {
       objects[i].failure = one_line(describe_failure(commands[i], result));
-      objects[i].timed_out = result.timed_out;
+      objects[i].temporary = is_temporary(result, objects[i].failure);
       return;
     }
     objects[i].scratch_bytes = nlohmann::json::parse(result.output).at("scratch_bytes");
@@ -54,7 +66,9 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
     linked.push_back(i);
   }
   run_commands(links, options.jobs, [&](size_t i, const CommandResult& result) {
-    if (result.status != 0) objects[linked[i]].failure = one_line(describe_failure(links[i], result));
+    if (result.status == 0) return;
+    objects[linked[i]].failure = one_line(describe_failure(links[i], result));
+    objects[linked[i]].temporary = is_temporary(result, objects[linked[i]].failure);
   });
   return objects;
 }
@@ -68,16 +82,17 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
   const std::vector<KernelObject> objects = compile_objects(kernels, options);
   for (size_t i = 0; i < choices.size(); i++) {
     result[i].failure = objects[i].failure;
-    result[i].timed_out = objects[i].timed_out;
+    result[i].temporary = objects[i].temporary;
   }
 
   // Again without the one that crashed, until none does.
   const fs::path request_file = options.folder / "request.json";
   for (;;) {
-    TimingRequest request{to_string(key),  options.target,
-                          options.threads, options.batch,
-                          options.cold,    options.device_library.string(),
-                          options.device,  {}};
+    TimingRequest request{to_string(key),      options.target,
+                          options.threads,     options.batch,
+                          options.cold,        options.device_library.string(),
+                          options.device,      {},
+                          options.time_limit_s};
     std::vector<size_t> index;
     for (size_t i = 0; i < choices.size(); i++) {
       if (!result[i].failure.empty()) continue;
@@ -86,6 +101,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     }
     if (index.empty()) return result;
     write_file(request_file, to_json(request));
+    fs::remove(running_object_file(request_file));
     const char* kind = options.device_library.empty() ? time_kernels_command : time_on_device_command;
     const Command command{{own_path().string(), kind, request_file.string()}, options.folder, options.time_limit_s};
     const MachineLock timing(MachineLock::time);
@@ -95,25 +111,39 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
       for (size_t i = 0; i < index.size(); i++) {
         Measurement& m = result[index[i]];
         m.failure = answers[i].failure;
-        if (m.failure.empty() && answers[i].milliseconds <= 0) m.failure = "it was not timed";
+        if (m.failure.empty() && answers[i].milliseconds <= 0) {
+          m.failure = "there was no time to time it";
+          m.temporary = true;
+        }
         m.milliseconds = answers[i].milliseconds;
         m.ratio = answers[i].ratio;
         m.noise = answers[i].noise;
       }
       return result;
     }
-    size_t last = index.size();
-    for (size_t i = 0; i < answers.size(); i++)
-      if (answers[i].started) last = i;
-    // Not a candidate's fault; on the CPU it may be its memory's.
-    if (last == index.size() && !options.device_library.empty())
-      throw Error(one_line(describe_failure(command, ended)));
+    size_t blamed = running_object(request_file, index.size());
+    if (blamed == index.size()) {
+      // Nothing ran yet. On a device that is no candidate's fault, nor where the reference took too long; else it may
+      // be their memory's.
+      if (!options.device_library.empty()) throw Error(one_line(describe_failure(command, ended)));
+      if (ended.timed_out) {
+        for (const size_t i : index) {
+          result[i].failure = one_line(describe_failure(command, ended));
+          result[i].temporary = true;
+        }
+        return result;
+      }
+      const auto most = std::max_element(
+          request.objects.begin(), request.objects.end(),
+          [](const TimedObject& x, const TimedObject& y) { return x.scratch_bytes < y.scratch_bytes; });
+      blamed = static_cast<size_t>(most - request.objects.begin());
+    }
     if (ended.status == lost_device_status && !ended.timed_out) {
       for (size_t i = 0; i < index.size(); i++) result[index[i]].failure = answers[i].failure;
     } else {
-      Measurement& m = result[index[last % index.size()]];
+      Measurement& m = result[index[blamed]];
       m.failure = one_line(describe_failure(command, ended));
-      m.timed_out = ended.timed_out;
+      m.temporary = is_temporary(ended, m.failure);
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/process.h"
 #include "compiler/tune/time_kernels.h"
 
 namespace resnetc {
@@ -24,10 +25,15 @@ struct MeasureOptions {
   double time_limit_s = 60;
 };
 
+// Whether a command failed as it may on a busy machine or one whose disk or memory is full: by a limit of time, killed
+// from outside, or for lack of room. What crashes, cannot be compiled or computes something else will do so again.
+// described: by describe_failure, which looks at the disk.
+bool is_temporary(const CommandResult& failed, const std::string& described);
+
 // A kernel compiled to a shared object that a KernelRunner or a DeviceRunner calls.
 struct KernelObject {
   std::string failure;     // of compiling or linking; empty if there is a library
-  bool timed_out = false;  // that is why
+  bool temporary = false;  // as is_temporary says
   std::filesystem::path library;
   uint64_t scratch_bytes = 0;
 };
@@ -41,7 +47,7 @@ struct Measurement {
   std::string failure;          // of compiling, running or checking; empty if it was timed
   double milliseconds = 0;      // median
   double ratio = 0, noise = 0;  // as in TimingAnswer; 0 if it was eliminated before the last stage
-  bool timed_out = false;       // it failed by a limit of time
+  bool temporary = false;       // the failure may be the machine's
 };
 
 // One for each choice, in order; the first that runs is the one to beat. Compilations run first, `jobs` at once;

@@ -5,16 +5,6 @@
 namespace resnetc {
 namespace {
 
-// Whether the file says of this very key and these conditions that `best` is best.
-bool has_record(const Tuning& t, const std::map<std::string, Record>& in_force, const KeySearch& search) {
-  const Record wanted = record_of(t, search, search.best, 0);
-  const auto found = in_force.find(identity_of(wanted));
-  if (found == in_force.end()) return false;
-  const Record& r = found->second;
-  return r.choice == search.best && r.cold == wanted.cold && r.halide == wanted.halide &&
-         r.strategy_version == wanted.strategy_version;
-}
-
 bool was_recorded(const Tuning& t, const RecordFile& known, const KeySearch& search, const Choice& choice) {
   const std::string identity = identity_of(record_of(t, search, choice, 0));
   return std::any_of(known.records.begin(), known.records.end(),
@@ -55,10 +45,10 @@ bool same_conditions(const Tuning& t, const Record& r) {
 }  // namespace
 
 void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials) {
-  const auto in_force = records_in_force(known.records, Provisional::counts);
   std::vector<Tried> tried;
   for (KeySearch& search : t.keys) {
-    search.has_record = has_record(t, in_force, search);
+    search.seen = in_force(t, search, known.records);
+    search.has_record = search.seen && search.seen->choice == search.best;
     tried.emplace_back(search);
   }
   for (const Trial& trial : trials) {
@@ -67,7 +57,7 @@ void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials
     if (!same_conditions(t, r)) continue;
     for (size_t k = 0; k < t.keys.size(); k++) {
       KeySearch& search = t.keys[k];
-      if (search.text != r.key || search.cold != r.cold) continue;
+      if (search.text != r.key || search.cold != r.cold || trial.temporary) continue;
       const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
       if (at == search.choices.end() || strategy_named(r.choice.strategy).version != r.strategy_version) continue;
       const auto i = static_cast<size_t>(at - search.choices.begin());

@@ -1,113 +1,77 @@
 #include "compiler/tune/time_kernels.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "compiler/clock.h"
 #include "compiler/files.h"
 #include "compiler/tune/device_runner.h"
 #include "compiler/tune/kernel_runner.h"
-#include "compiler/tune/median.h"
+#include "compiler/tune/turns.h"
 #include "runtime/thread_count.h"
 
 namespace resnetc {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-struct Contender {
-  size_t index;
-  std::function<double()> time;  // seconds of one call; throws Error
-  std::vector<double> seconds;
-};
 
 void answer(const Json& line) {
   fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
   std::fflush(stdout);
 }
 
-// A kernel that ran before does so no longer. What it left of the device is nothing to time others on.
-struct KernelFailed {
-  size_t object;
-  std::string failure;
+void print_turns(const Turns& t) {
+  answer({{"object", t.index}, {"milliseconds", t.seconds * 1e3}});
+  if (t.ratio > 0) answer({{"object", t.index}, {"ratio", t.ratio}, {"noise", t.noise}});
+}
+
+// Says in a file which object runs, without a call of the system between two that are timed.
+class RunningObject {
+ public:
+  explicit RunningObject(const fs::path& file) {
+    write_file(file, std::string(sizeof(int), '\xff'));
+    const int descriptor = open(file.c_str(), O_RDWR | O_CLOEXEC);
+    void* mapped = mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    close(descriptor);
+    if (mapped == MAP_FAILED) throw Error(fmt::format("{}: cannot map: {}", file.string(), strerror(errno)));
+    number_ = static_cast<volatile int*>(mapped);
+  }
+  void is(size_t object) { *number_ = static_cast<int>(object); }
+  // For the whole process: a call may end it.
+  std::function<double()> timed(size_t object, std::function<double()> time) {
+    return [this, object, time = std::move(time)] {
+      is(object);
+      return time();
+    };
+  }
+
+ private:
+  volatile int* number_;
 };
 
-// Each round begins with another contender: what ran before it tells in a kernel's time. Throws KernelFailed.
-void time_round(std::vector<Contender>& contenders, size_t round) {
-  for (size_t i = 0; i < contenders.size(); i++) {
-    Contender& c = contenders[(round + i) % contenders.size()];
-    try {
-      c.seconds.push_back(c.time());
-    } catch (const Error& e) {
-      throw KernelFailed{c.index, e.what()};
-    }
-  }
-}
+// Of what is left of the process's time when the reference is known, a fifth is for checks, but for those of the first
+// two, and a fifth for the stages of timing: so kernels whose calls take seconds are timed too, if fewer at once.
+struct Deadlines {
+  Clock::time_point start = Clock::now();
+  double fifth_s;
 
-void print_time(const Contender& c) {
-  answer({{"object", c.index}, {"milliseconds", median(c.seconds) * 1e3}});
-}
-
-// Of those after the first, the faster half stays.
-void drop_slower_half(std::vector<Contender>& contenders) {
-  std::sort(contenders.begin() + 1, contenders.end(),
-            [](const Contender& a, const Contender& b) { return median(a.seconds) < median(b.seconds); });
-  const size_t keep = 1 + contenders.size() / 2;
-  for (size_t i = keep; i < contenders.size(); i++) print_time(contenders[i]);
-  contenders.erase(contenders.begin() + static_cast<std::ptrdiff_t>(keep), contenders.end());
-}
-
-// Median of the ratios to the first contender in the same round, and twice its standard error.
-std::pair<double, double> ratio_to_first(const Contender& first, const Contender& c, size_t rounds) {
-  std::vector<double> ratios;
-  for (size_t i = 1; i <= rounds; i++)
-    ratios.push_back(c.seconds.end()[-static_cast<std::ptrdiff_t>(i)] /
-                     first.seconds.end()[-static_cast<std::ptrdiff_t>(i)]);
-  const double middle = median(ratios);
-  std::vector<double> deviations;
-  for (double r : ratios) deviations.push_back(std::abs(r - middle));
-  // The median absolute deviation of a normal distribution is sigma / 1.4826; the standard error of a median is
-  // 1.2533 sigma / sqrt(n).
-  return {middle, 2 * 1.2533 * 1.4826 * median(deviations) / std::sqrt(static_cast<double>(rounds))};
-}
-
-// In turns, dropping the slower half after each stage (successive halving). hopeless: what takes so many times as long
-// as the fastest in the first round is dropped at once; that round only counts where it is no single call.
-void time_in_turns(std::vector<Contender> contenders, double hopeless) {
-  // The first round warms up: page tables, the branch predictors, the clock.
-  time_round(contenders, 0);
-  double fastest = contenders[0].seconds[0];
-  for (const Contender& c : contenders) fastest = std::min(fastest, c.seconds[0]);
-  for (size_t i = contenders.size(); i-- > 1;) {
-    if (contenders[i].seconds[0] < hopeless * fastest) continue;
-    print_time(contenders[i]);
-    contenders.erase(contenders.begin() + static_cast<std::ptrdiff_t>(i));
+  Deadlines(const TimingRequest& request, Clock::time_point began)
+      : fifth_s((request.limit_s - seconds_since(began)) / 5) {}
+  bool stop_checking(size_t contenders) const { return contenders >= 2 && seconds_since(start) > fifth_s; }
+  TurnsOptions turns(double hopeless) const {
+    return {hopeless, [start = start] { return seconds_since(start); }, seconds_since(start) + fifth_s};
   }
-  for (Contender& c : contenders) c.seconds.clear();
-  size_t rounds = 3;
-  while (contenders.size() > 3) {
-    for (size_t i = 0; i < rounds; i++) time_round(contenders, i);
-    drop_slower_half(contenders);
-    rounds += 2;
-  }
-  // The last stage: at least 15 rounds, more for short kernels, up to 0.25 s.
-  size_t last_rounds = 0;
-  const Clock::time_point start = Clock::now();
-  while (last_rounds < 15 || (last_rounds < 101 && seconds_since(start) < 0.25)) {
-    time_round(contenders, last_rounds);
-    last_rounds++;
-  }
-  for (const Contender& c : contenders) {
-    print_time(c);
-    const auto [ratio, noise] = ratio_to_first(contenders[0], c, last_rounds);
-    answer({{"object", c.index}, {"ratio", ratio}, {"noise", noise}});
-  }
-}
+};
 
 }  // namespace
 
@@ -117,14 +81,15 @@ std::string to_json(const TimingRequest& request) {
     objects.push_back({{"choice", to_string(o.choice)}, {"library", o.library}, {"scratch_bytes", o.scratch_bytes}});
   return Json{{"key", request.key},       {"target", request.target}, {"threads", request.threads},
               {"batch", request.batch},   {"cold", request.cold},     {"device_library", request.device_library},
-              {"device", request.device}, {"objects", objects}}
+              {"device", request.device}, {"objects", objects},       {"limit_s", request.limit_s}}
       .dump();
 }
 
 TimingRequest parse_timing_request(const std::string& text) {
   const Json json = Json::parse(text);
-  TimingRequest request{json.at("key"),  json.at("target"),         json.at("threads"), json.at("batch"),
-                        json.at("cold"), json.at("device_library"), json.at("device"),  {}};
+  TimingRequest request{json.at("key"),    json.at("target"),         json.at("threads"), json.at("batch"),
+                        json.at("cold"),   json.at("device_library"), json.at("device"),  {},
+                        json.at("limit_s")};
   for (const Json& o : json.at("objects"))
     request.objects.push_back(
         {parse_choice(o.at("choice").get<std::string>()), o.at("library"), o.at("scratch_bytes")});
@@ -138,7 +103,6 @@ std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t
     const Json line = Json::parse(output.substr(start, end - start), nullptr, false);
     if (line.is_discarded() || !line.is_object() || line.value("object", objects) >= objects) continue;
     TimingAnswer& a = answers[line.at("object").get<size_t>()];
-    a.started = true;
     a.failure = line.value("failure", a.failure);
     a.milliseconds = line.value("milliseconds", a.milliseconds);
     a.ratio = line.value("ratio", a.ratio);
@@ -147,48 +111,64 @@ std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t
   return answers;
 }
 
+fs::path running_object_file(const fs::path& request) {
+  fs::path file = request;
+  return file.replace_extension(".running");
+}
+
+size_t running_object(const fs::path& request, size_t objects) {
+  std::ifstream in(running_object_file(request), std::ios::binary);
+  int number = -1;
+  in.read(reinterpret_cast<char*>(&number), sizeof number);
+  return in && number >= 0 && static_cast<size_t>(number) < objects ? static_cast<size_t>(number) : objects;
+}
+
 namespace {
 
-int time_on_cpu(const TimingRequest& request, const Machine& machine) {
+int time_on_cpu(const TimingRequest& request, const Machine& machine, RunningObject& running, Clock::time_point began) {
   uint64_t scratch = 0;
   for (const TimedObject& o : request.objects) scratch = std::max(scratch, o.scratch_bytes);
   const KernelThreads threads(request.threads, scratch);
   KernelData data(parse_key(request.key), request.batch, request.threads);
+  const Deadlines deadlines(request, began);
   std::vector<Contender> contenders;
-  for (size_t i = 0; i < request.objects.size(); i++) {
-    answer({{"object", i}});  // a crash from here on is its
+  for (size_t i = 0; i < request.objects.size() && !deadlines.stop_checking(contenders.size()); i++) {
+    running.is(i);
     const TimedObject& object = request.objects[i];
     const auto runner = std::make_shared<KernelRunner>(data, object.choice, machine, object.library, threads);
     if (const std::string failure = runner->check(); !failure.empty())
       answer({{"object", i}, {"failure", failure}});
     else
-      contenders.push_back({i, [runner, &request] { return runner->time(request.cold); }, {}});
+      contenders.push_back({i, running.timed(i, [runner, &request] { return runner->time(request.cold); })});
   }
-  if (!contenders.empty()) time_in_turns(std::move(contenders), std::numeric_limits<double>::infinity());
+  if (!contenders.empty())
+    time_in_turns(std::move(contenders), deadlines.turns(std::numeric_limits<double>::infinity()), print_turns);
   return 0;
 }
 
-int time_on_device(const TimingRequest& request, const Machine& machine) {
+int time_on_device(const TimingRequest& request, const Machine& machine, RunningObject& running,
+                   Clock::time_point began) {
   KernelData data(parse_key(request.key), checked_images(request.batch), runtime::default_thread_count());
   // Halide's autoschedulers leave intermediate results to the host too, if only their place; it is not touched.
   const bool baselines = std::any_of(request.objects.begin(), request.objects.end(),
                                      [](const TimedObject& o) { return is_baseline(o.choice.strategy); });
   const size_t scratch = baselines ? size_t{2} << 30 : 0;
   DeviceData on_device(request.device_library, machine, request.device, scratch, data, request.batch);
+  const Deadlines deadlines(request, began);
   std::vector<Contender> contenders;
-  for (size_t i = 0; i < request.objects.size(); i++) {
-    answer({{"object", i}});
+  for (size_t i = 0; i < request.objects.size() && !deadlines.stop_checking(contenders.size()); i++) {
+    running.is(i);
     const TimedObject& object = request.objects[i];
     const auto runner = std::make_shared<DeviceRunner>(on_device, object.choice, machine, object.library, request.cold);
     if (const std::string failure = runner->check(); !failure.empty()) {
       answer({{"object", i}, {"failure", failure}});
       if (!on_device.works()) return lost_device_status;
     } else {
-      contenders.push_back({i, [runner] { return runner->time(); }, {}});
+      contenders.push_back({i, running.timed(i, [runner] { return runner->time(); })});
     }
   }
   try {
-    if (!contenders.empty()) time_in_turns(std::move(contenders), 3);
+    if (!contenders.empty()) time_in_turns(std::move(contenders), deadlines.turns(3), print_turns);
   } catch (const KernelFailed& e) {
     answer({{"object", e.object}, {"failure", e.failure}});
     return lost_device_status;
@@ -198,10 +178,13 @@ int time_on_device(const TimingRequest& request, const Machine& machine) {
 
 }  // namespace
 
-int time_kernels(const std::filesystem::path& path) {
+int time_kernels(const fs::path& path) {
+  const Clock::time_point began = Clock::now();
   const TimingRequest request = parse_timing_request(read_file(path));
   const Machine machine = machine_for(request.target, request.threads);
-  return machine.device == Device::cpu ? time_on_cpu(request, machine) : time_on_device(request, machine);
+  RunningObject running(running_object_file(path));
+  return machine.device == Device::cpu ? time_on_cpu(request, machine, running, began)
+                                       : time_on_device(request, machine, running, began);
 }
 
 }  // namespace resnetc

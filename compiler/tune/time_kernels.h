@@ -34,10 +34,10 @@ struct TimingRequest {
   std::string device_library;        // make_kernel_device's; "" for the CPU
   int device = 0;                    // its number
   std::vector<TimedObject> objects;  // the first that runs is the one to beat: it is never eliminated
+  double limit_s = 60;               // when the process is ended; it ends by itself well before
 };
 
 struct TimingAnswer {
-  bool started = false;     // it was called at least once
   std::string failure;      // why its time does not count: a wrong result, a status; empty if it does
   double milliseconds = 0;  // median over all rounds that it took part in; 0 without any
   // Only of those that reached the last stage: the median of (its time / the first one's time in the same round), and
@@ -48,8 +48,12 @@ struct TimingAnswer {
 std::string to_json(const TimingRequest& request);
 TimingRequest parse_timing_request(const std::string& text);
 
-// One answer for each object; lines that a crash cut off are missing answers (`started` without time or failure).
+// One answer for each object; without time or failure where a crash cut it off, or there was no time for it.
 std::vector<TimingAnswer> parse_timing_answers(const std::string& output, size_t objects);
+
+// Where the command says which object runs; which one that was when it ended, `objects` if none.
+std::filesystem::path running_object_file(const std::filesystem::path& request);
+size_t running_object(const std::filesystem::path& request, size_t objects);
 
 // The command itself: checks each object against the reference evaluator, then times them in turns, dropping the slower
 // half after each stage (successive halving), on a device also at once what takes three times as long. Prints its

@@ -19,6 +19,7 @@ fs::path trials_file(const fs::path& records) {
 void append_trial(const fs::path& file, const Trial& trial) {
   Json object = Json::parse(to_json_line(trial.record));
   if (!trial.failure.empty()) object["failure"] = trial.failure;
+  if (trial.temporary) object["temporary"] = true;
   object["second"] = trial.second;
   append_line(file, object.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
@@ -28,9 +29,10 @@ std::vector<Trial> read_trials(const fs::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     try {
-      Trial trial{parse_record(line), "", 0};
+      Trial trial{parse_record(line), "", false, 0};
       const Json object = Json::parse(line);
       trial.failure = object.value("failure", "");
+      trial.temporary = object.value("temporary", false);
       trial.second = object.value("second", 0.0);
       trials.push_back(std::move(trial));
     } catch (const Error&) {

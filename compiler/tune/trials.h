@@ -11,9 +11,10 @@
 namespace resnetc {
 
 struct Trial {
-  Record record;        // milliseconds 0 if it failed
-  std::string failure;  // why there is no time, or ""
-  double second = 0;    // wall-clock seconds that tuning had taken until then, over all runs
+  Record record;           // milliseconds 0 if it failed
+  std::string failure;     // why there is no time, or ""
+  bool temporary = false;  // it may be the machine's: another run tries again
+  double second = 0;       // wall-clock seconds that tuning had taken until then, over all runs
 };
 
 // "x.jsonl" -> "x.trials.jsonl"

@@ -9,6 +9,7 @@
 #include <limits>
 #include <regex>
 
+#include "compiler/cold_weights.h"
 #include "compiler/files.h"
 #include "compiler/message.h"
 #include "compiler/passes.h"
@@ -24,7 +25,6 @@
 #include "compiler/tune/tune_report.h"
 #include "compiler/tune/tuning.h"
 #include "runtime/cpu.h"
-#include "runtime/program/cache_size.h"
 #include "runtime/program/machine_peak.h"
 #include "runtime/thread_count.h"
 
@@ -40,35 +40,32 @@ void require_own_instruction_set(const Machine& machine) {
                             machine.target.to_string(), runtime::cpu_feature_name(missing)));
 }
 
-size_t weight_bytes(const Graph& graph) {
-  size_t bytes = 0;
-  for (const Node& node : graph.nodes)
-    if (std::holds_alternative<Weight>(node.op))
-      bytes += static_cast<size_t>(element_count(node.type)) * element_bytes(node.type.dtype);
-  return bytes;
-}
-
 Net load_net(const Tuning& t, const fs::path& topology) {
   Net net{load_model(topology, "random:1", t.options.model), {}};
   net.graph = run_passes(net.model.graph, "", t.options.weights, t.machine.device);
   net.weight_bytes = weight_bytes(net.graph);
-  net.cold = net.weight_bytes > t.cache_bytes / 2;
+  net.cold = are_cold(net.weight_bytes, t.cache_bytes);
   print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", net.model.name,
                 1e-6 * static_cast<double>(net.weight_bytes), net.cold ? "memory" : "the cache");
   return net;
 }
 
 // now: with the wins that no whole net has confirmed.
-KeySearch start_search(const Tuning& t, const KernelKey& key, int calls, const ScheduleDb& now) {
+KeySearch start_search(const Tuning& t, const KernelKey& key, bool cold, const ScheduleDb& now) {
   const auto choice_of = [&](const ScheduleDb& records) -> std::optional<Choice> {
-    const auto match = records.find(key, t.machine, t.options.batch, t.hardware);
+    const auto match = records.find(key, t.machine, t.options.batch, t.hardware, cold);
     return match ? std::optional(match->choice) : std::nullopt;
   };
-  return start_search(key, calls, t.machine, choice_of(t.before), choice_of(now));
+  KeySearch search = start_search(key, 0, t.machine, choice_of(t.before), choice_of(now));
+  search.cold = cold;
+  return search;
 }
 
+// A key of several nets is tuned once, with cold weights if one of them has such.
 void collect_keys(Tuning& t, const ScheduleDb& now) {
   const std::regex wanted(t.options.kernels);
+  std::vector<KernelKey> keys;
+  std::map<std::string, bool> cold;
   for (Net& net : t.nets) {
     const Program program = select_kernels(net.graph, t.machine);
     net.kernels = program.kernels.size();
@@ -77,18 +74,17 @@ void collect_keys(Tuning& t, const ScheduleDb& now) {
       const std::string text = to_string(key);
       if (std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op)) continue;
       if (!std::regex_search(text, wanted) || candidates(key, t.machine).size() < 2) continue;
-      net.keys.insert(text);
-      const auto calls = static_cast<int>(std::count_if(
-          program.steps.begin(), program.steps.end(), [&](const Step& s) { return s.kernel == static_cast<int>(k); }));
-      const auto known = std::find_if(t.keys.begin(), t.keys.end(), [&](const KeySearch& s) { return s.text == text; });
-      if (known != t.keys.end()) {
-        known->calls += calls;
-        known->cold |= net.cold;
-        continue;
-      }
-      t.keys.push_back(start_search(t, key, calls, now));
-      t.keys.back().cold = net.cold;
+      net.keys[text] = static_cast<int>(std::count_if(program.steps.begin(), program.steps.end(),
+                                                      [&](const Step& s) { return s.kernel == static_cast<int>(k); }));
+      const auto [known, is_new] = cold.try_emplace(text, net.cold);
+      known->second |= net.cold;
+      if (is_new) keys.push_back(key);
     }
+  }
+  for (const KernelKey& key : keys) {
+    KeySearch& search = t.keys.emplace_back(start_search(t, key, cold.at(to_string(key)), now));
+    for (const Net& net : t.nets)
+      if (const auto found = net.keys.find(search.text); found != net.keys.end()) search.calls += found->second;
   }
   if (t.keys.empty())
     throw Error(fmt::format("no kernel of these models has more than one candidate{}",
@@ -124,26 +120,20 @@ std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::
 
 void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) {
   append_trial(t.trials, {record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
-                          t.earlier_seconds + seconds_since(t.start)});
-}
-
-// What the end of the budget cut off says nothing of a candidate. Without the first there is nothing to compare with.
-void leave_out_timed_out(std::vector<Measurement>& measured) {
-  if (measured.front().timed_out) measured.clear();
-  std::erase_if(measured, [](const Measurement& m) { return m.timed_out; });
+                          m.temporary, t.earlier_seconds + seconds_since(t.start)});
 }
 
 // limit_s: what is left for it.
 void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch, double limit_s) {
-  std::vector<Measurement> measured = try_out(t, search, batch, limit_s);
-  if (limit_s < MeasureOptions().time_limit_s) leave_out_timed_out(measured);
-  if (measured.empty()) return;
+  const std::vector<Measurement> measured = try_out(t, search, batch, limit_s);
   const Entered entered = enter(search, t.model, measured);
+  if (search.given_up) print_message("{}: left for another run: {}\n", search.text, measured.front().failure);
   if (entered == Entered::nothing) return;
   if (search.milliseconds == 0)
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
-  else if (entered == Entered::better || !search.has_record)
-    write_best(t, search);
+  else if ((entered == Entered::better || !search.has_record) && !write_best(t, search))
+    print_message("{}: another tuner's {} has come into the records; measured against it\n", search.text,
+                  to_string(search.best));
   // Behind the record: what was tried is not tried again, and a win whose record a kill prevented would be lost.
   for (const Measurement& m : measured) note_trial(t, search, m);
 }
@@ -206,10 +196,7 @@ void measure_baselines(Tuning& t, TuneProgress& progress) {
 void find_hardware(Tuning& t) {
   if (!t.on_device()) {
     t.hardware = cpu_name();
-    // A guest shares its host's cache with others: of the 480 MB that a Granite Rapids reports, two CPUs were seen to
-    // have 64 to 128 (reading 64 MB over and over 47 GB/s, 128 MB 29, more 23).
-    t.cache_bytes = std::min(program::last_level_cache_bytes(),
-                             (size_t{64} << 20) * static_cast<size_t>(runtime::default_thread_count()));
+    t.cache_bytes = usable_cache_bytes();
     return;
   }
   const fs::path folder = t.folder / "device";
@@ -272,11 +259,12 @@ void tune(const TuneOptions& options) {
   if (t.records.empty()) throw Error("no file of records: give --db FILE, or set HOME or XDG_DATA_HOME");
   t.trials = trials_file(t.records);
 
-  t.before = read_all_records(t.records, shipped_records_folder(), Provisional::is_left_out);
+  const RecordFile known = read_records(t.records);  // first: what others write from here on is seen to be new
+  t.before = read_all_records(options.records, shipped_records_folder(), t.records);
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   for (const fs::path& topology : options.topologies) t.nets.push_back(load_net(t, topology));
-  collect_keys(t, read_all_records(t.records, shipped_records_folder()));
-  resume(t, read_records(t.records), read_trials(t.trials));
+  collect_keys(t, read_all_records(options.records, shipped_records_folder()));
+  resume(t, known, read_trials(t.trials));
   if (!t.on_device()) t.peak_gflops = measured_peak_gflops(t.machine, options.threads);
 
   TuneProgress progress(options.budget_s, t.records.string());

@@ -1,5 +1,8 @@
 #include "compiler/tune/tuning.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace resnetc {
 
 Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds) {
@@ -23,31 +26,85 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
   return r;
 }
 
-void write_best(const Tuning& t, KeySearch& search) {
+std::optional<Record> in_force(const Tuning& t, const KeySearch& search, const std::vector<Record>& records,
+                               Provisional provisional) {
+  const std::string identity = identity_of(record_of(t, search, search.best, 0));
+  std::vector<Record> same;
+  std::copy_if(records.begin(), records.end(), std::back_inserter(same), [&](const Record& r) {
+    return is_of_this_version(r) && identity_of(r) == identity &&
+           std::find(search.choices.begin(), search.choices.end(), r.choice) != search.choices.end();
+  });
+  const auto found = records_in_force(same, provisional);
+  return found.empty() ? std::nullopt : std::optional(found.begin()->second);
+}
+
+namespace {
+
+bool says_the_same(const std::optional<Record>& a, const std::optional<Record>& b) {
+  return a.has_value() == b.has_value() && (!a || (a->choice == b->choice && a->provisional == b->provisional));
+}
+
+void take_over(const Tuning& t, KeySearch& search, const std::vector<Record>& records) {
+  const auto lasting = in_force(t, search, records, Provisional::is_left_out);
+  search.seen = in_force(t, search, records);
+  search.has_record = search.seen.has_value();
+  const Choice before = lasting ? lasting->choice : search.before, best = search.seen ? search.seen->choice : before;
+  if (best != search.best || before != search.before) take_over(search, before, best);
+}
+
+// Returns whether it wrote; else the search has taken over what is in force.
+bool write_lines(const Tuning& t, KeySearch& search, const std::vector<Record>& lines) {
+  std::string text;
+  for (const Record& line : lines) text += (text.empty() ? "" : "\n") + to_json_line(line);
+  return append_line_if(t.records, text, [&](std::vector<Record> records) {
+    if (!says_the_same(in_force(t, search, records), search.seen)) {
+      take_over(t, search, records);
+      return false;
+    }
+    records.insert(records.end(), lines.begin(), lines.end());
+    search.seen = in_force(t, search, records);
+    return true;
+  });
+}
+
+}  // namespace
+
+bool write_best(const Tuning& t, KeySearch& search) {
   Record best = record_of(t, search, search.best, search.milliseconds);
   best.provisional = search.best != search.before;
-  append_line(t.records, to_json_line(best));
-  search.has_record = true;
+  if (write_lines(t, search, {best})) search.has_record = true;
+  return search.has_record && search.best == best.choice;
 }
 
 void drop_win(const Tuning& t, KeySearch& search) {
   Record lost = record_of(t, search, search.best, search.milliseconds);
   lost.dropped = true;
-  std::string lines = to_json_line(lost);
+  std::vector<Record> lines = {lost};
   const bool measured = search.milliseconds > 0;
   take_back(search);
   // In the same write, so that no kill comes between.
-  if (measured) lines += "\n" + to_json_line(record_of(t, search, search.best, search.milliseconds));
-  append_line(t.records, lines);
+  if (measured) lines.push_back(record_of(t, search, search.best, search.milliseconds));
+  // Another tuner's win that stands is its own to judge.
+  if (!write_lines(t, search, lines)) search.before = search.best;
 }
 
-void confirm_win(const Tuning& t, const KeySearch& search) {
-  const auto in_force = records_in_force(read_records(t.records).records, Provisional::counts);
-  const auto found = in_force.find(identity_of(record_of(t, search, search.best, 0)));
-  if (found == in_force.end() || !found->second.provisional || found->second.choice != search.best) return;
-  Record confirmed = found->second;
+void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_net) {
+  take_default(search, milliseconds_in_net);
+  write_best(t, search);
+}
+
+void confirm_win(const Tuning& t, KeySearch& search) {
+  if (!search.seen || !search.seen->provisional || search.seen->choice != search.best) return;
+  Record confirmed = search.milliseconds > 0 ? record_of(t, search, search.best, search.milliseconds) : *search.seen;
   confirmed.provisional = false;
-  append_line(t.records, to_json_line(confirmed));
+  write_lines(t, search, {confirmed});
+}
+
+void take_over_news(Tuning& t, const std::map<std::string, int>& keys) {
+  const std::vector<Record> records = read_records(t.records).records;
+  for (KeySearch& search : t.keys)
+    if (keys.contains(search.text) && !says_the_same(in_force(t, search, records), search.seen))
+      take_over(t, search, records);
 }
 
 }  // namespace resnetc

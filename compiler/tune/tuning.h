@@ -1,7 +1,7 @@
 // What a run of `resnetc tune` knows, and the lines that it writes.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,7 +18,7 @@ struct Net {
   size_t weight_bytes = 0;
   bool cold = false;  // they outgrow the last-level cache
   size_t kernels = 0;
-  std::set<std::string> keys = {};  // of the kernels that are tuned
+  std::map<std::string, int> keys = {};  // of the kernels that are tuned, and how often each is called
 };
 
 struct Tuning {
@@ -43,13 +43,26 @@ struct Tuning {
 
 Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds);
 
-// Says in the file of records that `best` is best; provisional, where it is a win.
-void write_best(const Tuning& t, KeySearch& search);
+// Several tuners may share a file of records. So a line is written only while what this run last saw of the key is in
+// force; else the search takes over what is, and another tuner's win is never lost unjudged.
 
-// The win no longer counts: what stood before it does again.
+// Says in the file of records that `best` is best; provisional, where it is a win. Returns whether it says so now.
+bool write_best(const Tuning& t, KeySearch& search);
+
+// The win no longer counts: what stood before it does again, or what another tuner wrote since.
 void drop_win(const Tuning& t, KeySearch& search);
 
-// The win stands without being provisional.
-void confirm_win(const Tuning& t, const KeySearch& search);
+// The default is the choice again; in a net its call took so many milliseconds.
+void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_net);
+
+// The win stands without being provisional, unless another tuner's record stands.
+void confirm_win(const Tuning& t, KeySearch& search);
+
+// Reads what is in force, and takes over what other tuners wrote of these keys.
+void take_over_news(Tuning& t, const std::map<std::string, int>& keys);
+
+// What is in force for the key under these conditions, of the records that may be used.
+std::optional<Record> in_force(const Tuning& t, const KeySearch& search, const std::vector<Record>& records,
+                               Provisional provisional = Provisional::counts);
 
 }  // namespace resnetc

@@ -18,8 +18,7 @@ namespace fs = std::filesystem;
 
 struct Side {
   fs::path executable;
-  std::vector<double> milliseconds;
-  std::map<std::string, std::vector<double>> kernels;
+  std::vector<NetTimes> rounds;
 
   void time(const Machine& machine, const WholeNetOptions& options, double seconds) {
     const MachineLock timing(MachineLock::time);
@@ -31,7 +30,7 @@ struct Side {
                         std::to_string(options.device), "--batch", std::to_string(options.batch)},
                        options.folder,
                        60 + 20 * seconds});
-      milliseconds.push_back(nlohmann::json::parse(ran.output).at("kernels_ms"));
+      rounds.push_back({nlohmann::json::parse(ran.output).at("kernels_ms"), {}, {}});
       return;
     }
     const CommandResult ran =
@@ -40,18 +39,19 @@ struct Side {
                      options.folder,
                      60 + 20 * seconds});
     const auto json = nlohmann::json::parse(ran.output);
-    milliseconds.push_back(json.at("inference_ms"));
+    rounds.push_back({json.at("inference_ms"), {}, {}});
     for (const auto& kernel : json.at("kernels"))
-      kernels[kernel.at("key").get<std::string>()].push_back(kernel.at("ms"));
+      rounds.back().kernel[kernel.at("key").get<std::string>()] = kernel.at("ms");
   }
 
   // Each value is a median over a round; of the rounds, the least: what disturbs a whole round only adds to it.
   NetTimes times() const {
-    const auto least = [](const std::vector<double>& values) {
-      return *std::min_element(values.begin(), values.end());
-    };
-    NetTimes result{least(milliseconds), {}};
-    for (const auto& [key, values] : kernels) result.kernel[key] = least(values);
+    NetTimes result = rounds.front();
+    for (const NetTimes& round : rounds) {
+      result.milliseconds = std::min(result.milliseconds, round.milliseconds);
+      for (auto& [key, ms] : result.kernel) ms = std::min(ms, round.kernel.at(key));
+    }
+    result.rounds = rounds;
     return result;
   }
 };
@@ -76,19 +76,44 @@ void emit_side(Side& side, const Model& model, const Program& program, const Mac
 
 }  // namespace
 
-NetComparison compare_nets(const Model& model, const Program& before, const Program& after, const Machine& machine,
-                           const WholeNetOptions& options) {
+Ratio ratio_of(const NetTimes& a, const NetTimes& b, const std::string& kernel) {
+  const auto times = [&](const NetTimes& of) {
+    std::vector<double> result;
+    const auto add = [&](const NetTimes& round) {
+      if (kernel.empty())
+        result.push_back(round.milliseconds);
+      else if (const auto found = round.kernel.find(kernel); found != round.kernel.end())
+        result.push_back(found->second);
+    };
+    std::for_each(of.rounds.begin(), of.rounds.end(), add);
+    return result;
+  };
+  const std::vector<double> of_a = times(a), of_b = times(b);
+  return of_a.empty() || of_a.size() != of_b.size() ? Ratio{1, 0} : median_ratio(of_a, of_b);
+}
+
+std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program>& programs, const Machine& machine,
+                                   const WholeNetOptions& options) {
   const Clock::time_point start = Clock::now();
-  std::vector<Side> sides(same_kernels(before, after) ? 1 : 2);
-  emit_side(sides.front(), model, before, machine, options, options.folder / "before");
-  if (sides.size() > 1) emit_side(sides.back(), model, after, machine, options, options.folder / "after");
+  std::vector<Side> sides;
+  std::vector<size_t> side_of;
+  for (size_t i = 0; i < programs.size(); i++) {
+    const auto same = std::find_if(programs.begin(), programs.begin() + static_cast<std::ptrdiff_t>(i),
+                                   [&](const Program& earlier) { return same_kernels(earlier, programs[i]); });
+    const auto first = static_cast<size_t>(same - programs.begin());
+    side_of.push_back(first < i ? side_of[first] : sides.size());
+    if (first < i) continue;
+    sides.emplace_back();
+    emit_side(sides.back(), model, programs[i], machine, options, options.folder / std::to_string(i));
+  }
 
   constexpr int least_rounds = 2;
   constexpr double most_seconds = 20;
+  const auto count = static_cast<double>(sides.size());
   const double rest = std::clamp(options.seconds - seconds_since(start), 0.0, most_seconds);
-  const int rounds = std::clamp(static_cast<int>(rest / 3), least_rounds, 9);
+  const int rounds = std::clamp(static_cast<int>(rest / 1.5 / count), least_rounds, 9);
   // Each run measures the machine's peak too, or starts a driver, some 0.7 s.
-  const double each = std::max(rest / rounds / 2 - 0.8, 0.1);
+  const double each = std::max(rest / rounds / count - 0.8, 0.1);
   double longest = 0;
   for (int round = 0; round < rounds; round++) {
     if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;
@@ -99,7 +124,9 @@ NetComparison compare_nets(const Model& model, const Program& before, const Prog
   }
   std::error_code ignored;
   for (const Side& side : sides) fs::remove_all(side.executable.parent_path(), ignored);
-  return {sides.front().times(), sides.back().times()};
+  std::vector<NetTimes> times;
+  for (const size_t side : side_of) times.push_back(sides[side].times());
+  return times;
 }
 
 }  // namespace resnetc

@@ -1,25 +1,34 @@
-// Times whole nets with one set of kernels against another: a kernel that wins alone may lose among its neighbours.
+// Times whole nets with one set of kernels against others: a kernel that wins alone may lose among its neighbours.
 #pragma once
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "compiler/model.h"
 #include "compiler/program.h"
+#include "compiler/tune/median.h"
 
 namespace resnetc {
 
 struct NetTimes {
   double milliseconds = 0;               // median of one inference
   std::map<std::string, double> kernel;  // key -> milliseconds of all its calls in one inference; empty for a device
+  std::vector<NetTimes> rounds = {};     // of which these are the least
 };
 
+// Of a's times to b's in the same rounds: of a kernel, or of the whole net where none is named. {1, 0} of a kernel
+// without times.
+Ratio ratio_of(const NetTimes& a, const NetTimes& b, const std::string& kernel = "");
+
 struct NetComparison {
-  NetTimes before, after;  // the least of all rounds
+  NetTimes before, after;
   // Kernels whose choice was dropped after it was timed: times after have those before in their place.
   int replaced = 0;
+  // With the default choices of all kernels that are tuned; nullopt where there was no time for them.
+  std::optional<NetTimes> defaults = {};
 };
 
 struct WholeNetOptions {
@@ -29,8 +38,9 @@ struct WholeNetOptions {
   double seconds = 10;  // of all, about; the longer it is, the more rounds
 };
 
-// Emits both programs, then runs them in turns, at least twice; only one program where both are the same. Throws Error.
-NetComparison compare_nets(const Model& model, const Program& before, const Program& after, const Machine& machine,
-                           const WholeNetOptions& options);
+// Emits the programs, then runs them in turns, at least twice; one program for all that are the same. The times of
+// each. Throws Error.
+std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program>& programs, const Machine& machine,
+                                   const WholeNetOptions& options);
 
 }  // namespace resnetc

@@ -41,7 +41,7 @@ def check_records(folder, cache):
     print(said.strip().splitlines()[-2])
     check(re.search(r"digits_resnet8: [\d.]+ ms before, [\d.]+ ms after tuning \(.+, batch 7\)", said), said)
     tried = trials(db)
-    check(len(tried) >= 5 and all("failure" not in t for t in tried), tried)
+    check(len(tried) >= 4 and all("failure" not in t for t in tried), tried)
     records = lines(db)
     check(records and all(re.match(kernel, r["key"]) and r["milliseconds"] > 0 for r in records), records)
     check(all((r["threads"], r["batch"], r["target"]) == (1, 7, "x86-64-linux-opencl-sse41") for r in records), records)

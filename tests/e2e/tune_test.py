@@ -17,11 +17,11 @@ def tune(db, *more, status=0):
     return run(resnetc(), "tune", model, "--db", db, "--threads", 2, *more, status=status)
 
 
-def tune_whole_net(db, *more):
+def tune_whole_net(db, *more, says="after tuning (2 threads, batch 1"):
     """With more and more time until some is left for the whole net: other work may keep the machine busy."""
     for budget in ("15s", "30s", "60s", "120s"):
         said = tune(db, "--budget", budget, *more).stderr
-        if "after tuning (2 threads, batch 1)" in said:
+        if says in said:
             return said
     check(False, "the whole net was not timed:", said)
 
@@ -71,6 +71,65 @@ def check_provisional(folder, db):
     check(set(last) == left and not any(r.get("provisional") for r in last.values()), said, last)
 
 
+def check_defaults(folder, db):
+    """Where records stand, whole nets are timed with the default choices too, and slow records do not stay."""
+    slowest = {}
+    for trial in trials(db):
+        if trial["milliseconds"] > slowest.get(trial["key"], {"milliseconds": 0})["milliseconds"]:
+            slowest[trial["key"]] = {name: value for name, value in trial.items() if name != "second"}
+    slow = folder / "slow.jsonl"
+    slow.write_text("".join(json.dumps(record) + "\n" for record in slowest.values()))
+    said = tune_whole_net(slow, says="ms with the default choices")
+    check("before against after and defaults" in said, said)
+    last = {record["key"]: record for record in lines(slow)}
+    check(not any(record.get("provisional") for record in last.values()), said, last)
+    check(any(words(last[key]) != words(slowest[key]) for key in slowest), "the slowest choices stay:", said)
+
+
+def check_hot_and_cold(folder, db):
+    """A small net's weights stay in the cache: of two records the one that was timed so counts."""
+    hot = {t["key"]: t for t in trials(db) if t["milliseconds"] > 0}
+    cold = next(t for t in trials(db) if t["milliseconds"] > 0 and words(t) != words(hot[t["key"]]))
+    hot = hot[cold["key"]]
+    for order in ((0, 1), (1, 0)):
+        pair = [json.dumps({**hot, "weights": "hot"}), json.dumps({**cold, "weights": "cold"})]
+        both = folder / "both.jsonl"
+        both.write_text("".join(pair[i] + "\n" for i in order))
+        out = folder / "out"
+        run(resnetc(), "compile", model, "-w", "random:1", "-o", out, "--db", both, "--emit", "ir", "--threads", 2)
+        kernels = json.loads((out / "report.json").read_text())["kernels"]
+        used = next(k for k in kernels if k["key"] == cold["key"])
+        check((used["record"], used["parameters"]) == (both.name, hot["parameters"]), used, "is not", hot)
+
+
+def check_wrong_results(folder):
+    """Candidates whose code is another's, which reads weights that are packed otherwise: refused, never a record."""
+    kernel, cache, db = "conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "cache", folder / "wrong.jsonl"
+    options = ["--kernels", f"^{kernel}", "--winograd", "off", "--cache", cache, "--budget", "6s"]
+    tune(folder / "right.jsonl", *options)
+    objects = [path for path in sorted(cache.rglob("*")) if path.is_file() and kernel.encode() in path.read_bytes()]
+    contents = [path.read_bytes() for path in objects]
+    check(len(set(contents)) >= 8, objects)
+    for path, other in zip(objects, contents[1:] + contents[:1]):
+        path.write_bytes(other)
+    said = tune(db, *options).stderr
+    failed = {words(t): t["failure"] for t in trials(db) if "failure" in t}
+    check(any("wrong result" in failure for failure in failed.values()), said, trials(db))
+    check(all("temporary" not in t for t in trials(db) if "wrong result" in t.get("failure", "")), trials(db))
+    check(not any(words(record) in failed for record in lines(db)), said, failed, lines(db))
+
+
+def check_full_disk(folder):
+    """What failed for lack of room is no candidate's fault: the next run tries it all."""
+    db, kernel = folder / "full.jsonl", "^conv2d_i8x8x32b1_w32x3x3x32_w32_i"
+    command = [resnetc(), "tune", model, "--db", db, "--threads", 2, "--kernels", kernel, "--budget", "10s"]
+    said = run("bash", "-c", 'ulimit -f 4; exec "$0" "$@"', *command).stderr
+    check("left for another run" in said, said)
+    check(not lines(db) and not trials(db), said, trials(db))
+    said = tune(db, "--kernels", kernel, "--budget", "6s").stderr
+    check(lines(db) and all(t["milliseconds"] > 0 for t in trials(db)), said, trials(db))
+
+
 def check_budget(folder):
     """Many nets that cannot all be timed within the budget, which takes more than twice the time allowed."""
     start = time.monotonic()
@@ -91,16 +150,21 @@ def main():
         check("http" not in text.replace("http://www.w3.org", ""), "the report loads something")
 
         check_provisional(folder, db)
+        check_defaults(folder, db)
+        check_hot_and_cold(folder, db)
+        check_wrong_results(folder)
+        check_full_disk(folder)
         check_budget(folder)
         said = tune(db, "--budget", "15s", "--report", folder / "none" / "report.html", status=1).stderr
         check("none" in said and "tuning for" not in said, "a report that cannot be written", said)
 
         # A second run goes on where the first ended: nothing is tried twice but what is compared with.
-        first = {words(t) for t in trials(db)}
+        earlier = trials(db)
+        first = {words(t) for t in earlier if "temporary" not in t}
         before = db.read_text()
         tune(db, "--budget", "6s")
         best = {words(r) for r in lines(db)}
-        known = len(trials(db)) and [words(t) for t in trials(db)][len(first) :]
+        known = [words(t) for t in trials(db)][len(earlier) :]
         again = [w for w in known if w in first and w not in best]
         check(len(again) <= len(known) // 4, "tried again:", again[:3])
         check(db.read_text().startswith(before), "the file of records was rewritten")

@@ -1,11 +1,17 @@
 #include "schedules/record.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +22,22 @@
 namespace fs = std::filesystem;
 using namespace resnetc;
 using test::TemporaryFolder;
+
+namespace {
+
+bool failing_fsync = false;
+std::vector<ino_t> synced_inodes;
+
+}  // namespace
+
+// In place of the C library's, for all of this program.
+extern "C" int fsync(int file) {
+  struct stat status = {};
+  if (fstat(file, &status) == 0) synced_inodes.push_back(status.st_ino);
+  if (!failing_fsync) return static_cast<int>(syscall(SYS_fsync, file));
+  errno = EIO;
+  return -1;
+}
 
 namespace {
 
@@ -180,6 +202,50 @@ TEST_CASE("a line that a killed process left half-written is ended before the ne
   CHECK(read.records.size() == 2);
   CHECK(read.problems.size() == 1);
   CHECK(contents(file) == line + "\n" + line.substr(0, 40) + "\n" + line + "\n");
+}
+
+TEST_CASE("a line that cannot be brought to the disk is taken back") {
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "records.jsonl";
+  const std::string line = to_json_line(sample());
+  append_line(file, line);
+  failing_fsync = true;
+  CHECK_THROWS_AS(append_line(file, line), Error);
+  failing_fsync = false;
+  CHECK(contents(file) == line + "\n");
+}
+
+TEST_CASE("a new file is brought to the disk with its folders, a known one alone") {
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "new" / "folder" / "records.jsonl";
+  const auto synced = [&] {
+    synced_inodes.clear();
+    append_line(file, to_json_line(sample()));
+    std::vector<bool> result;
+    for (fs::path each = file; each != fs::path(folder.path).parent_path(); each = each.parent_path()) {
+      struct stat status = {};
+      REQUIRE(stat(each.c_str(), &status) == 0);
+      result.push_back(std::find(synced_inodes.begin(), synced_inodes.end(), status.st_ino) != synced_inodes.end());
+    }
+    return result;
+  };
+  CHECK(synced() == std::vector{true, true, true, true});
+  CHECK(synced() == std::vector{true, false, false, false});
+}
+
+TEST_CASE("a line depends on what is in the file, and nobody changes it in between") {
+  const TemporaryFolder folder;
+  const fs::path file = fs::path(folder.path) / "records.jsonl";
+  const std::string line = to_json_line(sample());
+  CHECK(append_line_if(file, line, [](const std::vector<Record>& records) { return records.empty(); }));
+  CHECK(!append_line_if(file, line, [](const std::vector<Record>& records) { return records.empty(); }));
+  CHECK(append_line_if(file, line, [&](const std::vector<Record>& records) {
+    const int other = open(file.c_str(), O_RDWR);
+    CHECK(flock(other, LOCK_EX | LOCK_NB) != 0);
+    close(other);
+    return records.size() == 1;
+  }));
+  CHECK(read_records(file).records.size() == 2);
 }
 
 TEST_CASE("where a line does not fit, the file stays as it was") {

@@ -19,6 +19,14 @@ const std::string key_text = "conv2d_i14x14x32b1_w48x3x3x32_w48_to_i14x14x48b1_p
 const std::string here = "One EPYC family 25 model 1", there = "One EPYC family 25 model 17";
 const std::string target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
 
+// XDG_DATA_HOME as long as it lives.
+struct DataHome {
+  const char* set = std::getenv("XDG_DATA_HOME");
+  const std::string earlier = set ? set : "";
+  explicit DataHome(const std::string& folder) { setenv("XDG_DATA_HOME", folder.c_str(), 1); }
+  ~DataHome() { set ? setenv("XDG_DATA_HOME", earlier.c_str(), 1) : unsetenv("XDG_DATA_HOME"); }
+};
+
 Machine machine(int threads = 2, const std::string& text = target) {
   return machine_for(text, threads);
 }
@@ -54,7 +62,8 @@ std::vector<Choice> candidates_with(const Machine& on, const std::string& strate
 }
 
 std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& files, const std::string& key = key_text,
-                                       const Machine& on = machine(), int batch = 1, const std::string& cpu = here) {
+                                       const Machine& on = machine(), int batch = 1, const std::string& cpu = here,
+                                       bool cold = true) {
   constexpr RecordSource sources[] = {RecordSource::given, RecordSource::own, RecordSource::shipped};
   const TemporaryFolder folder;
   ScheduleDb db;
@@ -64,7 +73,7 @@ std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& f
     db.add_file(file, sources[i]);
   }
   CHECK(db.problems().empty());
-  return db.find(parse_key(key), on, batch, cpu);
+  return db.find(parse_key(key), on, batch, cpu, cold);
 }
 
 }  // namespace
@@ -110,9 +119,7 @@ TEST_CASE("a file that nobody asked for and that cannot be read is named and ski
   append_line(large, to_json_line(record(candidate(1))));
   append_line(tuned / "z.jsonl", to_json_line(record(candidate(2))));
   fs::resize_file(large, (uint64_t{64} << 20) + 1);
-  const char* set = std::getenv("XDG_DATA_HOME");
-  const std::string earlier = set ? set : "";
-  setenv("XDG_DATA_HOME", folder.path.c_str(), 1);
+  const DataHome home(folder.path);
   const ScheduleDb db = read_all_records({}, {});
   CHECK(db.problems() ==
         std::vector<std::string>{large.string() + ": larger than 64 MB; is it a file of records?; the file is skipped",
@@ -123,24 +130,38 @@ TEST_CASE("a file that nobody asked for and that cannot be read is named and ski
   // Who names it is told.
   CHECK_THROWS_AS(read_all_records(large, {}), Error);
   CHECK_THROWS_AS(read_all_records(tuned / "folder.jsonl", {}), Error);
-  if (set)
-    setenv("XDG_DATA_HOME", earlier.c_str(), 1);
-  else
-    unsetenv("XDG_DATA_HOME");
 }
 
-TEST_CASE("provisional records of the file that is given can be left out") {
+TEST_CASE("provisional records of a file can be left out") {
   const TemporaryFolder folder;
   const fs::path file = fs::path(folder.path) / "records.jsonl";
   Record win = record(candidate(2));
   win.provisional = true;
   append_line(file, to_json_line(record(candidate(1))));
   append_line(file, to_json_line(win));
-  const auto choice = [&](Provisional provisional) {
-    return read_all_records(file, {}, provisional).find(parse_key(key_text), machine(), 1, here)->choice;
+  const auto choice = [&](const fs::path& without) {
+    return read_all_records(file, {}, without).find(parse_key(key_text), machine(), 1, here)->choice;
   };
-  CHECK(choice(Provisional::counts) == candidate(2));
-  CHECK(choice(Provisional::is_left_out) == candidate(1));
+  CHECK(choice({}) == candidate(2));
+  CHECK(choice(file) == candidate(1));
+  // Of the user's own file too, which stays the user's own.
+  const fs::path own = fs::path(folder.path) / "resnetc" / "tuned" / "own.jsonl";
+  fs::create_directories(own.parent_path());
+  fs::copy_file(file, own);
+  const DataHome home(folder.path);
+  const auto match = read_all_records({}, {}, own).find(parse_key(key_text), machine(), 1, here);
+  CHECK(match->choice == candidate(1));
+  CHECK(match->origin == "own own.jsonl");
+}
+
+TEST_CASE("records with weights from memory and from the cache do not replace each other") {
+  Record hot = record(candidate(1)), cold = record(candidate(2));
+  hot.cold = false;
+  for (const auto& records : {std::vector{hot, cold}, {cold, hot}}) {
+    CHECK(found({records}, key_text, machine(), 1, here, true)->choice == cold.choice);
+    CHECK(found({records}, key_text, machine(), 1, here, false)->choice == hot.choice);
+  }
+  CHECK(found({{hot}})->choice == hot.choice);  // where it is alone
 }
 
 TEST_CASE("an earlier file stands over a later one, but not with a record of another key") {

@@ -43,6 +43,7 @@ TEST_CASE("the search tries each candidate once and ends with the fastest") {
     CHECK(batch.size() <= 9);
     CHECK(batch[0] == search.best);
     for (size_t b = 1; b < batch.size(); b++) {
+      if (batch[b] == search.fallback) continue;
       CHECK(std::find(seen.begin(), seen.end(), batch[b]) == seen.end());
       seen.push_back(batch[b]);
     }
@@ -177,4 +178,66 @@ TEST_CASE("a key that was not measured yet comes first; then the one that costs 
   CHECK(priority(b) > priority(a));
   enter(b, model, measured(next_batch(b, model, {}, 4), by_pixels));
   CHECK(priority(a) > priority(b));
+}
+
+TEST_CASE("failures that may be the machine's cost a candidate its turn in this run, and no default its place") {
+  CostModel model;
+  KeySearch search = start_search(key, 1, machine(), std::nullopt);
+  const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+  std::vector<Measurement> busy = measured(batch, [](const Choice&) { return 1.0; });
+  busy[1] = {batch[1], "it took too long", 0, 0, 0, true};
+  CHECK(enter(search, model, busy) == Entered::no_better);
+  const std::vector<Choice> next = next_batch(search, model, {batch[1]}, 1000);
+  CHECK(std::find(next.begin(), next.end(), batch[1]) == next.end());
+
+  search = start_search(key, 1, machine(), std::nullopt);
+  busy[0] = {batch[0], "the disk is full", 0, 0, 0, true};
+  CHECK(enter(search, model, busy) == Entered::nothing);
+  CHECK(next_batch(search, model, {}, 3) == batch);
+  CHECK(enter(search, model, busy) == Entered::nothing);
+  CHECK(search.best == batch[0]);
+  CHECK(search.before == batch[0]);
+  CHECK(next_batch(search, model, {}, 3).empty());
+}
+
+TEST_CASE("a default that computes something else is none") {
+  CostModel model;
+  for (const bool temporary : {false, true}) {
+    KeySearch search = start_search(key, 1, machine(), candidates(key, machine())[5]);
+    const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+    REQUIRE(batch[1] == search.fallback);
+    std::vector<Measurement> broken = measured(batch, [](const Choice&) { return 1.0; });
+    broken[1] = {batch[1], "wrong result", 0, 0, 0, temporary};
+    CHECK(enter(search, model, broken) == Entered::no_better);
+    CHECK((search.fallback == search.best) == !temporary);
+  }
+}
+
+TEST_CASE("the default is measured with each new best: what a winner seemed to gain is not multiplied") {
+  CostModel model;
+  KeySearch search = start_search(key, 1, machine(), std::nullopt);
+  const std::vector<Choice> all = search.choices;
+  // Each winner is 10 % faster than the one before, and seemed 20 % faster by luck.
+  for (const size_t winner : {1, 2, 3})
+    CHECK(enter(search, model, measured({search.best, all[winner]}, [&](const Choice& c) {
+                  return c == all[winner] ? 0.8 : 1.0;
+                })) == Entered::better);
+  CHECK(!search.compared);
+  CHECK(search.fallback_ratio == doctest::Approx(0.8 * 0.8 * 0.8));
+  const std::vector<Choice> batch = next_batch(search, model, {}, 8);
+  REQUIRE(batch.size() == 9);
+  CHECK(batch[0] == all[3]);
+  CHECK(batch[1] == all[0]);
+  enter(search, model, measured(batch, [&](const Choice& c) { return c == all[3] ? 0.73 : 1.0; }));
+  CHECK(search.compared);
+  CHECK(search.fallback_ratio == doctest::Approx(0.73));
+  CHECK(next_batch(search, model, {}, 8)[1] != all[0]);
+
+  // Also where nothing is left to try.
+  search.compared = false;
+  search.tried.assign(search.tried.size(), true);
+  CHECK(next_batch(search, model, {}, 8) == std::vector{all[3], all[0]});
+  enter(search, model, measured({all[3], all[0]}, [&](const Choice& c) { return c == all[3] ? 0.75 : 1.0; }));
+  CHECK(search.fallback_ratio == doctest::Approx(0.75));
+  CHECK(next_batch(search, model, {}, 8).empty());
 }

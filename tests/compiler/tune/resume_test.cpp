@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/runtime/temporary_folder.h"
+
 using namespace resnetc;
 
 namespace {
@@ -18,7 +20,8 @@ Tuning tuning() {
 }
 
 Trial trial(const Tuning& t, size_t choice, double milliseconds) {
-  return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed", 1};
+  return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed",
+          false, 1};
 }
 
 // Which of the first choices count as tried, as "1101".
@@ -42,6 +45,26 @@ TEST_CASE("what was tried is not tried again, but for a win that has no record")
   CHECK(tried({}, {{0, 2.0}, {1, 1.99}}) == "1100");
   // Once only.
   CHECK(tried({}, {{0, 2.0}, {1, 1.0}, {1, 1.1}}) == "1100");
+}
+
+TEST_CASE("what failed for a reason that may be gone is tried again, and what it is stays in the file") {
+  Tuning t = tuning();
+  const test::TemporaryFolder folder;
+  const std::filesystem::path file = folder / "records.trials.jsonl";
+  for (const size_t choice : {0, 1, 2}) {
+    Trial failed = trial(t, choice, 0);
+    failed.temporary = choice != 1;
+    append_trial(file, failed);
+  }
+  append_trial(file, trial(t, 2, 0));  // the next run's
+  const std::vector<Trial> trials = read_trials(file);
+  REQUIRE(trials.size() == 4);
+  CHECK(trials[0].temporary);
+  CHECK(!trials[1].temporary);
+  resume(t, {}, trials);
+  CHECK(!t.keys[0].tried[0]);
+  CHECK(t.keys[0].tried[1]);
+  CHECK(t.keys[0].tried[2]);
 }
 
 TEST_CASE("a win that was recorded had its turn, also where it was dropped") {
