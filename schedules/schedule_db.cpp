@@ -32,17 +32,6 @@ KernelKey body_of(KernelKey key) {
   return key;
 }
 
-bool among_candidates(const Choice& choice, const KernelKey& key, const Machine& machine, const Record& record) {
-  Machine recorded = machine;
-  recorded.threads = record.threads;
-  recorded.batch = record.batch;
-  for (const Machine& each : {machine, recorded}) {
-    const std::vector<Choice> all = candidates(key, each);
-    if (std::find(all.begin(), all.end(), choice) != all.end()) return true;
-  }
-  return false;
-}
-
 // Whether code for the one may be code for the other.
 bool alike(const Machine& a, const Machine& b) {
   if (a.device != Device::cpu || b.device != Device::cpu) return a.device == b.device;
@@ -141,7 +130,7 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [distance, entry] : near) {
     const Record& r = entry->record;
-    if (!among_candidates(r.choice, key, machine, r)) continue;
+    if (!is_legal(key, r.choice, machine)) continue;
     std::vector<std::string> differences;
     if (distance.storage) differences.emplace_back("weights stored otherwise");
     if (distance.key) differences.emplace_back("other epilogue or border");

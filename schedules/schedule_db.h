@@ -31,10 +31,10 @@ class ScheduleDb {
   };
   // The nearest usable record: of this very key, else of one with another epilogue or border; of a given file; for the
   // target; from a CPU of the same kind or the same device; the user's own; then by --winograd, batch and threads,
-  // which are the same to a device; the first in the order of file names. Never one whose choice is not among the
-  // candidates of the key for the machine: a record of another version of a strategy or of Halide, of another width of
-  // vectors, or of larger Winograd tiles than allowed is kept in the file but not used. hardware: the name of the CPU
-  // or of the device that it is for; "" if it is not known.
+  // which are the same to a device; the first in the order of file names. Never one that is_legal refuses: a record of
+  // another width of vectors or of larger Winograd tiles than allowed is kept in the file but not used, as is one of
+  // another version of a strategy or of Halide. hardware: the name of the CPU or of the device that it is for; "" if it
+  // is not known.
   std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& hardware) const;
 
  private:

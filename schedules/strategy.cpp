@@ -104,6 +104,27 @@ std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& 
   return result;
 }
 
+bool is_legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const bool on_device = machine.device != Device::cpu;
+  if (on_device && !reads_f32(key)) return false;
+  for (const Strategy* strategy : on_device ? device_strategies() : strategies()) {
+    if (strategy->name != choice.strategy) continue;
+    if (!strategy->applies(key, machine)) return false;
+    if (strategy->legal) return strategy->legal(key, choice, machine);
+    const std::vector<Choice> all = strategy->candidates(key, machine);
+    return std::find(all.begin(), all.end(), choice) != all.end();
+  }
+  return false;
+}
+
+bool has_parameters(const Choice& choice, std::initializer_list<ParameterRange> ranges) {
+  return std::equal(choice.parameters.begin(), choice.parameters.end(), ranges.begin(), ranges.end(),
+                    [](const auto& parameter, const ParameterRange& range) {
+                      return parameter.first == range.name && range.least <= parameter.second &&
+                             parameter.second <= range.most;
+                    });
+}
+
 Choice default_choice(const KernelKey& key, const Machine& machine) {
   return candidates(key, machine).front();
 }

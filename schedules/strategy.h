@@ -4,6 +4,7 @@
 
 #include <Halide.h>
 
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,6 +56,9 @@ struct Strategy {
   int version = 1;
   // executed_flop; NULL: as many as flop_count.
   int64_t (*executed_flop)(const KernelKey&, const Choice&, const Machine&) = nullptr;
+  // is_legal, where it applies: whatever the parameters are called and hold, and whatever the estimates say. NULL where
+  // the candidates are all that is legal, none left out by rank or for the number of threads.
+  bool (*legal)(const KernelKey&, const Choice&, const Machine&) = nullptr;
 };
 
 std::span<const Strategy* const> strategies();         // of the CPU
@@ -75,6 +79,17 @@ std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);
 // What a strategy may give as its candidates: each choice once, by its estimated cycles.
 std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& key, const Machine& machine,
                            double (*cycles)(const KernelKey&, const Choice&, const Machine&));
+
+// Whether a choice from elsewhere, from a file say, would compile for this key and machine and be right. It need not be
+// a candidate: those that seem slow are left out of these.
+bool is_legal(const KernelKey& key, const Choice& choice, const Machine& machine);
+
+struct ParameterRange {
+  std::string_view name;
+  int least, most;
+};
+// Whether the choice has these parameters in this order and no others, each within its range.
+bool has_parameters(const Choice& choice, std::initializer_list<ParameterRange> ranges);
 
 // Of the strategies' best guesses, that with the least estimate. Throws Error if no strategy applies.
 Choice default_choice(const KernelKey& key, const Machine& machine);

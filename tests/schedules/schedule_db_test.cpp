@@ -357,21 +357,3 @@ TEST_CASE("a file of records is called by what it is for") {
   CHECK(record_file_name(machine(1, "host-opencl"), "/") == "opencl.jsonl");
   CHECK(record_file_name(machine(1, "host-opencl"), std::string(300, 'x')) == std::string(60, 'x') + "-opencl.jsonl");
 }
-
-TEST_CASE("no shipped record asks for prefetching where there is no such candidate") {
-  for (const fs::directory_entry& file : fs::directory_iterator(RESNETC_SOURCE_DIR "/schedules/tuned")) {
-    const RecordFile read = read_records(file.path());
-    CHECK(read.problems.empty());
-    for (const Record& r : read.records) {
-      const auto& parameters = r.choice.parameters;
-      if (std::find(parameters.begin(), parameters.end(), std::pair{std::string("prefetch"), 1}) == parameters.end())
-        continue;
-      Machine tuned_for = machine(r.threads, r.target);
-      tuned_for.batch = r.batch;
-      tuned_for.largest_winograd = r.largest_winograd;
-      const std::vector<Choice> all = candidates(parse_key(r.key), tuned_for);
-      INFO(file.path().filename() << ": " << r.key << ": " << to_string(r.choice));
-      CHECK(std::find(all.begin(), all.end(), r.choice) != all.end());
-    }
-  }
-}
