@@ -38,14 +38,6 @@ bool alike(const Machine& a, const Machine& b) {
   return a.lanes == b.lanes && a.registers == b.registers && a.fused_multiply_add == b.fused_multiply_add;
 }
 
-bool is_of_this_version(const Record& r) {
-  for (const auto& list : {strategies(), device_strategies()})
-    for (const Strategy* strategy : list)
-      if (strategy->name == r.choice.strategy)
-        return r.halide == halide_version() && strategy->version == r.strategy_version;
-  return false;
-}
-
 std::vector<fs::path> record_files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -76,23 +68,24 @@ void ScheduleDb::add_file(const fs::path& file, RecordSource source, Provisional
     problems_.push_back(fmt::format("{}; the file is skipped", e.what()));
   }
   problems_.insert(problems_.end(), read.problems.begin(), read.problems.end());
-  std::erase_if(read.records, [](const Record& r) { return !is_of_this_version(r); });
-  for (auto& [identity, record] : records_in_force(read.records, provisional)) {
-    if (!Halide::Target::validate_target_string(record.target)) continue;
-    try {
-      const KernelKey key = parse_key(record.key);
-      Entry entry{{},
-                  source,
-                  file.filename().string(),
-                  as_f32(key),
-                  body_of(as_f32(key)),
-                  reads_f32(key),
-                  machine_for(record.target, 1)};
-      entry.record = std::move(record);
-      entries_.push_back(std::move(entry));
-    } catch (const Error&) {
-      // Of a machine or a kernel that another version of resnetc knows.
-    }
+  // Those that cannot be used do not replace what can.
+  UnusableRecords unusable;
+  std::vector<Record> of_use;
+  std::map<std::string, UsableRecord> parsed;  // by identity
+  for (size_t i = 0; i < read.records.size(); i++) {
+    Record& record = read.records[i];
+    std::optional<UsableRecord> each = usable(record, read.lines[i], unusable);
+    if (!each) continue;
+    parsed.insert_or_assign(identity_of(record), std::move(*each));
+    of_use.push_back(std::move(record));
+  }
+  for (std::string& line : unusable.lines(file.string(), false)) problems_.push_back(std::move(line));
+  for (std::string& line : unusable.lines(file.string(), true)) notes_.push_back(std::move(line));
+  for (auto& [identity, record] : records_in_force(of_use, provisional)) {
+    const UsableRecord& of = parsed.at(identity);
+    const KernelKey plain = as_f32(of.key);
+    entries_.push_back(
+        {std::move(record), source, file.filename().string(), plain, body_of(plain), reads_f32(of.key), of.machine});
   }
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "schedules/record.h"
+#include "schedules/usable_record.h"
 
 namespace resnetc {
 
@@ -15,11 +15,13 @@ enum class RecordSource { given, own, shipped };
 
 class ScheduleDb {
  public:
-  // Adds the records of a file. Lines that cannot be used are named in problems(), and so is a file that cannot be
-  // read, unless it was given: then throws Error.
+  // Adds the records of a file. What cannot be used is named in problems(), each line that cannot be read, the first
+  // of each other kind; so is a file that cannot be read, unless it was given: then throws Error. Records of other
+  // versions are no problem: notes() has a line for each kind of these.
   void add_file(const std::filesystem::path& file, RecordSource source, Provisional provisional = Provisional::counts);
 
   const std::vector<std::string>& problems() const { return problems_; }
+  const std::vector<std::string>& notes() const { return notes_; }
   bool empty() const { return entries_.empty(); }
 
   struct Match {
@@ -48,7 +50,7 @@ class ScheduleDb {
     Machine machine;  // of its target
   };
   std::vector<Entry> entries_;  // what is in force: dropped and superseded records are gone
-  std::vector<std::string> problems_;
+  std::vector<std::string> problems_, notes_;
 };
 
 // All records: of the file `given` (empty: none), of the user's own ($XDG_DATA_HOME/resnetc/tuned/*.jsonl), and of

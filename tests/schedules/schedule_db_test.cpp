@@ -54,7 +54,8 @@ std::vector<Choice> candidates_with(const Machine& on, const std::string& strate
 }
 
 std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& files, const std::string& key = key_text,
-                                       const Machine& on = machine(), int batch = 1, const std::string& cpu = here) {
+                                       const Machine& on = machine(), int batch = 1, const std::string& cpu = here,
+                                       bool has_problems = false) {
   constexpr RecordSource sources[] = {RecordSource::given, RecordSource::own, RecordSource::shipped};
   const TemporaryFolder folder;
   ScheduleDb db;
@@ -63,7 +64,7 @@ std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& f
     for (const Record& r : files[i]) append_line(file, to_json_line(r));
     db.add_file(file, sources[i]);
   }
-  CHECK(db.problems().empty());
+  CHECK(db.problems().empty() == !has_problems);
   return db.find(parse_key(key), on, batch, cpu);
 }
 
@@ -279,22 +280,24 @@ TEST_CASE("what cannot be used is left alone") {
   // Nor do they replace what can be used.
   CHECK(found({{record(candidate(1)), old, version}})->choice == candidate(1));
   Record unknown = record({"conv2d_magic", {{"pixels", 3}}});
-  CHECK(!found({{unknown}}));
+  CHECK(!found({{unknown}}, key_text, machine(), 1, here, true));
   Record hostile = record(candidate(1));
   for (auto& [name, value] : hostile.choice.parameters) value = 0;
-  CHECK(!found({{hostile}}));
+  CHECK(!found({{hostile}}, key_text, machine(), 1, here, true));
   Record wider = record(candidate(1));
   wider.target = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
   CHECK(!found({{wider}}));
   Record nonsense = record(candidate(1));
   nonsense.target = "; rm -rf";
-  CHECK(!found({{nonsense}}));
+  CHECK(!found({{nonsense}}, key_text, machine(), 1, here, true));
   for (const char* key :
        {"", "conv2d", "conv2d_i", "conv3d_i1x1x1_to_i1x1x1_f32", "conv2d_i14x14x99999999999999999999"}) {
     Record no_key = record(candidate(1));
     no_key.key = key;
-    CHECK(!found({{no_key}}));
+    CHECK(!found({{no_key}}, key_text, machine(), 1, here, true));
   }
+  // Nor does one whose choice is none stand in the way of one before it.
+  CHECK(found({{record(candidate(1)), hostile}}, key_text, machine(), 1, here, true)->choice == candidate(1));
 }
 
 namespace {
