@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 #include <cmath>
 #include <map>
@@ -36,6 +37,11 @@ KernelKey body_of(KernelKey key) {
 bool alike(const Machine& a, const Machine& b) {
   if (a.device != Device::cpu || b.device != Device::cpu) return a.device == b.device;
   return a.lanes == b.lanes && a.registers == b.registers && a.fused_multiply_add == b.fused_multiply_add;
+}
+
+// Whose CPUs have the target's instruction set; "" where both vendors' do.
+std::string_view vendor_of(const Halide::Target& target) {
+  return target.has_feature(Halide::Target::AVX512_Zen4) ? "amd" : "";
 }
 
 std::vector<fs::path> record_files_in(const fs::path& folder) {
@@ -93,11 +99,16 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
                                                   const std::string& hardware) const {
   const bool on_device = machine.device != Device::cpu;
   const std::string target = record_target(machine), kind = on_device ? hardware : cpu_kind(hardware);
+  const std::string_view vendor = hardware.empty() ? vendor_of(machine.target) : cpu_vendor(kind);
   const KernelKey plain = as_f32(key), body = body_of(plain);
+  const uint32_t features = cpu_feature_bits(machine.target);
   // What differs weighs in this order; the least wins.
   struct Distance {
     bool storage, key, file, target, hardware;
     RecordSource source;
+    bool vendor;
+    int features;
+    bool weaker_target;
     bool winograd;
     double batch, threads;
     auto operator<=>(const Distance&) const = default;
@@ -115,6 +126,9 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
                             record_target(entry.machine) != target,
                             !hardware.empty() && hardware_kind(r) != kind,
                             entry.source,
+                            !on_device && !vendor.empty() && cpu_vendor(hardware_kind(r)) != vendor,
+                            on_device ? 0 : std::popcount(cpu_feature_bits(entry.machine.target) ^ features),
+                            !on_device && own_feature(hardware_kind(r)) != strongest_feature(entry.machine.target),
                             r.largest_winograd != machine.largest_winograd,
                             std::abs(std::log2(static_cast<double>(r.batch) / batch)),
                             on_device ? 0 : threads};

@@ -32,11 +32,12 @@ class ScheduleDb {
     Record record;
   };
   // The nearest usable record: of this very key, else of one with another epilogue or border; of a given file; for the
-  // target; from a CPU of the same kind or the same device; the user's own; then by --winograd, batch and threads,
-  // which are the same to a device; the first in the order of file names. Never one that is_legal refuses: a record of
-  // another width of vectors or of larger Winograd tiles than allowed is kept in the file but not used, as is one of
-  // another version of a strategy or of Halide. hardware: the name of the CPU or of the device that it is for; "" if it
-  // is not known.
+  // target; from a CPU of the same kind or the same device; the user's own; from a CPU of the same vendor, for a target
+  // that differs in the fewest instruction sets, from a CPU that has no stronger ones than the record's target; then by
+  // --winograd, batch and threads, which are the same to a device; the first in the order of file names. Never one that
+  // is_legal refuses: a record of another width of vectors or of larger Winograd tiles than allowed is kept in the file
+  // but not used, as is one of another version of a strategy or of Halide. hardware: the name of the CPU or of the
+  // device that it is for; "" if it is not known.
   std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& hardware) const;
 
  private:

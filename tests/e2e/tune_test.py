@@ -44,7 +44,7 @@ def check_compile(folder, db, keys):
 
 
 def check_provisional(folder, db):
-    """A run that is killed before whole nets are timed leaves provisional records; the next one confirms or drops them."""
+    """A run that is killed before whole nets are timed leaves provisional records; the next confirms or drops them."""
     last = {record["key"]: record for record in lines(db)}
     check(not any(record.get("provisional") for record in last.values()), "neither confirmed nor dropped:", last)
     # What this run won, and of one kernel any other choice that it timed: the defaults may be the best.

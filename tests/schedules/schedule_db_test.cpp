@@ -56,13 +56,14 @@ std::vector<Choice> candidates_with(const Machine& on, const std::string& strate
 std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& files, const std::string& key = key_text,
                                        const Machine& on = machine(), int batch = 1, const std::string& cpu = here,
                                        bool has_problems = false) {
+  // Those behind the second are all shipped.
   constexpr RecordSource sources[] = {RecordSource::given, RecordSource::own, RecordSource::shipped};
   const TemporaryFolder folder;
   ScheduleDb db;
   for (size_t i = 0; i < files.size(); i++) {
     const fs::path file = fs::path(folder.path) / fmt::format("{}.jsonl", i);
     for (const Record& r : files[i]) append_line(file, to_json_line(r));
-    db.add_file(file, sources[i]);
+    db.add_file(file, sources[std::min<size_t>(i, 2)]);
   }
   CHECK(db.problems().empty() == !has_problems);
   return db.find(parse_key(key), on, batch, cpu);
@@ -203,6 +204,50 @@ TEST_CASE("the nearest machine wins, whatever its file is called") {
   no_fma.target = "x86-64-linux-avx-avx2-fma-sse41";
   CHECK(found({{}, {}, {no_fma}})->origin == "shipped 2.jsonl (other target)");
   CHECK(found({{}, {}, {no_fma, record(candidate(1))}})->choice == candidate(1));
+}
+
+TEST_CASE(
+    "no CPU of the kind: the vendor's, the nearest instruction set, a CPU that ends with it, not the file's name") {
+  const auto of = [](size_t index, const std::string& on, const std::string& cpu) {
+    Record r = record(candidate(index));
+    r.target = record_target(machine(2, on));
+    r.cpu = cpu;
+    return r;
+  };
+  const std::string avx2 = "x86-64-linux-avx2-fma-f16c", zen3 = "AMD family 25 model 1", zen5 = "AMD family 26 model 2",
+                    granite_rapids = "Intel family 6 model 173", alder_lake = "Intel family 6 model 151";
+  const Record end = of(1, avx2, zen3), amd = of(2, avx2, zen5), intel = of(3, avx2, granite_rapids);
+  for (const auto& records : {std::vector{end, amd, intel}, {intel, amd, end}, {amd, intel, end}}) {
+    std::vector<std::vector<Record>> files = {{}, {}};
+    for (const Record& r : records) files.push_back({r});
+    CHECK(found(files, key_text, machine(2, avx2), 1, "")->choice == end.choice);
+    CHECK(found(files, key_text, machine(2, avx2), 1, alder_lake)->choice == intel.choice);
+    CHECK(found(files, key_text, machine(2, avx2), 1, zen3)->choice == end.choice);
+    CHECK(found(files, key_text, machine(2, avx2), 1, zen5)->choice == amd.choice);
+  }
+  // The user's own stand before.
+  CHECK(found({{}, {intel}, {end}}, key_text, machine(2, avx2), 1, "")->choice == intel.choice);
+
+  const std::vector<Choice> all = candidates(parse_key(key_text), machine(2, "x86-64-linux-avx512_skylake"));
+  const auto wide = [&](size_t index, const std::string& feature, const std::string& cpu) {
+    Record r = of(0, "x86-64-linux-" + feature, cpu);
+    r.choice = all.at(index), r.strategy_version = strategy_named(r.choice.strategy).version;
+    return r;
+  };
+  const Record skylake = wide(1, "avx512_skylake", zen5), whole = wide(2, "avx512_zen5", zen5),
+               cannonlake = wide(3, "avx512_cannonlake", granite_rapids);
+  for (const auto& records : {std::vector{skylake, whole, cannonlake}, {cannonlake, whole, skylake}}) {
+    std::vector<std::vector<Record>> files = {{}, {}};
+    for (const Record& r : records) files.push_back({r});
+    const auto choice = [&](const std::string& feature, const std::string& cpu) {
+      return found(files, key_text, machine(2, "x86-64-linux-" + feature), 1, cpu)->choice;
+    };
+    CHECK(choice("avx512_zen4", "") == whole.choice);
+    CHECK(choice("avx512_zen4", "AMD family 25 model 17") == whole.choice);
+    CHECK(choice("avx512_cannonlake", "") == cannonlake.choice);
+    CHECK(choice("avx512_skylake", "") == skylake.choice);
+    CHECK(choice("avx512", "") == skylake.choice);
+  }
 }
 
 TEST_CASE("tiles beyond the limit are not used, and do not replace what is within it") {
