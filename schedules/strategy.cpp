@@ -64,10 +64,15 @@ bool is_baseline(std::string_view strategy) {
   return std::any_of(baselines().begin(), baselines().end(), [&](const Strategy* s) { return s->name == strategy; });
 }
 
-const Strategy& strategy_named(std::string_view name) {
+const Strategy* find_strategy(std::string_view name) {
   for (const auto& list : {strategies(), device_strategies(), baselines()})
     for (const Strategy* strategy : list)
-      if (strategy->name == name) return *strategy;
+      if (strategy->name == name) return strategy;
+  return nullptr;
+}
+
+const Strategy& strategy_named(std::string_view name) {
+  if (const Strategy* strategy = find_strategy(name)) return *strategy;
   throw Error(fmt::format("there is no strategy '{}'", name));
 }
 

@@ -70,8 +70,9 @@ std::span<const Strategy* const> device_strategies();  // of OpenCL and CUDA dev
 std::span<const Strategy* const> baselines();
 bool is_baseline(std::string_view strategy);
 
-// Of all kinds. Throws Error if there is none of that name, or it does not apply.
-const Strategy& strategy_named(std::string_view name);
+// Of all kinds, baselines included; nullptr if there is none of that name.
+const Strategy* find_strategy(std::string_view name);
+const Strategy& strategy_named(std::string_view name);  // throws Error instead
 
 // Every candidate of every strategy that applies, the default first. Throws Error if there is none.
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);

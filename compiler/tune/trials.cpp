@@ -20,6 +20,7 @@ void append_trial(const fs::path& file, const Trial& trial) {
   Json object = Json::parse(to_json_line(trial.record));
   if (!trial.failure.empty()) object["failure"] = trial.failure;
   object["second"] = trial.second;
+  if (trial.ratio > 0) object["ratio"] = trial.ratio, object["against"] = trial.against;
   append_line(file, object.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
@@ -28,10 +29,12 @@ std::vector<Trial> read_trials(const fs::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     try {
-      Trial trial{parse_record(line), "", 0};
+      Trial trial{parse_record(line)};
       const Json object = Json::parse(line);
       trial.failure = object.value("failure", "");
       trial.second = object.value("second", 0.0);
+      trial.ratio = object.value("ratio", 0.0);
+      trial.against = object.value("against", "");
       trials.push_back(std::move(trial));
     } catch (const Error&) {
     } catch (const Json::exception&) {

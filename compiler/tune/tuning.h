@@ -43,6 +43,9 @@ struct Tuning {
 
 Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds);
 
+// Whether what a trial says holds for this run: of the same kernel and conditions, and of the code as it is.
+bool same_conditions(const Tuning& t, const KeySearch& search, const Record& trial);
+
 // Says in the file of records that `best` is best; provisional, where it is a win.
 void write_best(const Tuning& t, KeySearch& search);
 
