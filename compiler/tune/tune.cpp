@@ -307,10 +307,7 @@ void tune(const TuneOptions& options) {
   progress.finish(t.keys, seconds_since(t.start));
   const auto comparisons = check_nets(t, progress);
   if (!options.report.empty()) {
-    const TuneReport report{
-        record_target(t.machine), t.hardware, t.options.threads, options.batch, t.peak_gflops, t.keys,
-        read_trials(t.trials),    comparisons};
-    replace_file(options.report, tune_report_html(report));
+    replace_file(options.report, tune_report_html(t, read_trials(t.trials), comparisons));
     print_message("{}: written\n", options.report.string());
   }
 }
