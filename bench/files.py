@@ -1,5 +1,5 @@
-"""Files that a long run leaves behind: whether they can be written is known before it, and they are there whole or not at
-all. Standard library alone."""
+"""Files that a long run leaves behind: whether they can be written is known before it, and they are there whole or not
+at all. Standard library alone."""
 
 import pathlib
 

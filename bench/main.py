@@ -1,4 +1,4 @@
-"""What bench/run does once its own Python packages are there: builds, measures, prints, and writes JSON and SVG."""
+"""What bench/run does once the packages that it needs are there: builds, measures, prints, and writes JSON and SVG."""
 
 import json
 import subprocess
@@ -19,15 +19,21 @@ from process import Failed, machine, say
 WORK = ROOT / "build" / "bench"
 
 
+def run_build(command):
+    status = subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode
+    if status != 0:
+        raise Failed(f"resnetc could not be built: exit status {status} of {' '.join(map(str, command))}; what went "
+                     "wrong stands above")
+
+
 def build(args):
     """The compiler to measure."""
     if args.resnetc:
         return args.resnetc.resolve()
     say("building resnetc")
-    subprocess.run([ROOT / "scripts/build", "release"], check=True, stdout=sys.stderr)
+    run_build([ROOT / "scripts/build", "release"])
     if args.kernels:
-        subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench_kernels"], check=True, cwd=ROOT,
-                       stdout=sys.stderr)
+        run_build(["cmake", "--build", "--preset", "release", "--target", "bench_kernels"])
     return ROOT / "build" / "release" / "resnetc"
 
 
@@ -38,8 +44,8 @@ def commit():
 
 
 def nets_side_by_side(args, resnetc, about):
-    about["peer_settings"] = {name: peer.settings for name, peer in peers.PEERS.items()}
-    versions = about["versions"]
+    versions = {name: peers.version(name) for name in [*peers.PEERS, "pnnx"]}
+    about |= {"versions": versions, "peer_settings": {name: peer.settings for name, peer in peers.PEERS.items()}}
     print(report.head_line(about["machine"], args), report.settings_text(versions), sep="\n")
     measured = []
     for name in args.nets:
@@ -70,12 +76,11 @@ def write(args, result):
 def main():
     args = options.parse()
     start = time.perf_counter()
-    resnetc = build(args)
-    about = {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-             "versions": {name: peers.version(name) for name in [*peers.PEERS, "pnnx"]},
-             "rounds": args.rounds, "seconds": args.seconds}
-    WORK.mkdir(parents=True, exist_ok=True)
     try:
+        resnetc = build(args)
+        about = {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                 "rounds": args.rounds, "seconds": args.seconds}
+        WORK.mkdir(parents=True, exist_ok=True)
         if args.kernels:
             kernels(args, resnetc, about)
         elif args.compile_time:

@@ -88,8 +88,8 @@ def convert_net(net, engine, threads, batches):
         for count in threads:
             said = json.loads(output_of(peer_command(net, engine, count, batch, "convert")))
             if said["unconverted"]:
-                raise Unconverted(f"{engine}'s converter left {', '.join(said['unconverted'])} unconverted, so that the "
-                                  "net gives no output")
+                raise Unconverted(f"{engine}'s converter left {', '.join(said['unconverted'])} unconverted, so that "
+                                  "the net gives no output")
             seconds[f"batch {batch}, {count} threads"] = said["seconds"]
     return seconds
 

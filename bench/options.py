@@ -158,5 +158,9 @@ def parse(words=None):
     return args
 
 
+def needs_peers(args):
+    return not (args.kernels or args.compile_time)
+
+
 if __name__ == "__main__":
-    parse()
+    print("with peers" if needs_peers(parse()) else "without peers")

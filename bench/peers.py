@@ -1,8 +1,8 @@
 """The other engines: how each converts a net, loads it and runs it, with the settings that made it fastest.
 
 STEM is a path without its ending: a net is STEM.onnx, and convert() leaves what an engine loads beside it. convert()
-may take its time, and returns the names of operators that it left unconverted, if any; what load() does counts as time to
-the first answer.
+may take its time, and returns the names of operators that it left unconverted, if any; what load() does counts as time
+to the first answer.
 """
 
 import importlib.metadata

@@ -19,7 +19,8 @@ def net_table(net, versions):
     c = net["compile"]
     lines = [f"{net['model']}: resnetc compiles it in {c['cold_s']:.1f} s, with a full cache in {c['warm_s']:.1f} s"]
     logits = ", ".join(f"{e} {max(d.values()):.1g}" for e, d in net["logits_relative_difference"].items())
-    lines.append(f"logits against ONNX Runtime's unoptimised, each threads and batch, largest difference over largest |logit|: {logits}")
+    lines.append("logits against ONNX Runtime's unoptimised, each threads and batch, largest difference over largest "
+                 f"|logit|: {logits}")
     heads = [f"{cell['threads']} thread{'s' * (cell['threads'] > 1)}, batch {cell['batch']}" for cell in cells]
     lines.append(f"{'median ms (to best peer)':<25}" + "".join(f"{h:>20}" for h in heads)
                  + f"{'memory MiB':>12}{'first ms':>10}{'disk MiB':>10}")
@@ -77,16 +78,16 @@ def kernel_row(calls, row):
 
 
 def sum_lines(table):
-    return [f"{name}, sum over all calls, weights {kind}: {total['ms']:.3f} ms, {total['percent']:.0f} % of the peak; of "
-            f"least times {total['least_ms']:.3f} ms, {total['least_percent']:.0f} %"
+    return [f"{name}, sum over all calls, weights {kind}: {total['ms']:.3f} ms, {total['percent']:.0f} % of the peak; "
+            f"of least times {total['least_ms']:.3f} ms, {total['least_percent']:.0f} %"
             for name, sums in table["sums"].items() for kind, total in sums.items()]
 
 
 def slow_lines(table):
     """How many convolutions are fast, and a line for each that is not, the slowest first."""
     slow = table["convolutions_below_90_percent"]
-    lines = [f"least time, hot weights: {table['convolutions'] - len(slow)} of {table['convolutions']} convolutions reach "
-             f"90 % of the peak{'; not these, the lowest first, with cold weights behind:' if slow else ''}"]
+    lines = [f"least time, hot weights: {table['convolutions'] - len(slow)} of {table['convolutions']} convolutions "
+             f"reach 90 % of the peak{'; not these, the lowest first, with cold weights behind:' if slow else ''}"]
     for key in slow:
         row = table["kernels"][key]
         lines.append(f"{row['hot']['least_percent']:>6.0f}%{row['cold']['least_percent']:>6.0f}%   {key}")
@@ -100,8 +101,8 @@ def kernel_table(table):
              f"peak {table['peak_gflops']:.0f} GFLOP/s ({table['vectors']}): the best of {table['readings']} readings "
              f"spread over the run, the lowest {table['lowest_reading_gflops']:.0f}; memory "
              f"{table['memory_gbytes_per_second']:.0f} GB/s",
-             "calls: of each net in turn; cold: weights thrown out of all caches before each call, however small; shares "
-             "of the peak: of the median, of the least time"]
+             "calls: of each net in turn; cold: weights thrown out of all caches before each call, however small; "
+             "shares of the peak: of the median, of the least time"]
     width = max(5, 2 * len(table["models"]) + 1)
     lines.append(f"{'calls':>{width}}{'hot ms':>10}{'least':>10}{'peak':>7}{'least':>7}{'cold ms':>11}{'least':>10}"
                  f"{'peak':>7}{'least':>7}   key")

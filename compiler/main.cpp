@@ -99,19 +99,22 @@ Machine machine_of(const ModelArguments& arguments) {
 }
 
 // Records as --db says, then the user's own, then those that came with resnetc.
-ScheduleDb records_of(const ModelArguments& arguments) {
+ScheduleDb records_of(const ModelArguments& arguments, bool verbose) {
   if (!arguments.records.empty() && !fs::exists(arguments.records))
     throw Error(fmt::format("--db {}: not there", arguments.records.string()));
   ScheduleDb records = read_all_records(arguments.records, shipped_records_folder());
   for (const std::string& problem : records.problems()) resnetc::print_message("resnetc: {}\n", problem);
+  for (const std::string& note : records.notes())
+    if (verbose) print_message("{}\n", note);
   return records;
 }
 
-Program select_kernels(const Graph& graph, const Machine& machine, const ModelArguments& arguments) {
+Program select_kernels(const Graph& graph, const Machine& machine, const ModelArguments& arguments,
+                       bool verbose = false) {
   // What is compiled for a target that is spelled out does not depend on the CPU that resnetc runs on.
   const bool here = arguments.target == "host";
   const bool cold = are_cold(weight_bytes(graph), here ? usable_cache_bytes() : unknown_cache_bytes);
-  return select_kernels(graph, machine, records_of(arguments), arguments.batch, here ? cpu_name() : "", cold);
+  return select_kernels(graph, machine, records_of(arguments, verbose), arguments.batch, here ? cpu_name() : "", cold);
 }
 
 fs::path cache_folder(const CacheArguments& cache) {
@@ -134,7 +137,8 @@ void compile(const CompileArguments& arguments) {
   seconds["load"] = seconds_since(stage);
   stage = Clock::now();
   const DType storage = parse_weights_storage(given.weights_storage);
-  Program program = select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given);
+  Program program =
+      select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given, arguments.verbose);
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose) {
     for (const Kernel& kernel : program.kernels)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "compiler/clock.h"
@@ -26,12 +27,15 @@ void on_interrupt(int signal) {
   interrupted = signal;
 }
 
-// This process's environment, with TMPDIR replaced.
+// This process's environment, with the parent and, unless it is empty, TMPDIR replaced.
 std::vector<std::string> environment(const std::filesystem::path& temporary) {
-  std::vector<std::string> result;
+  std::vector<std::string> replaced = {fmt::format("{}={}", parent_variable, getpid())}, result;
+  if (!temporary.empty()) replaced.push_back("TMPDIR=" + temporary.string());
+  const auto name = [](std::string_view variable) { return variable.substr(0, variable.find('=')); };
   for (char** each = environ; *each; each++)
-    if (!std::string_view(*each).starts_with("TMPDIR=")) result.emplace_back(*each);
-  result.push_back("TMPDIR=" + temporary.string());
+    if (std::none_of(replaced.begin(), replaced.end(), [&](const auto& r) { return name(r) == name(*each); }))
+      result.emplace_back(*each);
+  result.insert(result.end(), replaced.begin(), replaced.end());
   return result;
 }
 
@@ -99,8 +103,7 @@ Child::Child(const Command& command) {
   posix_spawnattr_setsigdefault(&attributes, &ignored_here);
   const std::vector<char*> argv = pointers(command.argv);
   const std::vector<std::string> variables = environment(command.directory);
-  const int status = posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(),
-                                  command.directory.empty() ? environ : pointers(variables).data());
+  const int status = posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), pointers(variables).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(out[1]);

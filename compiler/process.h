@@ -14,6 +14,9 @@ struct Command {
   double time_limit_s = 600;
 };
 
+// In every child's environment, the process that started it.
+inline constexpr const char* parent_variable = "RESNETC_PARENT";
+
 struct CommandResult {
   int status = 0;  // the exit status, or 128 + the signal that ended it
   bool timed_out = false;

@@ -6,10 +6,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "compiler/emit.h"
+#include "compiler/process.h"
 #include "compiler/tune/device.h"
 #include "compiler/tune/time_kernels.h"
 #include "schedules/compile_kernel.h"
@@ -17,9 +19,16 @@
 namespace resnetc {
 namespace {
 
+// Ends with resnetc, which may have been killed before the kernel was asked to say so: then another is the parent.
+void end_with_parent() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const char* parent = std::getenv(parent_variable);
+  if (parent && parent != std::to_string(getppid())) raise(SIGKILL);
+}
+
 // It ends with resnetc, and at so much memory.
 void confine([[maybe_unused]] uint64_t gib) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  end_with_parent();
 #ifndef __SANITIZE_ADDRESS__  // whose shadow alone takes terabytes of address space
   const rlimit memory = {gib << 30, gib << 30};
   setrlimit(RLIMIT_AS, &memory);
@@ -53,11 +62,11 @@ std::optional<int> run_worker(int argc, char** argv) {
     return confine(8), compile_device_runtime(machine_for(argv[2], 1), argv[3]), 0;
   if (argc == 3 && command == time_kernels_command) return confine(16), time_kernels(argv[2]);
   if (argc == 3 && command == time_on_device_command) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    end_with_parent();
     end_with_driver(time_kernels(argv[2]));
   }
   if (argc == 5 && command == describe_device_command) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    end_with_parent();
     end_with_driver(print_device(argv[2], argv[3], std::stoi(argv[4])));
   }
   return std::nullopt;

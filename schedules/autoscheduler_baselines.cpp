@@ -1,5 +1,5 @@
-// Halide's own autoschedulers on the plain algorithm of a convolution or a dense layer, without any schedule of ours:
-// what the strategies are measured against. Weights lie as their loops would like them, output channels innermost.
+// Halide's own autoschedulers on the plain algorithm of a convolution, without any schedule of ours: what the
+// strategies are measured against. Weights lie as their loops would like them, output channels innermost.
 #include <dlfcn.h>
 #include <fmt/format.h>
 

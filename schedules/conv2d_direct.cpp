@@ -69,14 +69,19 @@ int preferred_unroll(const Conv2dGeometry& g) {
 std::vector<int> unrolls(const Conv2dGeometry& g) {
   const int wanted = preferred_unroll(g);
   std::vector<int> result = {wanted, wanted == 1 ? 2 : 1};
-  if (g.weight_layout().pairs_input_channels() && g.reduction % 2 == 0)
-    result = wanted == 4 ? std::vector{4, 2} : std::vector{2};
+  if (g.has_pairs_of_channels()) result = wanted == 4 ? std::vector{4, 2} : std::vector{2};
   std::erase_if(result, [&](int unroll) { return g.reduction % unroll != 0; });
   return result;
 }
 
 double balance(int tasks, int threads) {
   return static_cast<double>(tasks) / (blocks(tasks, threads) * threads);
+}
+
+// Blocks that follow each other, whose weights are whole cache lines.
+bool can_prefetch(const Conv2dGeometry& g) {
+  return g.block_count > 1 && g.block_lanes() % floats_of_line == 0 &&
+         (g.projected == 0 || g.channels_fill_lines(g.projected));
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
@@ -91,8 +96,6 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     const bool by_channels = weights_stay
                                  ? balance(tasks, machine.threads) < 0.8 * balance(g.block_count, machine.threads)
                                  : balance(g.block_count, machine.threads) >= 0.8 * balance(tasks, machine.threads);
-    const bool whole_lines =
-        g.block_lanes() % floats_of_line == 0 && (g.projected == 0 || g.channels_fill_lines(g.projected));
     for (int order = 0; order < 2; order++) {
       for (int unroll : unrolls(g)) {
         const int pixel_parallel = by_channels ? order : 1 - order;
@@ -102,7 +105,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
         for (int passes : pass_counts) {
           // Weights that stay in the caches need none.
           for (bool prefetch : {true, false}) {
-            if (prefetch && (pixel_parallel || weights_stay || g.block_count == 1 || !whole_lines)) continue;
+            if (prefetch && (pixel_parallel || weights_stay || !can_prefetch(g))) continue;
             result.push_back({"conv2d_direct",
                               {{"oc_vectors", tile.oc_vectors},
                                {"pixels", tile.pixels},
@@ -116,6 +119,28 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     }
   }
   return result;
+}
+
+bool legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
+  const int pixels = whole.oh * whole.ow;
+  if (!has_parameters(choice, {{"oc_vectors", 1, most_oc_vectors},
+                               {"pixels", 1, std::min(pixels, most_tile_pixels)},
+                               {"unroll", 1, 4},
+                               {"pixel_tasks", 0, pixels},
+                               {"passes", 1, whole.kh * whole.ic},
+                               {"prefetch", 0, 1}}))
+    return false;
+  if (!is_register_tile(choice["oc_vectors"], choice["pixels"], machine)) return false;
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes, machine.lanes);
+  if (g.reduction % choice["unroll"] != 0 || (g.has_pairs_of_channels() && choice["unroll"] % 2 != 0)) return false;
+  const bool by_channels = choice["pixel_tasks"] == 0;
+  if (choice["pixel_tasks"] > blocks(pixels, choice["pixels"])) return false;
+  // Rows of the window by equal parts of the channels.
+  const int passes = choice["passes"];
+  if (passes > 1 && (!by_channels || g.kh == 1 || passes % g.kh != 0 || g.reduction % (passes / g.kh) != 0))
+    return false;
+  return choice["prefetch"] == 0 || (by_channels && can_prefetch(g));
 }
 
 // The stages of a kernel, in the order in which values pass through them, and how they are scheduled.
@@ -279,6 +304,6 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
 
 }  // namespace
 
-const Strategy conv2d_direct = {"conv2d_direct", applies, choices, build, pack, cycles, 2};
+const Strategy conv2d_direct = {"conv2d_direct", applies, choices, build, pack, cycles, 2, nullptr, legal};
 
 }  // namespace resnetc

@@ -172,19 +172,21 @@ double register_tile_cycles(const Conv2dGeometry& g, int tile, int pixels, int u
   return g.block_count * blocks(pixels, tile) * (step * g.products() + once);
 }
 
-std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, int unroll, const Machine& machine) {
-  std::vector<RegisterTile> tiles;
+bool is_register_tile(int vectors, int pixels, const Machine& machine) {
   // Besides the sums: the weights, a broadcast input, a product where there is no fused multiply-add, and one register
   // that LLVM likes to have. Zen 3, 1x1 512 to 128 channels, of peak: 2 x 6 95 %, 3 x 4 (no register left) 88 %.
   // The mask of bf16 weights takes none: LLVM reads it from memory, or blends with zeros, where registers are short.
   const int other = 2 + (machine.fused_multiply_add ? 0 : 1);
-  for (int vectors = 1; vectors <= 4; vectors++) {
+  return vectors * pixels + vectors + other <= machine.registers;
+}
+
+std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, int unroll, const Machine& machine) {
+  std::vector<RegisterTile> tiles;
+  for (int vectors = 1; vectors <= most_oc_vectors; vectors++) {
     // With groups, a wider block reads, and multiplies by zero, the channels of more groups.
     const Conv2dGeometry g(key, vectors * machine.lanes);
-    for (int tile = 1; tile <= std::min(pixels, 28); tile++) {
-      if (vectors * tile + vectors + other > machine.registers) break;
+    for (int tile = 1; tile <= std::min(pixels, most_tile_pixels) && is_register_tile(vectors, tile, machine); tile++)
       tiles.push_back({vectors, tile, register_tile_cycles(g, tile, pixels, unroll, machine)});
-    }
   }
   std::stable_sort(tiles.begin(), tiles.end(),
                    [](const RegisterTile& a, const RegisterTile& b) { return a.cycles < b.cycles; });

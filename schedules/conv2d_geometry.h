@@ -44,6 +44,8 @@ struct Conv2dGeometry {
   int lanes_of_channels(int channels) const;
   // Whether the latter are whole cache lines.
   bool channels_fill_lines(int channels) const;
+  // Whether weights of two input channels lie in one lane, so that steps of an even number know which half is whose.
+  bool has_pairs_of_channels() const { return weight_layout().pairs_input_channels() && reduction % 2 == 0; }
   // The weights, given in the IR's order, as f32 in an array of weight_extent().
   std::vector<float> in_blocks(const std::vector<float>& values) const;
   PackedWeight pack(size_t operand, const std::vector<float>& values) const;
@@ -102,6 +104,9 @@ struct RegisterTile {
   int oc_vectors, pixels;
   double cycles;
 };
+// The largest of them, and whether a tile fits.
+inline constexpr int most_oc_vectors = 4, most_tile_pixels = 28;
+bool is_register_tile(int oc_vectors, int pixels, const Machine& machine);
 std::vector<RegisterTile> register_tiles(const KernelKey& key, int pixels, int unroll, const Machine& machine);
 
 // The estimated cycles of `pixels` output pixels, `tile` of them at a time by blocks of g.block channels.

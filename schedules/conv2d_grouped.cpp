@@ -74,14 +74,19 @@ int rows_of_task(const GroupedGeometry& g, const Machine& machine) {
   return best;
 }
 
-std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
-  const GroupedGeometry g(key, machine);
+// Of a register tile.
+int most_pixels(const GroupedGeometry& g, const Machine& machine) {
   // Beside the sums: the weights of a row of the window, the input at hand and a shuffled one. Steps with shuffles are
   // unrolled, of which a compiler takes only so many.
   const int other = g.kw + (g.broadcast ? 3 : 5) + (machine.fused_multiply_add ? 0 : 1);
-  const int most = std::min(machine.registers - other, g.broadcast ? 28 : 400 / (g.group_ic * g.kw));
+  return std::max(std::min(machine.registers - other, g.broadcast ? 28 : 400 / (g.group_ic * g.kw)), 4);
+}
+
+std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
+  const GroupedGeometry g(key, machine);
+  const int most = most_pixels(g, machine);
   std::vector<int> tiles;
-  for (int pixels = 1; pixels <= std::max(most, 4); pixels++) tiles.push_back(std::min(pixels, g.ow));
+  for (int pixels = 1; pixels <= most; pixels++) tiles.push_back(std::min(pixels, g.ow));
   tiles.erase(std::unique(tiles.begin(), tiles.end()), tiles.end());
   std::stable_sort(tiles.begin(), tiles.end(), [&](int a, int b) { return row_cycles(g, a) < row_cycles(g, b); });
   if (tiles.size() > 4) tiles.resize(4);
@@ -100,6 +105,14 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
           {"conv2d_grouped", {{"pixels", pixels}, {"blocks", count}, {"task_rows", rows_of_task(g, machine)}}});
     }
   return result;
+}
+
+bool legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const GroupedGeometry g(key, machine);
+  return has_parameters(choice, {{"pixels", 1, std::min(most_pixels(g, machine), g.ow)},
+                                 {"blocks", 1, g.block_count},
+                                 {"task_rows", 1, g.oh}}) &&
+         g.block_count % choice["blocks"] == 0;
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
@@ -187,6 +200,6 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
 
 }  // namespace
 
-const Strategy conv2d_grouped = {"conv2d_grouped", applies, choices, build, pack, cycles};
+const Strategy conv2d_grouped = {"conv2d_grouped", applies, choices, build, pack, cycles, 1, nullptr, legal};
 
 }  // namespace resnetc

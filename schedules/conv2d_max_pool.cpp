@@ -14,24 +14,40 @@ bool applies(const KernelKey& key, const Machine&) {
   return border_holds_padding(key);
 }
 
+// A strip recomputes the rows that it shares with the strip above.
+int most_strips(const KernelKey& key) {
+  return std::max(1, key.result.height() / 4);
+}
+
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
   const int unroll_of_f32 = whole.reduction <= 4 ? whole.reduction : 1;
   std::vector<RegisterTile> tiles = register_tiles(key, whole.ow, unroll_of_f32, machine);
   if (tiles.size() > 6) tiles.resize(6);
-  // A strip recomputes the rows that it shares with the strip above; four strips a thread balance the threads.
-  const int most = std::max(1, key.result.height() / 4);
+  const int most = most_strips(key);
   std::vector<Choice> result;
   for (const RegisterTile& tile : tiles)
+    // Four strips a thread balance the threads.
     for (int strips : {std::min(most, 4 * machine.threads), std::min(most, machine.threads)}) {
       const Conv2dGeometry g(key, tile.oc_vectors * machine.lanes, machine.lanes);
-      const bool by_pairs = g.weight_layout().pairs_input_channels() && whole.reduction % 2 == 0;
-      const int unroll = by_pairs && unroll_of_f32 == 1 ? 2 : unroll_of_f32;
+      const int unroll = g.has_pairs_of_channels() && unroll_of_f32 == 1 ? 2 : unroll_of_f32;
       Choice choice{"conv2d_max_pool",
                     {{"oc_vectors", tile.oc_vectors}, {"pixels", tile.pixels}, {"unroll", unroll}, {"strips", strips}}};
       if (std::find(result.begin(), result.end(), choice) == result.end()) result.push_back(std::move(choice));
     }
   return result;
+}
+
+bool legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
+  if (!has_parameters(choice, {{"oc_vectors", 1, most_oc_vectors},
+                               {"pixels", 1, std::min(whole.ow, most_tile_pixels)},
+                               {"unroll", 1, 4},
+                               {"strips", 1, most_strips(key)}}))
+    return false;
+  const Conv2dGeometry g(key, choice["oc_vectors"] * machine.lanes, machine.lanes);
+  return is_register_tile(choice["oc_vectors"], choice["pixels"], machine) && g.reduction % choice["unroll"] == 0 &&
+         (!g.has_pairs_of_channels() || choice["unroll"] % 2 == 0);
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& machine) {
@@ -99,6 +115,6 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
 
 }  // namespace
 
-const Strategy conv2d_max_pool = {"conv2d_max_pool", applies, choices, build, pack, cycles};
+const Strategy conv2d_max_pool = {"conv2d_max_pool", applies, choices, build, pack, cycles, 1, nullptr, legal};
 
 }  // namespace resnetc

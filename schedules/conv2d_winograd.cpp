@@ -16,6 +16,7 @@
 // before it multiplies. That is 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing
 // t = 36 values takes 150 cycles where the buffer lies in the second-level cache of an Intel core (4.2 a line).
 #include <algorithm>
+#include <bit>
 #include <set>
 
 #include "schedules/conv2d_geometry.h"
@@ -72,8 +73,9 @@ std::set<int> channel_groups(int block_count, const Machine& machine) {
 
 // Whether prefetch_weights finds whole cache lines and the loops that Stages::prefetch names, for one of a single
 // iteration is gone: a candidate that asks for prefetching and gets none would be timed twice. Of blocks the last,
-// where it overruns the channels, is taken out of a loop over all of them.
+// where it overruns the channels, is taken out of a loop over all of them. A task must pass over the weights once.
 bool can_prefetch(const Shape& s, int pixels) {
+  if (s.stored || s.g.block >= s.g.oc || (s.groups > 0 && s.tile_rows < s.down)) return false;
   const bool whole_lines =
       s.in_registers ? s.lanes_of_taps(s.part) % floats_of_line == 0 : s.g.channels_fill_lines(s.part);
   const bool last_apart = s.groups == 1 && s.g.oc % s.g.block != 0;
@@ -105,8 +107,7 @@ void add_orders(std::vector<Choice>& all, const KernelKey& key, const Conv2dGeom
       for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
         if (groups == 0 && down % rows != 0) continue;
         // Weights that stay in the caches need no prefetching.
-        const bool reads_again = groups > 0 && rows < down;
-        if (!reads_again && stored != in_file && !weights_stay && block < whole.oc) add(part, rows, groups, true);
+        if (!weights_stay) add(part, rows, groups, true);
         add(part, rows, groups, false);
       }
     }
@@ -118,13 +119,13 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   for (int m : {4, 2, 6}) {
     if (m > machine.largest_winograd) continue;
     const int tiles = blocks(whole.ow, m) * blocks(whole.oh, m);
-    for (int vectors = 1; vectors <= 4; vectors++) {
+    for (int vectors = 1; vectors <= most_oc_vectors; vectors++) {
       const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, vectors * machine.lanes);
       for (Stored stored : {in_buffer, in_file, never_kept}) {
         // What bf16 would make of transformed weights is not what it makes of the weights.
         if (stored == in_file && whole.stored != DType::f32) continue;
         if (stored == in_file && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
-        for (int pixels = 1; pixels <= std::min(tiles, 28); pixels++)
+        for (int pixels = 1; pixels <= std::min(tiles, most_tile_pixels); pixels++)
           if (registers_of(m, vectors, pixels, stored, machine) <= machine.registers)
             add_orders(all, key, whole, machine, m, vectors, pixels, stored);
       }
@@ -135,6 +136,31 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     return std::vector<int>{choice["tile"], choice["channel_groups"] > 0, choice["stored"],
                             weights_in_level1(Shape(key, choice, machine), machine), choice["prefetch"]};
   });
+}
+
+bool legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
+  if (!has_parameters(choice, {{"tile", 2, machine.largest_winograd},
+                               {"oc_vectors", 1, most_oc_vectors},
+                               {"pixels", 1, most_tile_pixels},
+                               {"channel_part", 1, whole.ic},
+                               {"tile_rows", 1, whole.oh},
+                               {"channel_groups", 0, whole.oc},
+                               {"stored", in_buffer, never_kept},
+                               {"prefetch", 0, 1}}))
+    return false;
+  const int m = choice["tile"], vectors = choice["oc_vectors"], pixels = choice["pixels"];
+  const auto stored = static_cast<Stored>(choice["stored"]);
+  if (m % 2 != 0 || registers_of(m, vectors, pixels, stored, machine) > machine.registers) return false;
+  // What bf16 would make of transformed weights is not what it makes of the weights.
+  if (stored == in_file && whole.stored != DType::f32) return false;
+  const Shape s(key, choice, machine);
+  if (pixels > s.across * s.down || s.tile_rows > s.down) return false;
+  // Parts are halves of halves, of whole images; strips of all blocks of channels share no rows.
+  if (whole.ic % s.part != 0 || !std::has_single_bit(static_cast<unsigned>(whole.ic / s.part))) return false;
+  if (s.part != whole.ic && s.tile_rows != s.down) return false;
+  if (s.groups == 0 ? s.down % s.tile_rows != 0 : s.g.block_count % s.groups != 0) return false;
+  return choice["prefetch"] == 0 || can_prefetch(s, pixels);
 }
 
 // The stages of a kernel, in the order in which values pass through them, and how they are scheduled.
@@ -359,6 +385,7 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 
 }  // namespace
 
-const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices, build, pack, winograd_cycles, 3, winograd_flop};
+const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices,       build, pack,
+                                  winograd_cycles,   3,       winograd_flop, legal};
 
 }  // namespace resnetc

@@ -113,10 +113,16 @@ bool fits_registers(int m, int vectors, int pixels, const Machine& machine) {
   return vectors * pixels * (m + 1) + 3 * vectors + (machine.fused_multiply_add ? 1 : 2) <= machine.registers;
 }
 
+constexpr int most_tasks = 64;
+
+// The next block's weights, where a task has several, in whole cache lines.
+bool can_prefetch(const Shape& s) {
+  return s.groups < s.g.block_count && s.lanes_of_block() % floats_of_line == 0;
+}
+
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   const Conv2dGeometry whole(key, key.operands[1].dims[0]);
   const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
-  constexpr int most_tasks = 64;
   std::vector<Choice> all;
   const auto add = [&](int m, int vectors, int pixels, int tasks, int groups, bool prefetch) {
     all.push_back({"conv2d_winograd_stride2",
@@ -130,7 +136,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   for (int m : {4, 2}) {
     if (m > machine.largest_winograd) continue;
     const int tiles = blocks(whole.ow, m) * blocks(whole.oh, m);
-    for (int vectors = 1; vectors <= 4; vectors++) {
+    for (int vectors = 1; vectors <= most_oc_vectors; vectors++) {
       const int block_count = blocks(whole.oc, vectors * machine.lanes);
       for (int pixels = 1; pixels <= tiles && fits_registers(m, vectors, pixels, machine); pixels++) {
         add(m, vectors, pixels, std::min(blocks(tiles, pixels), most_tasks), 0, false);
@@ -138,9 +144,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
           if (block_count % groups != 0) continue;
           add(m, vectors, pixels, 0, groups, false);
           // Weights that stay in the caches need none.
-          if (!weights_stay && groups < block_count &&
-              Shape(key, all.back(), machine).lanes_of_block() % floats_of_line == 0)
-            add(m, vectors, pixels, 0, groups, true);
+          if (!weights_stay && can_prefetch(Shape(key, all.back(), machine))) add(m, vectors, pixels, 0, groups, true);
         }
       }
     }
@@ -149,6 +153,25 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   return few_of_each_kind(ranked(all, key, machine, cycles), [](const Choice& choice) {
     return std::vector<int>{choice["tile"], choice["tile_tasks"] > 0, choice["prefetch"]};
   });
+}
+
+bool legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
+  if (!has_parameters(choice, {{"tile", 2, std::min(machine.largest_winograd, 4)},
+                               {"oc_vectors", 1, most_oc_vectors},
+                               {"pixels", 1, most_tile_pixels},
+                               {"tile_tasks", 0, most_tasks},
+                               {"channel_groups", 0, whole.oc},
+                               {"prefetch", 0, 1}}))
+    return false;
+  const int m = choice["tile"], vectors = choice["oc_vectors"], pixels = choice["pixels"], tasks = choice["tile_tasks"],
+            groups = choice["channel_groups"];
+  if (m == 3 || !fits_registers(m, vectors, pixels, machine)) return false;
+  const Shape s(key, choice, machine);
+  if (pixels > s.tiles || tasks > blocks(s.tiles, pixels)) return false;
+  // Tasks are of the one or of the other.
+  if ((tasks > 0) == (groups > 0) || (groups > 0 && s.g.block_count % groups != 0)) return false;
+  return choice["prefetch"] == 0 || (groups > 0 && can_prefetch(s));
 }
 
 // The stages of a kernel, in the order in which values pass through them, and how they are scheduled.
@@ -317,6 +340,6 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 }  // namespace
 
 const Strategy conv2d_winograd_stride2 = {
-    "conv2d_winograd_stride2", applies, choices, build, pack, cycles, 1, phases_flop};
+    "conv2d_winograd_stride2", applies, choices, build, pack, cycles, 1, phases_flop, legal};
 
 }  // namespace resnetc

@@ -13,13 +13,21 @@ namespace {
 struct Kind {
   int family, first_model, last_model;
   const char* name;
+  const char* feature;  // the strongest
 };
-constexpr Kind kinds[] = {
-    {23, 0x00, 0x2f, "amd-zen"},           {23, 0x30, 0xff, "amd-zen2"},          {25, 0x00, 0x0f, "amd-zen3"},
-    {25, 0x10, 0x1f, "amd-zen4"},          {25, 0x20, 0x5f, "amd-zen3"},          {25, 0x60, 0x7f, "amd-zen4"},
-    {25, 0xa0, 0xaf, "amd-zen4"},          {26, 0x00, 0xff, "amd-zen5"},          {6, 85, 85, "intel-skylake-server"},
-    {6, 106, 108, "intel-icelake-server"}, {6, 143, 143, "intel-sapphirerapids"}, {6, 207, 207, "intel-emeraldrapids"},
-    {6, 173, 174, "intel-graniterapids"}};
+constexpr Kind kinds[] = {{23, 0x00, 0x2f, "amd-zen", "avx2"},
+                          {23, 0x30, 0xff, "amd-zen2", "avx2"},
+                          {25, 0x00, 0x0f, "amd-zen3", "avx2"},
+                          {25, 0x10, 0x1f, "amd-zen4", "avx512_zen4"},
+                          {25, 0x20, 0x5f, "amd-zen3", "avx2"},
+                          {25, 0x60, 0x7f, "amd-zen4", "avx512_zen4"},
+                          {25, 0xa0, 0xaf, "amd-zen4", "avx512_zen4"},
+                          {26, 0x00, 0xff, "amd-zen5", "avx512_zen5"},
+                          {6, 85, 85, "intel-skylake-server", "avx512_skylake"},
+                          {6, 106, 108, "intel-icelake-server", "avx512_cannonlake"},
+                          {6, 143, 143, "intel-sapphirerapids", "avx512_cannonlake"},
+                          {6, 207, 207, "intel-emeraldrapids", "avx512_cannonlake"},
+                          {6, 173, 174, "intel-graniterapids", "avx512_cannonlake"}};
 
 // Sapphire Rapids and what follows it have AMX, Granite Rapids can prefetch instructions. Some hypervisors report the
 // model of a desktop CPU in their place.
@@ -60,6 +68,17 @@ std::string cpu_kind(std::string_view name) {
   for (const Kind& kind : kinds)
     if (kind.family == family && kind.first_model <= model && model <= kind.last_model) return kind.name;
   return fmt::format("family{}-model{}", family, model);
+}
+
+std::string_view cpu_vendor(std::string_view kind) {
+  if (kind.starts_with("amd-")) return "amd";
+  return kind.starts_with("intel-") || kind.starts_with("family6-") ? "intel" : "";
+}
+
+std::string_view own_feature(std::string_view kind) {
+  for (const Kind& known : kinds)
+    if (known.name == kind) return known.feature;
+  return "";
 }
 
 }  // namespace resnetc

@@ -13,17 +13,24 @@ bool applies(const KernelKey& key, const Machine&) {
   return std::holds_alternative<Dense>(key.op);
 }
 
+constexpr int most_vectors = 8;
+
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   std::vector<Choice> result;
   const int vectors = blocks(key.result.channels(), machine.lanes);
   // Four vectors hide the latency of the multiply-adds; eight also fill whole pages of weights.
-  for (int wanted : {8, 4, 2, 1}) {
+  for (int wanted : {most_vectors, 4, 2, 1}) {
     const int oc_vectors = std::min(wanted, blocks(vectors, std::max(1, std::min(machine.threads, vectors))));
     const bool seen =
         std::any_of(result.begin(), result.end(), [&](const Choice& c) { return c["oc_vectors"] == oc_vectors; });
     if (!seen) result.push_back({"dense", {{"oc_vectors", oc_vectors}}});
   }
   return result;
+}
+
+bool legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const int vectors = blocks(key.result.channels(), machine.lanes);
+  return has_parameters(choice, {{"oc_vectors", 1, std::min(most_vectors, vectors)}});
 }
 
 WeightLayout weight_layout(const KernelKey& key, int block, const Machine& machine) {
@@ -97,6 +104,6 @@ double cycles(const KernelKey& key, const Choice&, const Machine& machine) {
 
 }  // namespace
 
-const Strategy dense = {"dense", applies, choices, build, pack, cycles};
+const Strategy dense = {"dense", applies, choices, build, pack, cycles, 1, nullptr, legal};
 
 }  // namespace resnetc

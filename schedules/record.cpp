@@ -193,6 +193,7 @@ RecordFile read_records(const fs::path& file) {
     if (line.empty()) continue;
     try {
       result.records.push_back(parse_record(line));
+      result.lines.push_back(number);
     } catch (const Error& e) {
       result.problems.push_back(fmt::format("{}:{}: {}; the line is skipped", file.string(), number, e.what()));
     }

@@ -58,6 +58,7 @@ std::string halide_version();
 struct RecordFile {
   std::vector<Record> records;        // in the file's order
   std::vector<std::string> problems;  // "FILE:LINE: what is wrong", of the lines that were skipped
+  std::vector<size_t> lines = {};     // where each of the records stands, from 1
 };
 
 // A file that is not there has no records. Throws Error if it cannot be read.

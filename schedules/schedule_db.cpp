@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 #include <cmath>
 #include <map>
@@ -32,21 +33,15 @@ KernelKey body_of(KernelKey key) {
   return key;
 }
 
-bool among_candidates(const Choice& choice, const KernelKey& key, const Machine& machine, const Record& record) {
-  Machine recorded = machine;
-  recorded.threads = record.threads;
-  recorded.batch = record.batch;
-  for (const Machine& each : {machine, recorded}) {
-    const std::vector<Choice> all = candidates(key, each);
-    if (std::find(all.begin(), all.end(), choice) != all.end()) return true;
-  }
-  return false;
-}
-
 // Whether code for the one may be code for the other.
 bool alike(const Machine& a, const Machine& b) {
   if (a.device != Device::cpu || b.device != Device::cpu) return a.device == b.device;
   return a.lanes == b.lanes && a.registers == b.registers && a.fused_multiply_add == b.fused_multiply_add;
+}
+
+// Whose CPUs have the target's instruction set; "" where both vendors' do.
+std::string_view vendor_of(const Halide::Target& target) {
+  return target.has_feature(Halide::Target::AVX512_Zen4) ? "amd" : "";
 }
 
 std::vector<fs::path> record_files_in(const fs::path& folder) {
@@ -87,23 +82,24 @@ void ScheduleDb::add_file(const fs::path& file, RecordSource source, Provisional
     problems_.push_back(fmt::format("{}; the file is skipped", e.what()));
   }
   problems_.insert(problems_.end(), read.problems.begin(), read.problems.end());
-  std::erase_if(read.records, [](const Record& r) { return !is_of_this_version(r); });
-  for (auto& [identity, record] : records_in_force(read.records, provisional)) {
-    if (!Halide::Target::validate_target_string(record.target)) continue;
-    try {
-      const KernelKey key = parse_key(record.key);
-      Entry entry{{},
-                  source,
-                  file.filename().string(),
-                  as_f32(key),
-                  body_of(as_f32(key)),
-                  reads_f32(key),
-                  machine_for(record.target, 1)};
-      entry.record = std::move(record);
-      entries_.push_back(std::move(entry));
-    } catch (const Error&) {
-      // Of a machine or a kernel that another version of resnetc knows.
-    }
+  // Those that cannot be used do not replace what can.
+  UnusableRecords unusable;
+  std::vector<Record> of_use;
+  std::map<std::string, UsableRecord> parsed;  // by identity
+  for (size_t i = 0; i < read.records.size(); i++) {
+    Record& record = read.records[i];
+    std::optional<UsableRecord> each = usable(record, read.lines[i], unusable);
+    if (!each) continue;
+    parsed.insert_or_assign(identity_of(record), std::move(*each));
+    of_use.push_back(std::move(record));
+  }
+  for (std::string& line : unusable.lines(file.string(), false)) problems_.push_back(std::move(line));
+  for (std::string& line : unusable.lines(file.string(), true)) notes_.push_back(std::move(line));
+  for (auto& [identity, record] : records_in_force(of_use, provisional)) {
+    const UsableRecord& of = parsed.at(identity);
+    const KernelKey plain = as_f32(of.key);
+    entries_.push_back(
+        {std::move(record), source, file.filename().string(), plain, body_of(plain), reads_f32(of.key), of.machine});
   }
 }
 
@@ -111,11 +107,16 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
                                                   const std::string& hardware, bool cold) const {
   const bool on_device = machine.device != Device::cpu;
   const std::string target = record_target(machine), kind = on_device ? hardware : cpu_kind(hardware);
+  const std::string_view vendor = hardware.empty() ? vendor_of(machine.target) : cpu_vendor(kind);
   const KernelKey plain = as_f32(key), body = body_of(plain);
+  const uint32_t features = cpu_feature_bits(machine.target);
   // What differs weighs in this order; the least wins.
   struct Distance {
     bool storage, key, file, target, hardware;
     RecordSource source;
+    bool vendor;
+    int features;
+    bool weaker_target;
     bool winograd;
     double batch, threads;
     bool weights;
@@ -134,6 +135,9 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
                             record_target(entry.machine) != target,
                             !hardware.empty() && hardware_kind(r) != kind,
                             entry.source,
+                            !on_device && !vendor.empty() && cpu_vendor(hardware_kind(r)) != vendor,
+                            on_device ? 0 : std::popcount(cpu_feature_bits(entry.machine.target) ^ features),
+                            !on_device && own_feature(hardware_kind(r)) != strongest_feature(entry.machine.target),
                             r.largest_winograd != machine.largest_winograd,
                             std::abs(std::log2(static_cast<double>(r.batch) / batch)),
                             on_device ? 0 : threads,
@@ -143,7 +147,7 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [distance, entry] : near) {
     const Record& r = entry->record;
-    if (!among_candidates(r.choice, key, machine, r)) continue;
+    if (!is_legal(key, r.choice, machine)) continue;
     std::vector<std::string> differences;
     if (distance.storage) differences.emplace_back("weights stored otherwise");
     if (distance.key) differences.emplace_back("other epilogue or border");

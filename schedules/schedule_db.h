@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "schedules/record.h"
+#include "schedules/usable_record.h"
 
 namespace resnetc {
 
@@ -18,11 +18,13 @@ bool is_of_this_version(const Record& record);
 
 class ScheduleDb {
  public:
-  // Adds the records of a file. Lines that cannot be used are named in problems(), and so is a file that cannot be
-  // read, unless it was given: then throws Error.
+  // Adds the records of a file. What cannot be used is named in problems(), each line that cannot be read, the first
+  // of each other kind; so is a file that cannot be read, unless it was given: then throws Error. Records of other
+  // versions are no problem: notes() has a line for each kind of these.
   void add_file(const std::filesystem::path& file, RecordSource source, Provisional provisional = Provisional::counts);
 
   const std::vector<std::string>& problems() const { return problems_; }
+  const std::vector<std::string>& notes() const { return notes_; }
   bool empty() const { return entries_.empty(); }
 
   struct Match {
@@ -33,12 +35,12 @@ class ScheduleDb {
     Record record;
   };
   // The nearest usable record: of this very key, else of one with another epilogue or border; of a given file; for the
-  // target; from a CPU of the same kind or the same device; the user's own; then by --winograd, batch and threads,
-  // which are the same to a device; the first in the order of file names. Never one whose choice is not among the
-  // candidates of the key for the machine: a record of another version of a strategy or of Halide, of another width of
-  // vectors, or of larger Winograd tiles than allowed is kept in the file but not used. hardware: the name of the CPU
-  // or of the device that it is for; "" if it is not known. cold: whether weights come from memory; the least that
-  // counts.
+  // target; from a CPU of the same kind or the same device; the user's own; from a CPU of the same vendor, for a target
+  // that differs in the fewest instruction sets, from a CPU that has no stronger ones than the record's target; then by
+  // --winograd, batch and threads, which are the same to a device; the first in the order of file names. Never one that
+  // is_legal refuses: a record of another width of vectors or of larger Winograd tiles than allowed is kept in the file
+  // but not used, as is one of another version of a strategy or of Halide. hardware: the name of the CPU or of the
+  // device that it is for; "" if it is not known. cold: whether weights come from memory; the least that counts.
   std::optional<Match> find(const KernelKey& key, const Machine& machine, int batch, const std::string& hardware,
                             bool cold = true) const;
 
@@ -53,7 +55,7 @@ class ScheduleDb {
     Machine machine;  // of its target
   };
   std::vector<Entry> entries_;  // what is in force: dropped and superseded records are gone
-  std::vector<std::string> problems_;
+  std::vector<std::string> problems_, notes_;
 };
 
 // All records: of the file `given` (empty: none), of the user's own ($XDG_DATA_HOME/resnetc/tuned/*.jsonl), and of

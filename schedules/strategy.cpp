@@ -65,10 +65,15 @@ bool is_baseline(std::string_view strategy) {
   return std::any_of(baselines().begin(), baselines().end(), [&](const Strategy* s) { return s->name == strategy; });
 }
 
-const Strategy& strategy_named(std::string_view name) {
+const Strategy* find_strategy(std::string_view name) {
   for (const auto& list : {strategies(), device_strategies(), baselines()})
     for (const Strategy* strategy : list)
-      if (strategy->name == name) return *strategy;
+      if (strategy->name == name) return strategy;
+  return nullptr;
+}
+
+const Strategy& strategy_named(std::string_view name) {
+  if (const Strategy* strategy = find_strategy(name)) return *strategy;
   throw Error(fmt::format("there is no strategy '{}'", name));
 }
 
@@ -117,6 +122,27 @@ std::vector<Choice> few_of_each_kind(const std::vector<Choice>& choices,
   for (const Choice& choice : choices)
     if (kinds[kind(choice)]++ < 3) result.push_back(choice);
   return result;
+}
+
+bool is_legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const bool on_device = machine.device != Device::cpu;
+  if (on_device && !reads_f32(key)) return false;
+  for (const Strategy* strategy : on_device ? device_strategies() : strategies()) {
+    if (strategy->name != choice.strategy) continue;
+    if (!strategy->applies(key, machine)) return false;
+    if (strategy->legal) return strategy->legal(key, choice, machine);
+    const std::vector<Choice> all = strategy->candidates(key, machine);
+    return std::find(all.begin(), all.end(), choice) != all.end();
+  }
+  return false;
+}
+
+bool has_parameters(const Choice& choice, std::initializer_list<ParameterRange> ranges) {
+  return std::equal(choice.parameters.begin(), choice.parameters.end(), ranges.begin(), ranges.end(),
+                    [](const auto& parameter, const ParameterRange& range) {
+                      return parameter.first == range.name && range.least <= parameter.second &&
+                             parameter.second <= range.most;
+                    });
 }
 
 Choice default_choice(const KernelKey& key, const Machine& machine) {

@@ -5,6 +5,7 @@
 #include <Halide.h>
 
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,9 @@ struct Strategy {
   int version = 1;
   // executed_flop; NULL: as many as flop_count.
   int64_t (*executed_flop)(const KernelKey&, const Choice&, const Machine&) = nullptr;
+  // is_legal, where it applies: whatever the parameters are called and hold, and whatever the estimates say. NULL where
+  // the candidates are all that is legal, none left out by rank or for the number of threads.
+  bool (*legal)(const KernelKey&, const Choice&, const Machine&) = nullptr;
 };
 
 std::span<const Strategy* const> strategies();         // of the CPU
@@ -67,8 +71,9 @@ std::span<const Strategy* const> device_strategies();  // of OpenCL and CUDA dev
 std::span<const Strategy* const> baselines();
 bool is_baseline(std::string_view strategy);
 
-// Of all kinds. Throws Error if there is none of that name, or it does not apply.
-const Strategy& strategy_named(std::string_view name);
+// Of all kinds, baselines included; nullptr if there is none of that name.
+const Strategy* find_strategy(std::string_view name);
+const Strategy& strategy_named(std::string_view name);  // throws Error instead
 
 // Every candidate of every strategy that applies, the default first. Throws Error if there is none.
 std::vector<Choice> candidates(const KernelKey& key, const Machine& machine);
@@ -80,6 +85,17 @@ std::vector<Choice> ranked(const std::vector<Choice>& choices, const KernelKey& 
 // The first three of each kind, in their order.
 std::vector<Choice> few_of_each_kind(const std::vector<Choice>& choices,
                                      const std::function<std::vector<int>(const Choice&)>& kind);
+
+// Whether a choice from elsewhere, from a file say, would compile for this key and machine and be right. It need not be
+// a candidate: those that seem slow are left out of these.
+bool is_legal(const KernelKey& key, const Choice& choice, const Machine& machine);
+
+struct ParameterRange {
+  std::string_view name;
+  int least, most;
+};
+// Whether the choice has these parameters in this order and no others, each within its range.
+bool has_parameters(const Choice& choice, std::initializer_list<ParameterRange> ranges);
 
 // Of the strategies' best guesses, that with the least estimate. Throws Error if no strategy applies.
 Choice default_choice(const KernelKey& key, const Machine& machine);

@@ -1,13 +1,19 @@
-// Keeps compiling and timing apart, over all tuners of this user on this machine.
+// Keeps compiling and timing apart, over all tuners on this machine.
 #pragma once
 
+#include <filesystem>
+
 namespace resnetc {
+
+// The same for every user and whatever TMPDIR says.
+inline const std::filesystem::path machine_lock_file = "/tmp/resnetc-tune.lock";
 
 class MachineLock {
  public:
   enum Use { compile, time };  // several may compile at once; who times is alone
-  // Waits. Throws Error when it is interrupted. Where no lock can be had, there is none.
-  explicit MachineLock(Use use);
+  // Waits. Throws Error when it is interrupted. Where no lock can be had, there is none. Processes that are started
+  // while it lasts share it: if this one is killed, it lasts until the last of them has ended.
+  explicit MachineLock(Use use, const std::filesystem::path& file = machine_lock_file);
   ~MachineLock();
   MachineLock(const MachineLock&) = delete;
   MachineLock& operator=(const MachineLock&) = delete;

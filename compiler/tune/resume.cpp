@@ -37,11 +37,6 @@ void try_lost_win_again(const Tuning& t, const RecordFile& known, KeySearch& sea
   if (tried.count[b] == 0 || tried.milliseconds[fastest] < 0.99 * tried.milliseconds[b]) search.tried[fastest] = false;
 }
 
-bool same_conditions(const Tuning& t, const Record& r) {
-  return r.target == record_target(t.machine) && r.cpu + r.device == t.hardware && r.halide == halide_version() &&
-         r.threads == t.options.threads && r.batch == t.options.batch;
-}
-
 }  // namespace
 
 void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials) {
@@ -54,12 +49,11 @@ void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials
   for (const Trial& trial : trials) {
     const Record& r = trial.record;
     t.earlier_seconds = std::max(t.earlier_seconds, trial.second);
-    if (!same_conditions(t, r)) continue;
     for (size_t k = 0; k < t.keys.size(); k++) {
       KeySearch& search = t.keys[k];
-      if (search.text != r.key || search.cold != r.cold || trial.temporary) continue;
+      if (!same_conditions(t, search, r) || trial.temporary) continue;
       const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
-      if (at == search.choices.end() || strategy_named(r.choice.strategy).version != r.strategy_version) continue;
+      if (at == search.choices.end()) continue;
       const auto i = static_cast<size_t>(at - search.choices.begin());
       search.tried[i] = true;
       if (!trial.failure.empty() || r.milliseconds <= 0) continue;

@@ -21,6 +21,7 @@ void append_trial(const fs::path& file, const Trial& trial) {
   if (!trial.failure.empty()) object["failure"] = trial.failure;
   if (trial.temporary) object["temporary"] = true;
   object["second"] = trial.second;
+  if (trial.ratio > 0) object["ratio"] = trial.ratio, object["against"] = trial.against;
   append_line(file, object.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
@@ -29,11 +30,13 @@ std::vector<Trial> read_trials(const fs::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     try {
-      Trial trial{parse_record(line), "", false, 0};
+      Trial trial{parse_record(line)};
       const Json object = Json::parse(line);
       trial.failure = object.value("failure", "");
       trial.temporary = object.value("temporary", false);
       trial.second = object.value("second", 0.0);
+      trial.ratio = object.value("ratio", 0.0);
+      trial.against = object.value("against", "");
       trials.push_back(std::move(trial));
     } catch (const Error&) {
     } catch (const Json::exception&) {

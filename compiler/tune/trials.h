@@ -11,10 +11,12 @@
 namespace resnetc {
 
 struct Trial {
-  Record record;           // milliseconds 0 if it failed
-  std::string failure;     // why there is no time, or ""
-  bool temporary = false;  // it may be the machine's: another run tries again
-  double second = 0;       // wall-clock seconds that tuning had taken until then, over all runs
+  Record record;             // milliseconds 0 if it failed
+  std::string failure = {};  // why there is no time, or ""
+  double second = 0;         // wall-clock seconds that tuning had taken until then, over all runs
+  double ratio = 0;          // of a baseline: its time to that of `against`, measured in turns; 0 if it is not known
+  std::string against = {};  // to_string of the choice that was best then
+  bool temporary = false;    // it may be the machine's: another run tries again
 };
 
 // "x.jsonl" -> "x.trials.jsonl"

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <regex>
 
 #include "compiler/cold_weights.h"
@@ -16,6 +17,7 @@
 #include "compiler/process.h"
 #include "compiler/program.h"
 #include "compiler/toolchain.h"
+#include "compiler/tune/baselines.h"
 #include "compiler/tune/check_nets.h"
 #include "compiler/tune/device.h"
 #include "compiler/tune/machine_lock.h"
@@ -119,8 +121,10 @@ std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::
 }
 
 void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) {
-  append_trial(t.trials, {record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
-                          m.temporary, t.earlier_seconds + seconds_since(t.start)});
+  Trial trial{record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
+              t.earlier_seconds + seconds_since(t.start)};
+  trial.temporary = m.temporary;
+  append_trial(t.trials, trial);
 }
 
 // limit_s: what is left for it.
@@ -175,21 +179,40 @@ void search_all(Tuning& t, TuneProgress& progress, double other) {
   }
 }
 
-void measure_baselines(Tuning& t, TuneProgress& progress) {
+// earlier: trials of the runs before.
+void measure_baselines(Tuning& t, const std::vector<Trial>& earlier, TuneProgress& progress) {
+  constexpr double least_seconds = 2;
+  std::map<const Strategy*, double> longest;
+  int left_out = 0;
   for (KeySearch& search : t.keys) {
     for (const Strategy* baseline : baselines()) {
-      const double left = t.left() - check_reserve(t);
-      if (left < 0) return;
       if (!baseline->applies(search.key, t.machine)) continue;
+      if (is_measured(t, search, earlier, baseline->name)) continue;
+      // Neither compiling nor timing may take what whole nets need.
+      const double left = t.left() - check_reserve(t);
+      if (left < std::max(longest[baseline], least_seconds)) {
+        left_out++;
+        continue;
+      }
+      const double limit = std::min(left / 2, MeasureOptions().time_limit_s);
       // On the CPU images go through a net one by one.
       const Choice choice{std::string(baseline->name), {{"batch", t.on_device() ? t.options.batch : 1}}};
-      const Measurement m = try_out(t, search, {search.best, choice}, std::clamp(left, 5.0, 60.0))[1];
-      note_trial(t, search, m);
-      progress.say(m.failure.empty() ? fmt::format("{}: {} takes {:.4g} ms, the best here {:.4g} ms", search.text,
-                                                   baseline->name, m.milliseconds, search.milliseconds)
-                                     : fmt::format("{}: {}: {}", search.text, baseline->name, m.failure));
+      const Clock::time_point start = Clock::now();
+      const std::vector<Measurement> measured = try_out(t, search, {search.best, choice}, limit);
+      longest[baseline] = std::max(longest[baseline], seconds_since(start));
+      const std::optional<Trial> trial =
+          baseline_trial(t, search, measured[0], measured[1], limit < MeasureOptions().time_limit_s);
+      if (!trial) {
+        left_out++;
+        continue;
+      }
+      append_trial(t.trials, *trial);
+      progress.say(trial->failure.empty() ? fmt::format("{}: {} takes {:.4g} ms, {:.4g} x the best here", search.text,
+                                                        baseline->name, trial->record.milliseconds, trial->ratio)
+                                          : fmt::format("{}: {}: {}", search.text, baseline->name, trial->failure));
     }
   }
+  if (left_out > 0) progress.say(fmt::format("no time left for {} baselines: tune again to have them", left_out));
 }
 
 // Finds out what the kernels run on.
@@ -264,19 +287,17 @@ void tune(const TuneOptions& options) {
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   for (const fs::path& topology : options.topologies) t.nets.push_back(load_net(t, topology));
   collect_keys(t, read_all_records(options.records, shipped_records_folder()));
-  resume(t, known, read_trials(t.trials));
+  const std::vector<Trial> earlier = read_trials(t.trials);
+  resume(t, known, earlier);
   if (!t.on_device()) t.peak_gflops = measured_peak_gflops(t.machine, options.threads);
 
   TuneProgress progress(options.budget_s, t.records.string());
   search_all(t, progress, options.baseline ? (options.budget_s - check_reserve(t)) / 2 : 0);
-  if (options.baseline) measure_baselines(t, progress);
+  if (options.baseline) measure_baselines(t, earlier, progress);
   progress.finish(t.keys, seconds_since(t.start));
   const auto comparisons = check_nets(t, progress);
   if (!options.report.empty()) {
-    const TuneReport report{
-        record_target(t.machine), t.hardware, t.options.threads, options.batch, t.peak_gflops, t.keys,
-        read_trials(t.trials),    comparisons};
-    replace_file(options.report, tune_report_html(report));
+    replace_file(options.report, tune_report_html(t, read_trials(t.trials), comparisons));
     print_message("{}: written\n", options.report.string());
   }
 }

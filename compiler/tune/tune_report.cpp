@@ -26,29 +26,41 @@ details{border-bottom:1px solid #e3e6ea;padding:4px 0}svg text{font:11px system-
 )";
 
 struct KeyTrials {
-  std::vector<const Trial*> own;                  // of strategies
+  std::vector<const Trial*> own;                  // of candidates
   std::map<std::string, const Trial*> baselines;  // the last of each
 };
 
-KeyTrials trials_of(const TuneReport& report, const KeySearch& search) {
+// Those that can be compared with each other and with what this run has measured.
+KeyTrials trials_of(const Tuning& t, const KeySearch& search, const std::vector<Trial>& trials) {
   KeyTrials result;
-  for (const Trial& trial : report.trials) {
-    const Record& r = trial.record;
-    if (r.key != search.text || r.target != report.target || r.threads != report.threads || r.batch != report.batch)
-      continue;
-    if (is_baseline(r.choice.strategy))
-      result.baselines[r.choice.strategy] = &trial;
-    else
+  for (const Trial& trial : trials) {
+    const Choice& choice = trial.record.choice;
+    if (!same_conditions(t, search, trial.record)) continue;
+    if (is_baseline(choice.strategy))
+      result.baselines[choice.strategy] = &trial;
+    else if (std::find(search.choices.begin(), search.choices.end(), choice) != search.choices.end())
       result.own.push_back(&trial);
   }
   return result;
 }
 
-std::string of_peak(const TuneReport& report, const KeySearch& search, double milliseconds) {
-  if (report.peak_gflops <= 0) return "";
-  const double gflops =
-      milliseconds > 0 ? static_cast<double>(flop_count(search.key)) * report.batch / milliseconds * 1e-6 : 0;
-  return fmt::format("{:.0f} %", 100 * gflops / report.peak_gflops);
+// The time of the best: by this run, else by the last of its trials; 0 if there is none.
+double best_milliseconds(const KeySearch& search, const KeyTrials& trials) {
+  double milliseconds = search.milliseconds;
+  for (const Trial* trial : trials.own)
+    if (search.milliseconds == 0 && trial->record.choice == search.best && trial->record.milliseconds > 0)
+      milliseconds = trial->record.milliseconds;
+  return milliseconds;
+}
+
+std::string milliseconds_text(double milliseconds) {
+  return milliseconds > 0 ? fmt::format("{:.4g} ms", milliseconds) : "not measured";
+}
+
+std::string of_peak(const Tuning& t, const KeySearch& search, double milliseconds) {
+  if (t.peak_gflops <= 0 || milliseconds <= 0) return "";
+  const double gflops = static_cast<double>(flop_count(search.key)) * t.options.batch / milliseconds * 1e-6;
+  return fmt::format("{:.0f} %", 100 * gflops / t.peak_gflops);
 }
 
 std::string gain(double before, double after) {
@@ -131,74 +143,104 @@ std::string net_section(const std::string& name, const NetComparison& net) {
   return text + "</table>";
 }
 
-std::string key_table(const TuneReport& report) {
+// The last trial's, against what is the best now: an earlier best says nothing of this one.
+std::string baseline_cell(const KeySearch& search, const KeyTrials& trials, const Strategy& baseline) {
+  const auto found = trials.baselines.find(std::string(baseline.name));
+  if (found == trials.baselines.end()) return "<td></td>";
+  const Trial& trial = *found->second;
+  if (trial.record.milliseconds <= 0) return fmt::format("<td title=\"{}\">failed</td>", xml_escaped(trial.failure));
+  const bool against_best = trial.ratio > 0 && trial.against == to_string(search.best);
+  return fmt::format("<td>{:.4g} ms{}</td>", trial.record.milliseconds,
+                     against_best ? fmt::format("<br>{:.1f} &times; ours", trial.ratio) : "");
+}
+
+using KeysOfReport = std::vector<std::pair<const KeySearch*, KeyTrials>>;
+
+std::string key_table(const Tuning& t, const KeysOfReport& keys) {
   std::string text =
       "<h2>Kernels</h2><table><tr><th>kernel</th><th>calls</th><th>tried</th><th>best</th><th>of peak</th>"
       "<th>against the default</th>";
   std::vector<const Strategy*> measured;
   for (const Strategy* baseline : baselines())
-    if (std::any_of(report.keys.begin(), report.keys.end(), [&](const KeySearch& search) {
-          return trials_of(report, search).baselines.contains(std::string(baseline->name));
-        }))
+    if (std::any_of(keys.begin(), keys.end(),
+                    [&](const auto& key) { return key.second.baselines.contains(std::string(baseline->name)); }))
       measured.push_back(baseline);
   for (const Strategy* baseline : measured) text += fmt::format("<th>{}</th>", baseline->name);
   text += "</tr>";
-  for (const KeySearch& search : report.keys) {
-    const KeyTrials trials = trials_of(report, search);
+  for (const auto& [search, trials] : keys) {
+    const double best = best_milliseconds(*search, trials);
     text += fmt::format(
-        "<tr><td><code>{}</code><br><code class=\"note\">{}</code></td><td>{}</td><td>{} of {}</td><td>{:.4g} ms</td>"
+        "<tr><td><code>{}</code><br><code class=\"note\">{}</code></td><td>{}</td><td>{} of {}</td><td>{}</td>"
         "<td>{}</td><td>{}</td>",
-        xml_escaped(search.text), xml_escaped(to_string(search.best)), search.calls, search.tried_count(),
-        search.choices.size(), search.milliseconds, of_peak(report, search, search.milliseconds),
-        gain(search.milliseconds / search.fallback_ratio, search.milliseconds));
-    for (const Strategy* baseline : measured) {
-      const auto found = trials.baselines.find(std::string(baseline->name));
-      if (found == trials.baselines.end())
-        text += "<td></td>";
-      else if (found->second->record.milliseconds <= 0)
-        text += fmt::format("<td title=\"{}\">failed</td>", xml_escaped(found->second->failure));
-      else
-        text += fmt::format("<td>{:.4g} ms<br>{:.1f} &times; ours</td>", found->second->record.milliseconds,
-                            found->second->record.milliseconds / search.milliseconds);
-    }
+        xml_escaped(search->text), xml_escaped(to_string(search->best)), search->calls, search->tried_count(),
+        search->choices.size(), milliseconds_text(best), of_peak(t, *search, best),
+        gain(search->milliseconds / search->fallback_ratio, search->milliseconds));
+    for (const Strategy* baseline : measured) text += baseline_cell(*search, trials, *baseline);
     text += "</tr>";
   }
   return text + "</table>";
 }
 
-std::string key_details(const TuneReport& report, const KeySearch& search) {
-  KeyTrials trials = trials_of(report, search);
+// What is known of one candidate: of its trials the last.
+struct CandidateRow {
+  const Trial* trial;
+  int times;
+};
+
+// The best first, with the time that the table of all kernels has; the others by their times.
+std::string key_details(const Tuning& t, const KeySearch& search, const KeyTrials& trials) {
+  std::vector<CandidateRow> rows;
+  for (const Trial* trial : trials.own) {
+    const auto found = std::find_if(rows.begin(), rows.end(), [&](const CandidateRow& row) {
+      return row.trial->record.choice == trial->record.choice;
+    });
+    if (found == rows.end())
+      rows.push_back({trial, 1});
+    else
+      found->trial = trial, found->times++;
+  }
+  std::stable_sort(rows.begin(), rows.end(), [&](const CandidateRow& a, const CandidateRow& b) {
+    const auto place = [&](const CandidateRow& row) {
+      const double ms = row.trial->record.milliseconds;
+      return std::pair(row.trial->record.choice != search.best, ms > 0 ? ms : 1e300);
+    };
+    return place(a) < place(b);
+  });
   std::string text =
       fmt::format("<details><summary><code>{}</code></summary>{}", xml_escaped(search.text), curve_svg(trials));
-  std::stable_sort(trials.own.begin(), trials.own.end(), [](const Trial* a, const Trial* b) {
-    const auto time = [](const Trial* t) { return t->record.milliseconds > 0 ? t->record.milliseconds : 1e300; };
-    return time(a) < time(b);
-  });
-  text += "<table><tr><th>candidate</th><th>time</th><th>of peak</th><th>at second</th></tr>";
-  for (const Trial* trial : trials.own)
-    text += fmt::format("<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{:.0f}</td></tr>",
-                        xml_escaped(to_string(trial->record.choice)),
-                        trial->record.milliseconds > 0 ? fmt::format("{:.4g} ms", trial->record.milliseconds)
-                                                       : xml_escaped(trial->failure),
-                        of_peak(report, search, trial->record.milliseconds), trial->second);
+  text += "<table><tr><th>candidate</th><th>time</th><th>of peak</th><th>times tried</th><th>at second</th></tr>";
+  for (const CandidateRow& row : rows) {
+    const Record& r = row.trial->record;
+    const bool best = r.choice == search.best;
+    const double ms = best ? best_milliseconds(search, trials) : r.milliseconds;
+    text += fmt::format("<tr><td><code>{}</code>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.0f}</td></tr>",
+                        xml_escaped(to_string(r.choice)), best ? " <b>best</b>" : "",
+                        ms > 0 ? milliseconds_text(ms) : xml_escaped(row.trial->failure), of_peak(t, search, ms),
+                        row.times, row.trial->second);
+  }
   return text + "</table></details>";
 }
 
 }  // namespace
 
-std::string tune_report_html(const TuneReport& report) {
+std::string tune_report_html(const Tuning& t, const std::vector<Trial>& trials,
+                             const std::vector<std::pair<std::string, NetComparison>>& nets) {
+  KeysOfReport keys;
+  for (const KeySearch& search : t.keys) keys.emplace_back(&search, trials_of(t, search, trials));
   std::string text(head);
   std::string names;
-  for (const auto& [name, net] : report.nets) names += (names.empty() ? "" : ", ") + xml_escaped(name);
-  text += fmt::format("<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}{}.</p>", names,
-                      xml_escaped(report.target), report.threads, report.batch, xml_escaped(report.hardware),
-                      report.peak_gflops > 0 ? fmt::format("; measured peak {:.0f} GFLOP/s", report.peak_gflops) : "");
-  for (const auto& [name, net] : report.nets) text += net_section(name, net);
-  text += key_table(report);
+  for (const auto& [name, net] : nets) names += (names.empty() ? "" : ", ") + xml_escaped(name);
   text +=
-      "<h2>What was tried</h2><p class=\"note\">Dots are candidates, the line is the best so far; times of different "
-      "moments. Candidates that lost early were timed only a few times.</p>";
-  for (const KeySearch& search : report.keys) text += key_details(report, search);
+      fmt::format("<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}{}.</p>", names,
+                  xml_escaped(record_target(t.machine)), t.options.threads, t.options.batch, xml_escaped(t.hardware),
+                  t.peak_gflops > 0 ? fmt::format("; measured peak {:.0f} GFLOP/s", t.peak_gflops) : "");
+  for (const auto& [name, net] : nets) text += net_section(name, net);
+  text += key_table(t, keys);
+  text +=
+      "<h2>What was tried</h2><p class=\"note\">Dots are candidates, the line is the least time so far. Times of "
+      "different moments are not comparable to the percent: the best was chosen in turns with the others, and another "
+      "may have a smaller number. Candidates that lost early were timed only a few times.</p>";
+  for (const auto& [search, of] : keys) text += key_details(t, *search, of);
   return text + "</body></html>\n";
 }
 

@@ -26,6 +26,13 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
   return r;
 }
 
+bool same_conditions(const Tuning& t, const KeySearch& search, const Record& r) {
+  const Strategy* strategy = find_strategy(r.choice.strategy);
+  return r.key == search.text && r.cold == search.cold && r.target == record_target(t.machine) &&
+         r.cpu + r.device == t.hardware && r.threads == t.options.threads && r.batch == t.options.batch &&
+         r.halide == halide_version() && strategy && strategy->version == r.strategy_version;
+}
+
 std::optional<Record> in_force(const Tuning& t, const KeySearch& search, const std::vector<Record>& records,
                                Provisional provisional) {
   const std::string identity = identity_of(record_of(t, search, search.best, 0));

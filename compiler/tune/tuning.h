@@ -43,6 +43,9 @@ struct Tuning {
 
 Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds);
 
+// Whether what a trial says holds for this run: of the same kernel and conditions, and of the code as it is.
+bool same_conditions(const Tuning& t, const KeySearch& search, const Record& trial);
+
 // Several tuners may share a file of records. So a line is written only while what this run last saw of the key is in
 // force; else the search takes over what is, and another tuner's win is never lost unjudged.
 

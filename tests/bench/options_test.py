@@ -30,6 +30,12 @@ depths = options.parse(["--compile-time", "--quick"])
 check(depths.rounds == 1 and options.parse(["--compile-time"]).rounds == 3, depths)
 check(options.parse(["--compile-time", "--quick", "--rounds", "5"]).rounds == 5, "--rounds counts with --quick too")
 
+for words in ([], ["--quick"], ["--nets", "resnet18"]):
+    check(options.needs_peers(options.parse(words)), words)
+for words in (["--kernels", "resnet18"], ["--compile-time"], ["--compile", "--quick"]):
+    check(not options.needs_peers(options.parse(words)), words)
+    check(run(sys.executable, bench_path.root / "bench" / "options.py", *words).stdout == "without peers\n", words)
+
 # Weights and an ONNX file can be written of all that --nets takes.
 known = options.known_nets(options.FOR_KERNELS_ALONE)
 check(set(options.NETS) <= set(known) and set(options.FOR_KERNELS_ALONE) <= set(options.known_nets()), known)

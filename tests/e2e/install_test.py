@@ -49,13 +49,16 @@ def main():
         # The installed tree tunes, Halide's autoschedulers included, and compiles with what it found.
         at_home = {"cwd": folder, "env": environment(XDG_DATA_HOME=folder / "data")}
         kernel = "conv2d_i16x16x16b1_w32x1x1x16_w32_to_i8x8x32_stride2_f32"
-        run(resnetc, "tune", digits[0], "--kernels", f"^{kernel}$", "--baseline", "--budget", "24s", "--threads", 2, **at_home)
+        tune = resnetc, "tune", digits[0], "--kernels", f"^{kernel}$", "--baseline", "--threads", 2, "--budget"
+        run(*tune, "24s", **at_home)
         trials, records = sorted((folder / "data" / "resnetc" / "tuned").iterdir(), key=lambda path: -len(path.name))
         check(re.fullmatch(r"[a-z0-9-]+-(sse41|avx\w*)\.jsonl", records.name), records)
         times = {t["strategy"]: t["milliseconds"] for t in map(json.loads, trials.read_text().splitlines())}
         for name in ("halide_mullapudi2016", "halide_adams2019", "halide_li2018"):
             check(times.get(name, 0) > 0, name, "was not timed:", trials.read_text())
         check("halide_" not in records.read_text(), "a baseline became a record")
+        ratios = {t["strategy"]: t["ratio"] for t in map(json.loads, trials.read_text().splitlines()) if "ratio" in t}
+        check(len(ratios) == 3 and min(ratios.values()) > 0, ratios)
         said = run(resnetc, "compile", *digits, "--emit", "ir", "--threads", 2, "-v", **at_home).stderr
         check(re.search(rf"^{kernel}: conv2d_direct .*\(own {records.name}\)$", said, re.MULTILINE), said)
         check(f"1 kernels: own {records.name}\n" in said, said)

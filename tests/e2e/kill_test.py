@@ -54,7 +54,19 @@ def check_evaluation(folder):
     print("SIGTERM during the evaluation: ended, nothing left")
 
 
+def check_orphan(folder):
+    """A worker whose parent has died before it began, so that another process is its parent now."""
+    for command in (["time-kernels", "none"], ["time-on-device", "none"], ["compile-runtime", "host-opencl", "o"]):
+        for parent, killed in ((os.getpid(), False), (os.getpid() + 1, True)):
+            environment = {**os.environ, "RESNETC_PARENT": str(parent)}
+            process = subprocess.run([resnetc(), *command], cwd=folder, env=environment, stderr=subprocess.PIPE)
+            check((process.returncode == -signal.SIGKILL) == killed, command, parent, process)
+    print("workers without their parent end at once")
+
+
 def main():
+    with temporary_folder() as folder:
+        check_orphan(folder)
     with temporary_folder() as folder:
         check_evaluation(folder)
     seed = int(os.environ.get("SEED", random.randrange(10**6)))

@@ -53,7 +53,7 @@ def check_compile(folder, db, keys):
 
 
 def check_provisional(folder, db):
-    """A run that is killed before whole nets are timed leaves provisional records, which the next one confirms or drops."""
+    """A run that is killed before whole nets are timed leaves provisional records; the next confirms or drops them."""
     last = {record["key"]: record for record in lines(db)}
     check(not any(record.get("provisional") for record in last.values()), "neither confirmed nor dropped:", last)
     # What this run won, and of one kernel any other choice that it timed: the defaults may be the best.
@@ -175,8 +175,19 @@ def main():
         number = len(before.splitlines())
         said = tune(db, "--budget", "3s").stderr
         check("the line is skipped" in said and f"{db}:" in said, said)
-        said = run(resnetc(), "compile", model, "-w", "random:1", "-o", folder / "out", "--db", db, "--emit", "ir").stderr
+        compiling = resnetc(), "compile", model, "-w", "random:1", "-o", folder / "out", "--emit", "ir", "--db"
+        said = run(*compiling, db).stderr
         check(said.count("the line is skipped") == 2, said, number)
+
+        # What is of no use is named once for each reason; what is of another version only where one asks.
+        some, useless = json.loads(before.splitlines()[0]), folder / "useless.jsonl"
+        no_key, magic, old = {"key": "conv3d_f32"}, {"strategy": "conv2d_magic"}, {"halide": "1.0.0"}
+        wrong = [{**some, **change} for change in (no_key, no_key, magic, old)]
+        useless.write_text("".join(json.dumps(record) + "\n" for record in wrong))
+        said, verbose = run(*compiling, useless).stderr, run(*compiling, useless, "-v").stderr
+        check(f"{useless}:1: key 'conv3d_f32'" in said and "2 such lines are not used" in said, said)
+        check(f"{useless}:3: strategy 'conv2d_magic'" in said and said.count(f"{useless}:") == 2, said)
+        check(f"{useless}:4: of Halide '1.0.0'" in verbose and verbose.count(f"{useless}:") == 3, verbose)
 
         # Interrupted, it says so and keeps what it found.
         shared = folder / "shared" / "records.jsonl"

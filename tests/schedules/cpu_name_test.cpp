@@ -16,3 +16,14 @@ TEST_CASE("a kind is told by family and model, whatever the CPU is called") {
     CHECK(cpu_kind(name) == "unknown");
   CHECK(cpu_kind(cpu_name()) != "unknown");
 }
+
+TEST_CASE("a kind of CPU has a vendor and a strongest instruction set") {
+  CHECK(cpu_vendor("amd-zen3") == "amd");
+  CHECK(cpu_vendor("intel-graniterapids") == "intel");
+  CHECK(cpu_vendor("family6-model151") == "intel");
+  for (const char* kind : {"", "unknown", "family61-model1", "amd"}) CHECK(cpu_vendor(kind) == "");
+  CHECK(own_feature("amd-zen3") == "avx2");
+  CHECK(own_feature("amd-zen4") == "avx512_zen4");
+  CHECK(own_feature("intel-graniterapids") == "avx512_cannonlake");
+  CHECK(own_feature("family6-model151") == "");
+}

@@ -63,16 +63,17 @@ std::vector<Choice> candidates_with(const Machine& on, const std::string& strate
 
 std::optional<ScheduleDb::Match> found(const std::vector<std::vector<Record>>& files, const std::string& key = key_text,
                                        const Machine& on = machine(), int batch = 1, const std::string& cpu = here,
-                                       bool cold = true) {
+                                       bool has_problems = false, bool cold = true) {
+  // Those behind the second are all shipped.
   constexpr RecordSource sources[] = {RecordSource::given, RecordSource::own, RecordSource::shipped};
   const TemporaryFolder folder;
   ScheduleDb db;
   for (size_t i = 0; i < files.size(); i++) {
     const fs::path file = fs::path(folder.path) / fmt::format("{}.jsonl", i);
     for (const Record& r : files[i]) append_line(file, to_json_line(r));
-    db.add_file(file, sources[i]);
+    db.add_file(file, sources[std::min<size_t>(i, 2)]);
   }
-  CHECK(db.problems().empty());
+  CHECK(db.problems().empty() == !has_problems);
   return db.find(parse_key(key), on, batch, cpu, cold);
 }
 
@@ -225,6 +226,50 @@ TEST_CASE("the nearest machine wins, whatever its file is called") {
   CHECK(found({{}, {}, {no_fma, record(candidate(1))}})->choice == candidate(1));
 }
 
+TEST_CASE(
+    "no CPU of the kind: the vendor's, the nearest instruction set, a CPU that ends with it, not the file's name") {
+  const auto of = [](size_t index, const std::string& on, const std::string& cpu) {
+    Record r = record(candidate(index));
+    r.target = record_target(machine(2, on));
+    r.cpu = cpu;
+    return r;
+  };
+  const std::string avx2 = "x86-64-linux-avx2-fma-f16c", zen3 = "AMD family 25 model 1", zen5 = "AMD family 26 model 2",
+                    granite_rapids = "Intel family 6 model 173", alder_lake = "Intel family 6 model 151";
+  const Record end = of(1, avx2, zen3), amd = of(2, avx2, zen5), intel = of(3, avx2, granite_rapids);
+  for (const auto& records : {std::vector{end, amd, intel}, {intel, amd, end}, {amd, intel, end}}) {
+    std::vector<std::vector<Record>> files = {{}, {}};
+    for (const Record& r : records) files.push_back({r});
+    CHECK(found(files, key_text, machine(2, avx2), 1, "")->choice == end.choice);
+    CHECK(found(files, key_text, machine(2, avx2), 1, alder_lake)->choice == intel.choice);
+    CHECK(found(files, key_text, machine(2, avx2), 1, zen3)->choice == end.choice);
+    CHECK(found(files, key_text, machine(2, avx2), 1, zen5)->choice == amd.choice);
+  }
+  // The user's own stand before.
+  CHECK(found({{}, {intel}, {end}}, key_text, machine(2, avx2), 1, "")->choice == intel.choice);
+
+  const std::vector<Choice> all = candidates(parse_key(key_text), machine(2, "x86-64-linux-avx512_skylake"));
+  const auto wide = [&](size_t index, const std::string& feature, const std::string& cpu) {
+    Record r = of(0, "x86-64-linux-" + feature, cpu);
+    r.choice = all.at(index), r.strategy_version = strategy_named(r.choice.strategy).version;
+    return r;
+  };
+  const Record skylake = wide(1, "avx512_skylake", zen5), whole = wide(2, "avx512_zen5", zen5),
+               cannonlake = wide(3, "avx512_cannonlake", granite_rapids);
+  for (const auto& records : {std::vector{skylake, whole, cannonlake}, {cannonlake, whole, skylake}}) {
+    std::vector<std::vector<Record>> files = {{}, {}};
+    for (const Record& r : records) files.push_back({r});
+    const auto choice = [&](const std::string& feature, const std::string& cpu) {
+      return found(files, key_text, machine(2, "x86-64-linux-" + feature), 1, cpu)->choice;
+    };
+    CHECK(choice("avx512_zen4", "") == whole.choice);
+    CHECK(choice("avx512_zen4", "AMD family 25 model 17") == whole.choice);
+    CHECK(choice("avx512_cannonlake", "") == cannonlake.choice);
+    CHECK(choice("avx512_skylake", "") == skylake.choice);
+    CHECK(choice("avx512", "") == skylake.choice);
+  }
+}
+
 TEST_CASE("tiles beyond the limit are not used, and do not replace what is within it") {
   const Machine f2 = limited(2), f4 = limited(4), f6 = limited(6), off = limited(0);
   const auto record_at = [&](const Machine& limit, int tile) {
@@ -300,22 +345,24 @@ TEST_CASE("what cannot be used is left alone") {
   // Nor do they replace what can be used.
   CHECK(found({{record(candidate(1)), old, version}})->choice == candidate(1));
   Record unknown = record({"conv2d_magic", {{"pixels", 3}}});
-  CHECK(!found({{unknown}}));
+  CHECK(!found({{unknown}}, key_text, machine(), 1, here, true));
   Record hostile = record(candidate(1));
   for (auto& [name, value] : hostile.choice.parameters) value = 0;
-  CHECK(!found({{hostile}}));
+  CHECK(!found({{hostile}}, key_text, machine(), 1, here, true));
   Record wider = record(candidate(1));
   wider.target = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
   CHECK(!found({{wider}}));
   Record nonsense = record(candidate(1));
   nonsense.target = "; rm -rf";
-  CHECK(!found({{nonsense}}));
+  CHECK(!found({{nonsense}}, key_text, machine(), 1, here, true));
   for (const char* key :
        {"", "conv2d", "conv2d_i", "conv3d_i1x1x1_to_i1x1x1_f32", "conv2d_i14x14x99999999999999999999"}) {
     Record no_key = record(candidate(1));
     no_key.key = key;
-    CHECK(!found({{no_key}}));
+    CHECK(!found({{no_key}}, key_text, machine(), 1, here, true));
   }
+  // Nor does one whose choice is none stand in the way of one before it.
+  CHECK(found({{record(candidate(1)), hostile}}, key_text, machine(), 1, here, true)->choice == candidate(1));
 }
 
 namespace {
@@ -377,22 +424,4 @@ TEST_CASE("a file of records is called by what it is for") {
   CHECK(record_file_name(machine(1, "host-opencl"), " Some/GPU (TM) ../9") == "some-gpu-tm-9-opencl.jsonl");
   CHECK(record_file_name(machine(1, "host-opencl"), "/") == "opencl.jsonl");
   CHECK(record_file_name(machine(1, "host-opencl"), std::string(300, 'x')) == std::string(60, 'x') + "-opencl.jsonl");
-}
-
-TEST_CASE("no shipped record asks for prefetching where there is no such candidate") {
-  for (const fs::directory_entry& file : fs::directory_iterator(RESNETC_SOURCE_DIR "/schedules/tuned")) {
-    const RecordFile read = read_records(file.path());
-    CHECK(read.problems.empty());
-    for (const Record& r : read.records) {
-      const auto& parameters = r.choice.parameters;
-      if (std::find(parameters.begin(), parameters.end(), std::pair{std::string("prefetch"), 1}) == parameters.end())
-        continue;
-      Machine tuned_for = machine(r.threads, r.target);
-      tuned_for.batch = r.batch;
-      tuned_for.largest_winograd = r.largest_winograd;
-      const std::vector<Choice> all = candidates(parse_key(r.key), tuned_for);
-      INFO(file.path().filename() << ": " << r.key << ": " << to_string(r.choice));
-      CHECK(std::find(all.begin(), all.end(), r.choice) != all.end());
-    }
-  }
 }

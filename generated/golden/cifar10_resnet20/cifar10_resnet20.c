@@ -38,17 +38,17 @@ static const char* const kernel_keys[] = {
 static const char* const kernel_choices[] = {
     "layout",
     "conv2d_direct oc_vectors=2 pixels=6 unroll=3 pixel_tasks=2 passes=1 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=5 channel_part=16 tile_rows=4 channel_groups=1 stored=1 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=5 channel_part=16 tile_rows=4 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=16 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
     "conv2d_direct oc_vectors=2 pixels=4 unroll=2 pixel_tasks=2 passes=1 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=4 pixels=2 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=4 pixels=2 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=4 pixels=2 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=32 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
     "conv2d_direct oc_vectors=2 pixels=5 unroll=1 pixel_tasks=2 passes=1 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
-    "conv2d_winograd tile=4 oc_vectors=2 pixels=4 channel_part=8 tile_rows=2 channel_groups=2 stored=0 prefetch=0",
+    "conv2d_winograd tile=2 oc_vectors=4 pixels=2 channel_part=64 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=2 oc_vectors=2 pixels=4 channel_part=64 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=2 oc_vectors=4 pixels=2 channel_part=64 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
+    "conv2d_winograd tile=2 oc_vectors=2 pixels=4 channel_part=64 tile_rows=2 channel_groups=1 stored=1 prefetch=0",
     "dense oc_vectors=1",
 };
 
@@ -80,10 +80,10 @@ static const uint64_t kernel_executed_flops[] = {
     1388544u,
     1388544u,
     2359296u,
-    1711104u,
-    1711104u,
-    1711104u,
-    1711104u,
+    2166784u,
+    2166784u,
+    2166784u,
+    2166784u,
     1280u,
 };
 
@@ -128,30 +128,30 @@ static const rn_weight weights[] = {
     {223296u, 1, {16}}, /* layer1.2.bn2.bias.folded */
     {223360u, 5, {16, 16, 3, 3, 2}}, /* layer2.0.conv1.weight.folded */
     {241792u, 1, {32}}, /* layer2.0.bn1.bias.folded */
-    {241920u, 4, {32, 32, 36, 1}}, /* layer2.0.conv2.weight.folded */
+    {241920u, 4, {16, 32, 36, 2}}, /* layer2.0.conv2.weight.folded */
     {389376u, 1, {32}}, /* layer2.0.bn2.bias.folded */
-    {389504u, 4, {32, 32, 36, 1}}, /* layer2.1.conv1.weight.folded */
+    {389504u, 4, {16, 32, 36, 2}}, /* layer2.1.conv1.weight.folded */
     {536960u, 1, {32}}, /* layer2.1.bn1.bias.folded */
-    {537088u, 4, {32, 32, 36, 1}}, /* layer2.1.conv2.weight.folded */
+    {537088u, 4, {16, 32, 36, 2}}, /* layer2.1.conv2.weight.folded */
     {684544u, 1, {32}}, /* layer2.1.bn2.bias.folded */
-    {684672u, 4, {32, 32, 36, 1}}, /* layer2.2.conv1.weight.folded */
+    {684672u, 4, {16, 32, 36, 2}}, /* layer2.2.conv1.weight.folded */
     {832128u, 1, {32}}, /* layer2.2.bn1.bias.folded */
-    {832256u, 4, {32, 32, 36, 1}}, /* layer2.2.conv2.weight.folded */
+    {832256u, 4, {16, 32, 36, 2}}, /* layer2.2.conv2.weight.folded */
     {979712u, 1, {32}}, /* layer2.2.bn2.bias.folded */
     {979840u, 5, {16, 32, 3, 3, 4}}, /* layer3.0.conv1.weight.folded */
     {1053568u, 1, {64}}, /* layer3.0.bn1.bias.folded */
-    {1053824u, 5, {16, 64, 3, 3, 4}}, /* layer3.0.conv2.weight.folded */
-    {1201280u, 1, {64}}, /* layer3.0.bn2.bias.folded */
-    {1201536u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv1.weight.folded */
-    {1348992u, 1, {64}}, /* layer3.1.bn1.bias.folded */
-    {1349248u, 5, {16, 64, 3, 3, 4}}, /* layer3.1.conv2.weight.folded */
-    {1496704u, 1, {64}}, /* layer3.1.bn2.bias.folded */
-    {1496960u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv1.weight.folded */
-    {1644416u, 1, {64}}, /* layer3.2.bn1.bias.folded */
-    {1644672u, 5, {16, 64, 3, 3, 4}}, /* layer3.2.conv2.weight.folded */
-    {1792128u, 1, {64}}, /* layer3.2.bn2.bias.folded */
-    {1792384u, 3, {8, 64, 2}}, /* linear.weight */
-    {1796480u, 1, {16}}, /* linear.bias */
+    {1053824u, 4, {32, 64, 16, 2}}, /* layer3.0.conv2.weight.folded */
+    {1315968u, 1, {64}}, /* layer3.0.bn2.bias.folded */
+    {1316224u, 4, {16, 64, 16, 4}}, /* layer3.1.conv1.weight.folded */
+    {1578368u, 1, {64}}, /* layer3.1.bn1.bias.folded */
+    {1578624u, 4, {32, 64, 16, 2}}, /* layer3.1.conv2.weight.folded */
+    {1840768u, 1, {64}}, /* layer3.1.bn2.bias.folded */
+    {1841024u, 4, {16, 64, 16, 4}}, /* layer3.2.conv1.weight.folded */
+    {2103168u, 1, {64}}, /* layer3.2.bn1.bias.folded */
+    {2103424u, 4, {16, 64, 16, 4}}, /* layer3.2.conv2.weight.folded */
+    {2365568u, 1, {64}}, /* layer3.2.bn2.bias.folded */
+    {2365824u, 3, {8, 64, 2}}, /* linear.weight */
+    {2369920u, 1, {16}}, /* linear.bias */
 };
 
 /* kernel, its index, operands; the last operand is written */
@@ -234,7 +234,7 @@ const rn_description resnetc_description = {
     .has_preprocess = 1,
     .preprocess = {0, 0, 0, 0, 0, 1, 0, 0.00392156862745098, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
     .weight_blob = cifar10_resnet20_weights,
-    .weight_bytes = 1796544u,
+    .weight_bytes = 2369984u,
     .tensors = tensors,
     .tensor_count = 20u,
     .weights = weights,
@@ -249,11 +249,11 @@ const rn_description resnetc_description = {
     .kernel_count = 14u,
     .head = {221952u, 4},
     .tail_step = 21u,
-    .scratch_bytes = 206592u,
+    .scratch_bytes = 97152u,
     .parameters = 269722u,
     .macs = 40551040u,
     .self_test_seed = 1u,
-    .self_test_logits = (const float*)(const void*)(cifar10_resnet20_weights + 1796544u),
+    .self_test_logits = (const float*)(const void*)(cifar10_resnet20_weights + 2369984u),
     .self_test_bound = 1e-4,
 };
 

@@ -1,0 +1,20 @@
+// Halide's autoschedulers beside the best choices: what there is still to measure, and what a measurement says.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "compiler/tune/trials.h"
+#include "compiler/tune/tuning.h"
+
+namespace resnetc {
+
+// Whether a trial under the same conditions has a baseline's time against what is best now, or says that it fails.
+bool is_measured(const Tuning& t, const KeySearch& search, const std::vector<Trial>& trials, std::string_view baseline);
+
+// What is kept of a baseline that was timed with the best in turns. Nothing if the best did not run, or if a limit of
+// time that was `shortened` by the end of the budget stopped either: that says nothing of them.
+std::optional<Trial> baseline_trial(const Tuning& t, const KeySearch& search, const Measurement& best,
+                                    const Measurement& baseline, bool shortened);
+
+}  // namespace resnetc

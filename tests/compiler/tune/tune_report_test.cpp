@@ -1,0 +1,128 @@
+#include "compiler/tune/tune_report.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <functional>
+#include <regex>
+
+using namespace resnetc;
+
+namespace {
+
+const char* const baseline = "halide_mullapudi2016";
+
+Tuning tuning() {
+  Tuning t{{}, machine_for("x86-64-linux-avx2-fma", 2)};
+  t.options.threads = 2;
+  t.hardware = "A CPU";
+  t.peak_gflops = 100;
+  t.keys.push_back(start_search(parse_key("conv2d_i14x14x32_w48x1x1x32_w48_to_i14x14x48_relu_f32"), 3, t.machine, {}));
+  return t;
+}
+
+Trial trial(const Tuning& t, size_t choice, double milliseconds, double second = 1) {
+  return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed",
+          second};
+}
+
+Trial baseline_of(const Tuning& t, double milliseconds, double ratio, const Choice& against) {
+  return {record_of(t, t.keys[0], {baseline, {{"batch", 1}}}, milliseconds), milliseconds > 0 ? "" : "it failed", 1,
+          ratio, to_string(against)};
+}
+
+// The rows of the tables: the text of each cell, without marks.
+std::vector<std::vector<std::string>> rows(const std::string& html) {
+  std::vector<std::vector<std::string>> result;
+  const std::regex row("<tr>(.*?)</tr>"), cell("<t[dh][^>]*>(.*?)</t[dh]>"), mark("<br>|<[^>]*>");
+  for (std::sregex_iterator r(html.begin(), html.end(), row), end; r != end; ++r) {
+    const std::string cells = (*r)[1];
+    result.emplace_back();
+    for (std::sregex_iterator c(cells.begin(), cells.end(), cell); c != end; ++c)
+      result.back().push_back(std::regex_replace((*c)[1].str(), mark, " "));
+  }
+  return result;
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t result = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) result++;
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("report: a kernel's row, and the same time of its best below") {
+  Tuning t = tuning();
+  KeySearch& search = t.keys[0];
+  search.best = search.choices.at(2), search.milliseconds = 0.5, search.fallback_ratio = 0.8;
+  search.tried[0] = search.tried[1] = search.tried[2] = true;
+  const std::string page =
+      tune_report_html(t, {trial(t, 0, 0.7), trial(t, 1, 0.4), trial(t, 2, 0.6), trial(t, 3, 0)}, {});
+  const auto table = rows(page);
+  REQUIRE(table.size() == 2 + 5);
+  const double gflops = static_cast<double>(flop_count(search.key)) / 0.5 * 1e-6;
+  CHECK(table[1][1] == "3");
+  CHECK(table[1][2] == "3 of " + std::to_string(search.choices.size()));
+  CHECK(table[1][3] == "0.5 ms");
+  CHECK(table[1][4] == std::to_string(std::lround(gflops)) + " %");
+  CHECK(table[1][5].find("+25.0 %") != std::string::npos);
+  // The best first, though another was faster at another moment; what failed last.
+  CHECK(table[3][0].find(to_string(search.best)) != std::string::npos);
+  CHECK(table[3][0].find("best") != std::string::npos);
+  CHECK(table[3][1] == "0.5 ms");
+  CHECK(table[4][1] == "0.4 ms");
+  CHECK(table[6][1] == "it failed");
+  CHECK(table[6][2] == "");
+}
+
+TEST_CASE("report: what was not measured has no time and no share of the peak") {
+  const Tuning t = tuning();
+  const auto fresh = rows(tune_report_html(t, {}, {}));
+  CHECK(fresh[1][3] == "not measured");
+  CHECK(fresh[1][4] == "");
+  CHECK(fresh[1][5] == "");
+  // An earlier run's time of the best stands for it.
+  const auto resumed = rows(tune_report_html(t, {trial(t, 0, 0.3), trial(t, 0, 0.2), trial(t, 1, 0.1)}, {}));
+  CHECK(resumed[1][3] == "0.2 ms");
+  CHECK(resumed[1][5] == "");
+  CHECK(resumed[3][1] == "0.2 ms");
+  CHECK(resumed[3][3] == "2");
+}
+
+TEST_CASE("report: trials of other machines, conditions and versions are left out") {
+  const Tuning t = tuning();
+  const Trial own = trial(t, 0, 0.25);
+  const std::vector<std::function<void(Record&)>> changes = {[](Record& r) { r.cpu = "Another CPU"; },
+                                                             [](Record& r) { r.cold = !r.cold; },
+                                                             [](Record& r) { r.halide = "20.0.0"; },
+                                                             [](Record& r) { r.strategy_version = 99; },
+                                                             [](Record& r) { r.threads = 4; },
+                                                             [](Record& r) { r.batch = 8; },
+                                                             [](Record& r) { r.target = "x86-64-linux"; },
+                                                             [](Record& r) { r.choice.strategy = "conv2d_magic"; },
+                                                             [](Record& r) { r.choice.parameters.clear(); }};
+  std::vector<Trial> trials = {own};
+  for (const auto& change : changes) {
+    trials.push_back(trial(t, 1, 0.001));
+    change(trials.back().record);
+  }
+  CHECK(tune_report_html(t, trials, {}) == tune_report_html(t, {own}, {}));
+  CHECK(count(tune_report_html(t, trials, {}), "<circle") == 1);
+}
+
+TEST_CASE("report: a baseline's ratio is that to the best beside it, not to a time of another moment") {
+  Tuning t = tuning();
+  KeySearch& search = t.keys[0];
+  search.milliseconds = 0.5;
+  const auto cell = [&](const Trial& of) {
+    const auto table = rows(tune_report_html(t, {of}, {}));
+    CHECK(table[0].back() == baseline);
+    return table[1].back();
+  };
+  CHECK(cell(baseline_of(t, 4, 6, search.best)) == "4 ms 6.0 &times; ours");
+  CHECK(cell(baseline_of(t, 4, 6, search.choices.at(1))) == "4 ms");
+  CHECK(cell(baseline_of(t, 4, 0, search.best)) == "4 ms");
+  CHECK(cell(baseline_of(t, 0, 0, search.best)) == "failed");
+  CHECK(rows(tune_report_html(t, {}, {}))[0].back() == "against the default");
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""scripts/ship_records: which lines it ships, in a tree of its own."""
+
+import json
+import shutil
+
+from support import check, root, run, temporary_folder
+
+
+def record(key, milliseconds, default, **more):
+    conditions = {"key": key, "target": "t", "threads": 2, "batch": 1, "winograd": "f4"}
+    times = {"milliseconds": milliseconds, "default_milliseconds": default}
+    return {**conditions, "strategy": "s", "parameters": {"pixels": 3}, **times, **more}
+
+
+def write(file, records):
+    file.write_text("".join(json.dumps(r) + "\n" if isinstance(r, dict) else r + "\n" for r in records))
+
+
+def main():
+    with temporary_folder() as folder:
+        (folder / "scripts").mkdir()
+        tuned = folder / "schedules" / "tuned"
+        tuned.mkdir(parents=True)
+        script = shutil.copy(root / "scripts" / "ship_records", folder / "scripts" / "ship_records")
+        name = "amd-zen3-avx2.jsonl"
+
+        def ship(shipped, own):
+            write(tuned / name, shipped)
+            write(folder / name, own)
+            said = run(script, folder / name)
+            return [json.loads(line) for line in (tuned / name).read_text().splitlines()], said
+
+        better, worse, same = record("a", 1.0, 1.5), record("b", 1.51, 1.5), record("c", 1.5, 1.5)
+        alone = record("d", 2.0, 0)  # the default does not run
+        got, said = ship([], [better, worse, same, alone])
+        check(got == [better, same, alone], got)
+        check("b: left out: 1.51 ms, 1.5 ms by default" in said.stderr and said.stderr.count("left out") == 1, said)
+
+        # The line that counts is judged, whichever file it is from.
+        slower = record("a", 1.6, 1.5, parameters={"pixels": 4})
+        check(ship([better], [slower])[0] == [], "an older line came back")
+        check(ship([slower], [better])[0] == [better], "a line that is replaced counted")
+        check(ship([worse, same], [better])[0] == [better, same], "a shipped line that is slower was kept")
+        # What is dropped or provisional is not shipped.
+        check(ship([better], [{**slower, "provisional": True}])[0] == [better], "a provisional line was shipped")
+        check(ship([better], [{**better, "dropped": True}])[0] == [], "a dropped line was shipped")
+        # Lines that are no records are named.
+        no_times = {key: value for key, value in better.items() if key != "default_milliseconds"}
+        got, said = ship([], [same, "{", no_times, record("e", "fast", 1.0)])
+        check(got == [same] and said.stderr.count("not a record, left out") == 3, got, said)
+        run(script, folder / "other", status=1)
+    print("what counts is shipped, and nothing slower than the default")
+
+
+main()
