@@ -8,7 +8,7 @@ from support import check, root, run, temporary_folder
 
 
 def record(key, milliseconds, default, **more):
-    conditions = {"key": key, "target": "t", "threads": 2, "batch": 1, "winograd": "f4"}
+    conditions = {"key": key, "target": "t", "threads": 2, "batch": 1, "winograd": "f4", "weights": "cold"}
     times = {"milliseconds": milliseconds, "default_milliseconds": default}
     return {**conditions, "strategy": "s", "parameters": {"pixels": 3}, **times, **more}
 
