@@ -159,7 +159,7 @@ TEST_CASE("records with weights from memory and from the cache do not replace ea
   Record hot = record(candidate(1)), cold = record(candidate(2));
   hot.cold = false;
   for (const auto& records : {std::vector{hot, cold}, {cold, hot}}) {
-    CHECK(found({records}, key_text, machine(), 1, here, true)->choice == cold.choice);
+    CHECK(found({records}, key_text, machine(), 1, here)->choice == cold.choice);
     CHECK(found({records}, key_text, machine(), 1, here, false, false)->choice == hot.choice);
   }
   CHECK(found({{hot}})->choice == hot.choice);  // where it is alone
