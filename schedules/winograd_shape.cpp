@@ -25,9 +25,13 @@ double products_cycles(const WinogradShape& s, const Choice& choice) {
   const int tiles = blocks(s.tile_rows * s.across, choice["pixels"]);
   if (!s.in_registers)  // a register tile of one pixel column, 1 x 1, for each transformed value
     return size * size * tiles * std::max({0.5 * vectors * pixels, 0.6 * (vectors + pixels), 4.5});
-  // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform.
-  const double transform = weight_transform_cycles(s.m, s.g.stored) / size, loads = 7 * vectors + size * pixels;
-  return size * tiles * std::max({0.5 * vectors * pixels * size + vectors * transform, 0.5 * loads, 4.5});
+  // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform. Half a
+  // row needs all three taps too.
+  const double whole = weight_transform_cycles(s.m, s.g.stored) / size,
+               transform = s.row_parts > 1 ? 0.65 * whole : whole, values = size / s.row_parts,
+               loads = 7 * vectors + values * pixels;
+  return size * s.row_parts * tiles *
+         std::max({0.5 * vectors * pixels * values + vectors * transform, 0.5 * loads, 4.5});
 }
 
 }  // namespace
@@ -47,7 +51,8 @@ double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine
   const bool kept = !s.stored && !s.in_registers;
   const double weights =
       kept ? weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * (s.groups > 0 ? strips : 1) : 0;
-  const double once = 16.0 / (s.in_registers ? s.size() : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
+  const double once =
+      16.0 / (s.in_registers ? s.size() / s.row_parts : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
   const double products = g.block_count * strips *
                           (products_cycles(s, choice) * g.ic +
                            values * blocks(s.tile_rows * s.across, choice["pixels"]) * once * blocks(g.ic, s.part));
@@ -55,7 +60,7 @@ double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine
   const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
   // Nets whose transformed weights are small have all their weights in the caches.
   const double weight_bytes = s.stored ? 0 : s.weight_layout().bytes();
-  const int times_read = s.in_registers ? s.size() * blocks(s.tile_rows * s.across, choice["pixels"]) : 1;
+  const int times_read = s.in_registers ? s.size() * s.row_parts * blocks(s.tile_rows * s.across, choice["pixels"]) : 1;
   const double weight_traffic =
       weights_in_level1(s, machine)
           ? 0
@@ -76,7 +81,8 @@ int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine&
   const int64_t ic = s.g.ic, oc = s.g.oc, tiles = int64_t{s.across} * s.down, size = s.size(), values = size * size;
   const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
                 output = (size + s.m) * winograd_operations(winograd_output, s.m),
-                weight = (3 + size) * winograd_operations(winograd_weight, s.m) * (s.groups > 0 ? s.strips() : 1) *
+                weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) *
+                         (s.groups > 0 ? s.strips() : 1) *
                          (s.in_registers ? blocks(s.tile_rows * s.across, choice["pixels"]) : 1);
   const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
   return 2 * values * tiles * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +

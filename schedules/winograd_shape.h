@@ -7,7 +7,7 @@ namespace resnetc {
 
 struct WinogradShape {
   // Where transformed weights are kept: the parameter "stored".
-  enum Stored { in_buffer, in_file, never_kept };
+  enum Stored { in_buffer, in_file, never_kept, never_kept_in_halves };
 
   WinogradShape(const KernelKey& key, const Choice& choice, const Machine& machine)
       : g(key, choice["oc_vectors"] * machine.lanes, machine.lanes),
@@ -18,7 +18,8 @@ struct WinogradShape {
         tile_rows(choice["tile_rows"]),
         groups(choice["channel_groups"]),
         stored(choice["stored"] == in_file),
-        in_registers(choice["stored"] == never_kept) {}
+        in_registers(choice["stored"] == never_kept || choice["stored"] == never_kept_in_halves),
+        row_parts(choice["stored"] == never_kept_in_halves ? 2 : 1) {}
   int size() const { return m + 2; }
   int strips() const { return blocks(down, tile_rows); }
   // In registers weights are read tap by tap of each channel, else channel by channel of each tap.
@@ -38,7 +39,8 @@ struct WinogradShape {
   int tile_rows;      // that go from products to outputs together
   int groups;         // of channel blocks, for each of which a task transforms its strip; 0: shared
   bool stored;        // weights are stored transformed
-  bool in_registers;  // weights are transformed as they are multiplied
+  bool in_registers;  // weights are transformed as they are multiplied, a row of values
+  int row_parts;      // in so many parts
 };
 
 // Whether the weights of a part reach the products from the first-level cache: those that the task has transformed, or

@@ -52,7 +52,7 @@ TEST_CASE("Winograd's error stays within its bound on random numbers") {
       conv_key({12, 12, 128, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
   std::vector<Choice> choices;
   for (int m : {2, 4, 6})
-    for (int stored : {0, 2})
+    for (int stored : {0, 2, 3})
       choices.push_back({"conv2d_winograd",
                          {{"tile", m},
                           {"oc_vectors", 1},
