@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "ir/verify.h"
+
 namespace resnetc {
 namespace {
 
@@ -184,14 +186,36 @@ KernelKey key_of(const Graph& graph, Value value) {
   return key;
 }
 
-int64_t flop_count(const KernelKey& key) {
+namespace {
+
+// The key's node, behind those of its operands.
+Graph graph_of(const KernelKey& key) {
   Graph graph;
   for (const TensorType& type : key.operands)
-    graph.nodes.push_back({"", type.is_activation() ? Op{Input{}} : Op{Weight{}}, {}, type});
-  Node node{"", key.op, {}, key.result};
+    graph.nodes.push_back({"operand", type.is_activation() ? Op{Input{}} : Op{Weight{}}, {}, type});
+  Node node{"result", key.op, {}, key.result};
   for (size_t i = 0; i < key.operands.size(); i++) node.inputs.push_back(static_cast<Value>(i));
   graph.nodes.push_back(std::move(node));
-  return 2 * mac_count(graph, static_cast<Value>(key.operands.size()));
+  return graph;
+}
+
+}  // namespace
+
+void verify_key(const KernelKey& key) {
+  Graph graph = graph_of(key);
+  for (size_t i = 0; i < key.operands.size(); i++) {
+    // A vector is no net's input: as an image of one pixel it is.
+    TensorType& type = graph.nodes[i].type;
+    const TensorType as_it_is = type;
+    if (type.is_activation() && !type.is_image()) type.dims = {batch_dimension, 1, 1, type.channels()};
+    verify_node(graph, static_cast<Value>(i));
+    type = as_it_is;
+  }
+  verify_node(graph, static_cast<Value>(key.operands.size()));
+}
+
+int64_t flop_count(const KernelKey& key) {
+  return 2 * mac_count(graph_of(key), static_cast<Value>(key.operands.size()));
 }
 
 }  // namespace resnetc

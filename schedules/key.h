@@ -25,6 +25,9 @@ std::string to_string(const KernelKey& key);
 // The inverse. Throws Error.
 KernelKey parse_key(std::string_view text);
 
+// Throws Error if no graph has such a node: what parse_key reads from a file is only well-formed.
+void verify_key(const KernelKey& key);
+
 // Whether all operands are stored as f32.
 bool reads_f32(const KernelKey& key);
 

@@ -84,6 +84,7 @@ std::optional<UsableRecord> usable(const Record& record, size_t line, UnusableRe
   result.machine.largest_winograd = record.largest_winograd;
   try {
     result.key = parse_key(record.key);
+    verify_key(result.key);
   } catch (const Error&) {
     return refuse(Unusable::key);
   }

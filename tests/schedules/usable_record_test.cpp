@@ -106,3 +106,23 @@ TEST_CASE("what a file says reaches the terminal as plain text, and no more than
   CHECK(line.size() < 300);
   CHECK(line.find_first_of("\x1b\n") == std::string::npos);
 }
+
+TEST_CASE("records with keys that no graph can have are refused before a strategy sees them") {
+  for (const char* key :
+       {"conv2d_i8x8x16_w16x3x3x16_to_i8x8x16_groups0_f32", "conv2d_to_i1x1x1_f32", "conv2d_i8x8x16_w16_to_i8x8x16_f32",
+        "conv2d_i1x1x16_w16x3x3x16_to_i1x1x16_f32", "conv2d_i8x8x16_w16x1x1x16_w16_to_i8x8x16_project_f32",
+        "conv2d_i0x0x0_w0x0x0x0_to_i0x0x0_f32", "conv2d_i99999x99999x16_w16x1x1x16_to_i99999x99999x16_f32",
+        "conv2d_i8x8x16_w16x1x1x16_to_i8x8x16_stride0_f32", "max_pool_to_i1x1x1_f32", "dense_v16_w4x0_to_v4_f32",
+        "input_to_i8x8x0_f32", "add_i8x8x16_to_i8x8x16_f32"}) {
+    CAPTURE(key);
+    for (const char* strategy : {"conv2d_direct", "conv2d_winograd", "dense", "elementwise", "layout", "max_pool"}) {
+      const std::vector<std::string> lines = said({changed([&](Record& r) {
+        r.key = key;
+        r.choice.strategy = strategy;
+        r.strategy_version = strategy_named(strategy).version;
+      })});
+      REQUIRE(lines.size() == 1);
+      CHECK(lines[0].starts_with("1: key '" + std::string(key)));
+    }
+  }
+}
