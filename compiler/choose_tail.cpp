@@ -53,7 +53,7 @@ ImagesAtOnce images_at_once(const MemoryPlan& plan, const Machine& machine) {
   if (machine.device != Device::cpu) return {65535, 65535};  // the most blocks that CUDA starts along the images
   const uint64_t head_bytes = std::max<uint64_t>(plan.tail_offset, 1);
   const int head = static_cast<int>(std::clamp<uint64_t>(level2_bytes(machine) / head_bytes, 1, 1 << 16));
-  return {head, plan.has_tail() ? std::max(head, tail_images) : head};
+  return plan.has_tail() ? ImagesAtOnce{std::min(head, tail_images), tail_images} : ImagesAtOnce{head, head};
 }
 
 MemoryPlan plan_memory(const Program& program, const Machine& machine) {

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "buffers.h"
+#include "calls.h"
 #include "cpu.h"
 #include "device.h"
 #include "pool.h"
@@ -18,32 +18,19 @@
 
 using namespace resnetc::runtime;
 
-namespace {
-
-struct Call {
-  halide_buffer_t buffers[rn_max_operands];
-  halide_dimension_t dimensions[rn_max_operands][5];
-  void* arguments[rn_max_operands + 1];  // the user context, then the buffers
-};
-
-}  // namespace
-
 struct rn_model {
   const rn_description* description;
   Pool pool;
   void* user_context;  // the worker of the caller's thread
-  Call* calls;         // one a step
-  unsigned char* arena;
+  Calls calls;
   size_t own_arena_bytes;  // 0: the caller's
   float* image_input;      // one preprocessed image
   void* workers_memory;
   void* scratch_memory;
   int max_batch;
-  int head_images, tail_images;  // that go through each part together at most
-  int head_batch, tail_batch;    // that the buffers are set for
-  double* seconds;               // of rn_profile, or NULL
-  bool on_cpu;                   // always, but where a device is used
-  void* device_net;              // NULL: the kernels run on the CPU
+  double* seconds;   // of rn_profile, or NULL
+  bool on_cpu;       // always, but where a device is used
+  void* device_net;  // NULL: the kernels run on the CPU
   char message[512];
 };
 
@@ -58,115 +45,10 @@ int fail(rn_model* model, int code, const char* format, ...) {
   return code;
 }
 
-// image: of those that its part takes together.
-float* tensor_start(const rn_model* model, const rn_tensor& t, int image) {
-  const size_t offset = arena_offset(*model->description, t, model->head_images, model->tail_images);
-  return reinterpret_cast<float*>(model->arena + offset) + image_floats(t) * static_cast<size_t>(image);
-}
-
-// A result is written inside the border only, an operand is read with it.
-uint8_t* first_pixel(const rn_model* model, const rn_tensor& t, bool is_result, int image) {
-  float* start = tensor_start(model, t, image);
-  if (is_result)
-    start += (static_cast<size_t>(t.border_top) * columns_of(t) + static_cast<size_t>(t.border_left)) *
-             static_cast<size_t>(t.channels);
-  return reinterpret_cast<uint8_t*>(start);
-}
-
-// Images are (c, x, y, n).
-void describe_tensor(const rn_model* model, const rn_tensor& t, bool is_result, halide_buffer_t* buffer,
-                     halide_dimension_t* dim) {
-  describe_bordered(t, dim);
-  if (is_result) {
-    dim[1].min = dim[2].min = 0;
-    dim[1].extent = t.width;
-    dim[2].extent = t.height;
-  }
-  // A vector [n, c] is stored as an image of one pixel; its kernels see (c, n).
-  buffer->dimensions = 4;
-  buffer->host = first_pixel(model, t, is_result, 0);
-}
-
-void describe_calls(rn_model* model) {
-  const rn_description& d = *model->description;
-  for (uint32_t s = 0; s < d.step_count; s++) {
-    const rn_step& step = d.steps[s];
-    Call& call = model->calls[s];
-    call.arguments[0] = &model->user_context;
-    for (uint32_t i = 0; i < step.operand_count; i++) {
-      halide_buffer_t* buffer = &call.buffers[i];
-      halide_dimension_t* dim = call.dimensions[i];
-      call.arguments[i + 1] = buffer;
-      buffer->type = halide_type_t(halide_type_float, 32, 1);
-      buffer->dim = dim;
-      const rn_operand& operand = step.operands[i];
-      if (operand.kind == rn_operand_tensor) {
-        describe_tensor(model, d.tensors[operand.index], i + 1 == step.operand_count, buffer, dim);
-        if (d.tensors[operand.index].is_vector) {
-          dim[1] = dim[3];
-          buffer->dimensions = 2;
-        }
-      } else if (operand.kind == rn_operand_weight) {
-        const rn_weight& weight = d.weights[operand.index];
-        describe_dense(weight.extent, weight.dimensions, buffer, dim);
-        buffer->host = const_cast<uint8_t*>(d.weight_blob) + weight.offset;
-      } else if (operand.kind == rn_operand_input) {
-        const int extent[] = {d.width, d.height, d.channels, 1};
-        describe_dense(extent, 4, buffer, dim);
-      } else if (d.has_head) {
-        const int extent[] = {d.output_channels, 1};
-        describe_dense(extent, 2, buffer, dim);
-      } else {
-        const int extent[] = {d.output_width, d.output_height, d.output_channels, 1};
-        describe_dense(extent, 4, buffer, dim);
-      }
-    }
-  }
-}
-
-// Of the steps from first to before last, whose buffers are set for *batch_now.
-void set_batch(rn_model* model, uint32_t first, uint32_t last, int batch, int* batch_now) {
-  if (*batch_now == batch) return;
-  *batch_now = batch;
-  for (uint32_t s = first; s < last; s++) {
-    const rn_step& step = model->description->steps[s];
-    for (uint32_t i = 0; i < step.operand_count; i++) {
-      halide_buffer_t& buffer = model->calls[s].buffers[i];
-      if (step.operands[i].kind != rn_operand_weight) buffer.dim[buffer.dimensions - 1].extent = batch;
-    }
-  }
-}
-
-// The head's results that the tail reads, for the images from this one on.
-void set_image(rn_model* model, int image) {
-  const rn_description& d = *model->description;
-  for (uint32_t s = 0; s < d.tail_step; s++) {
-    const rn_step& step = d.steps[s];
-    for (uint32_t i = 0; i < step.operand_count; i++) {
-      if (step.operands[i].kind != rn_operand_tensor) continue;
-      const rn_tensor& t = d.tensors[step.operands[i].index];
-      if (is_in_tail(d, t)) model->calls[s].buffers[i].host = first_pixel(model, t, i + 1 == step.operand_count, image);
-    }
-  }
-}
-
-void clear_border(const rn_model* model, const rn_tensor& t, int first, int batch) {
-  const size_t pixel = static_cast<size_t>(t.channels), row = columns_of(t) * pixel;
-  const size_t top = static_cast<size_t>(t.border_top) * row, bottom = static_cast<size_t>(t.border_bottom) * row;
-  const size_t left = static_cast<size_t>(t.border_left) * pixel, right = static_cast<size_t>(t.border_right) * pixel;
-  float* image = tensor_start(model, t, first);
-  for (int n = 0; n < batch; n++, image += image_floats(t)) {
-    memset(image, 0, (top + left) * sizeof(float));
-    // The right border of a row and the left one of the next lie side by side.
-    float* edge = image + top + row - right;
-    for (int y = 1; y < t.height; y++, edge += row) memset(edge, 0, (right + left) * sizeof(float));
-    memset(edge, 0, (right + bottom) * sizeof(float));
-  }
-}
-
 // The images that go through the net before the next ones begin.
 int chunk_images(const rn_model* model) {
-  return model->description->tail_step < model->description->step_count ? model->tail_images : model->head_images;
+  return model->description->tail_step < model->description->step_count ? model->calls.tail_images
+                                                                        : model->calls.head_images;
 }
 
 int64_t now() {  // in nanoseconds
@@ -189,7 +71,7 @@ int run_steps(rn_model* model, uint32_t begin, uint32_t end, const float* input,
   int64_t last = seconds ? now() : 0;
   for (uint32_t s = begin; s < end; s++) {
     const rn_step& step = d.steps[s];
-    Call& call = model->calls[s];
+    Call& call = model->calls.steps[s];
     for (uint32_t i = 0; i < step.operand_count; i++) {
       if (step.operands[i].kind == rn_operand_input)
         call.buffers[i].host = const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(input));
@@ -198,7 +80,7 @@ int run_steps(rn_model* model, uint32_t begin, uint32_t end, const float* input,
     const rn_operand& result = step.operands[step.operand_count - 1];
     if (result.kind == rn_operand_tensor && d.tensors[result.index].border_shared) {
       const rn_tensor& t = d.tensors[result.index];
-      clear_border(model, t, s < d.tail_step && is_in_tail(d, t) ? image : 0, batch);
+      clear_border(model->calls, t, s < d.tail_step && is_in_tail(d, t) ? image : 0, batch);
       if (seconds) lap(&seconds[d.step_count + s], &last);
     }
     const rn_kernel kernel = d.device ? d.fallback_kernels[step.kernel_index] : step.kernel;
@@ -215,15 +97,15 @@ int run_steps(rn_model* model, uint32_t begin, uint32_t end, const float* input,
 
 int run_chunk(rn_model* model, const float* input, int batch, float* output) {
   const rn_description& d = *model->description;
-  for (int image = 0; image < batch; image += model->head_images) {
-    const int images = batch - image < model->head_images ? batch - image : model->head_images;
-    set_batch(model, 0, d.tail_step, images, &model->head_batch);
-    if (d.tail_step < d.step_count) set_image(model, image);
+  for (int image = 0; image < batch; image += model->calls.head_images) {
+    const int images = batch - image < model->calls.head_images ? batch - image : model->calls.head_images;
+    set_batch(&model->calls, 0, d.tail_step, images, &model->calls.head_batch);
+    if (d.tail_step < d.step_count) set_image(&model->calls, image);
     const int status = run_steps(model, 0, d.tail_step, input + input_floats(d) * static_cast<size_t>(image), image,
                                  images, output + output_floats(d) * static_cast<size_t>(image));
     if (status != rn_ok) return status;
   }
-  set_batch(model, d.tail_step, d.step_count, batch, &model->tail_batch);
+  set_batch(&model->calls, d.tail_step, d.step_count, batch, &model->calls.tail_batch);
   return run_steps(model, d.tail_step, d.step_count, input, 0, batch, output);
 }
 
@@ -270,17 +152,18 @@ int make_memory(rn_model* model, const rn_options& options) {
     if (options.arena_bytes < bytes)
       return fail(model, rn_error_argument, "the arena has %zu bytes, but max_batch %d needs %zu", options.arena_bytes,
                   model->max_batch, bytes);
-    model->arena = static_cast<unsigned char*>(options.arena);
-    memset(model->arena, 0, bytes);
+    model->calls.arena = static_cast<unsigned char*>(options.arena);
+    memset(model->calls.arena, 0, bytes);
   } else {
-    model->arena = static_cast<unsigned char*>(map_pages(bytes));
-    if (!model->arena)
+    model->calls.arena = static_cast<unsigned char*>(map_pages(bytes));
+    if (!model->calls.arena)
       return fail(model, rn_error_memory, "no memory for an arena of %zu bytes: use a smaller max_batch", bytes);
     model->own_arena_bytes = bytes;
   }
-  model->calls = static_cast<Call*>(calloc(d.step_count, sizeof(Call)));
+  model->calls.description = &d;
+  model->calls.steps = static_cast<Call*>(calloc(d.step_count, sizeof(Call)));
   model->image_input = static_cast<float*>(malloc(input_floats(d) * sizeof(float)));
-  return model->calls && model->image_input ? rn_ok : fail(model, rn_error_memory, "no memory for a handle");
+  return model->calls.steps && model->image_input ? rn_ok : fail(model, rn_error_memory, "no memory for a handle");
 }
 
 // If not, the message says why.
@@ -304,8 +187,8 @@ int initialise(rn_model* model, const rn_options& options) {
   if (options.max_batch < 0)
     return fail(model, rn_error_argument, "max_batch must not be negative, got %d", options.max_batch);
   model->max_batch = options.max_batch > 0 ? options.max_batch : 1;
-  model->head_images = rn_images_at_once(&d, 0, model->max_batch);
-  model->tail_images = rn_images_at_once(&d, d.tail_step, model->max_batch);
+  model->calls.head_images = rn_images_at_once(&d, 0, model->max_batch);
+  model->calls.tail_images = rn_images_at_once(&d, d.tail_step, model->max_batch);
   model->on_cpu = !d.device || (options.fallback && d.fallback_kernels && !has_device(model, options.device));
   int status = make_memory(model, options);
   if (status != rn_ok) return status;
@@ -314,9 +197,9 @@ int initialise(rn_model* model, const rn_options& options) {
     return fail(model, status, "no memory for the scratch of the threads: ask for fewer threads");
   if (status != rn_ok) return status;
   if (!model->on_cpu)
-    return d.device->create(&model->device_net, &d, options.device, model->head_images, model->message,
+    return d.device->create(&model->device_net, &d, options.device, model->calls.head_images, model->message,
                             sizeof model->message);
-  describe_calls(model);
+  describe_calls(&model->calls, &model->user_context);
   return rn_ok;
 }
 
@@ -337,7 +220,7 @@ int rn_create(rn_model** out, const rn_description* description, const rn_option
 int rn_run(rn_model* model, const float* input, int n, float* output) {
   if (!model) return rn_error_argument;
   model->message[0] = '\0';
-  if (!model->calls || !model->user_context || model->pool.started < model->pool.threads ||
+  if (!model->calls.steps || !model->user_context || model->pool.started < model->pool.threads ||
       (!model->on_cpu && !model->device_net))
     return fail(model, rn_error_argument, "this handle could not be created");
   if (n < 0 || (n > 0 && (!input || !output)))
@@ -384,10 +267,10 @@ void rn_destroy(rn_model* model) {
   if (!model) return;
   if (model->device_net) model->description->device->destroy(model->device_net);
   if (model->pool.started > 0) pool_stop(&model->pool);
-  if (model->own_arena_bytes) munmap(model->arena, model->own_arena_bytes);
+  if (model->own_arena_bytes) munmap(model->calls.arena, model->own_arena_bytes);
   free(model->workers_memory);
   free(model->scratch_memory);
-  free(model->calls);
+  free(model->calls.steps);
   free(model->image_input);
   free(model);
 }
@@ -396,7 +279,7 @@ void rn_profile(rn_model* model, double* seconds) {
   model->seconds = seconds;
 }
 static int check_on_device(rn_model* model, int batch) {
-  if (model->device_net && batch >= 1 && batch <= model->head_images) return rn_ok;
+  if (model->device_net && batch >= 1 && batch <= model->calls.head_images) return rn_ok;
   return fail(model, rn_error_argument, "no net on a device that was made for %d images", batch);
 }
 int rn_run_kernels(rn_model* model, int batch, double* seconds) {

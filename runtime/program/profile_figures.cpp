@@ -110,10 +110,26 @@ std::vector<double> time_line_of(const Samples& samples, std::size_t steps) {
 
 }  // namespace
 
+namespace {
+
+int calls_for(int images, int at_once) {
+  return (images + at_once - 1) / at_once;
+}
+
+// The head is called anew for the images of each pass through the tail.
+int calls_of(const rn_description& net, std::uint32_t step, int batch) {
+  const int at_once = rn_images_at_once(&net, step, batch);
+  if (net.tail_step == net.step_count || step >= net.tail_step) return calls_for(batch, at_once);
+  const int together = rn_images_at_once(&net, net.tail_step, batch);
+  return batch / together * calls_for(together, at_once) + calls_for(batch % together, at_once);
+}
+
+}  // namespace
+
 Work work_of(const rn_description& net, std::uint32_t step_index, int batch) {
   Work work;
   const rn_step& step = net.steps[step_index];
-  const int at_once = rn_images_at_once(&net, step_index, batch), chunks = (batch + at_once - 1) / at_once;
+  const int calls = calls_of(net, step_index, batch);
   work.flop = static_cast<double>(net.kernel_flops[step.kernel_index]) * batch;
   work.executed_flop = static_cast<double>(net.kernel_executed_flops[step.kernel_index]) * batch;
   for (std::uint32_t i = 0; i < step.operand_count; i++) {
@@ -121,7 +137,7 @@ Work work_of(const rn_description& net, std::uint32_t step_index, int batch) {
     double image = 0;
     switch (operand.kind) {
       case rn_operand_weight:
-        work.weight_bytes += elements(net.weights[operand.index]) * sizeof(float) * chunks;
+        work.weight_bytes += elements(net.weights[operand.index]) * sizeof(float) * calls;
         break;
       case rn_operand_tensor:
         image = elements(net.tensors[operand.index]);

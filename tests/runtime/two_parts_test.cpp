@@ -1,0 +1,138 @@
+// A net whose tail takes more images at once than its head, with kernels that check what they are given.
+#include <HalideRuntime.h>
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "runtime/runtime.h"
+
+namespace {
+
+constexpr int head_images = 2, tail_images = 5;
+
+const halide_buffer_t& buffer(void** arguments, int i) {
+  return *static_cast<halide_buffer_t*>(arguments[i + 1]);
+}
+
+float& at(const halide_buffer_t& b, int x, int y, int n) {
+  return reinterpret_cast<float*>(
+      b.host)[(x - b.dim[1].min) * b.dim[1].stride + (y - b.dim[2].min) * b.dim[2].stride + n * b.dim[3].stride];
+}
+
+bool is_inside(int x, int y) {
+  return x >= 0 && x < 2 && y >= 0 && y < 2;
+}
+
+int images(void** arguments, int i, int most) {
+  const halide_buffer_t& b = buffer(arguments, i);
+  const int n = b.dim[b.dimensions - 1].extent;
+  return n >= 1 && n <= most ? n : -1;
+}
+
+int read_input(void** arguments) {
+  const int n = images(arguments, 0, head_images);
+  for (int i = 0; i < n; i++)
+    for (int p = 0; p < 4; p++)
+      at(buffer(arguments, 1), p % 2, p / 2, i) = reinterpret_cast<const float*>(buffer(arguments, 0).host)[p + i * 4];
+  return n < 0 || images(arguments, 1, head_images) != n ? -1 : 0;
+}
+
+// Into the tensor that the tail reads.
+int twice(void** arguments) {
+  const int n = images(arguments, 0, head_images);
+  for (int i = 0; i < n; i++)
+    for (int p = 0; p < 4; p++)
+      at(buffer(arguments, 1), p % 2, p / 2, i) = 2 * at(buffer(arguments, 0), p % 2, p / 2, i);
+  return n < 0 || images(arguments, 1, head_images) != n ? -1 : 0;
+}
+
+int sum_with_border(void** arguments) {
+  const int n = images(arguments, 0, tail_images);
+  for (int i = 0; i < n; i++) {
+    float sum = 0;
+    for (int y = -1; y < 3; y++)
+      for (int x = -1; x < 3; x++) {
+        const float value = at(buffer(arguments, 0), x, y, i);
+        if (!is_inside(x, y) && value != 0) return -1;
+        sum += value;
+      }
+    at(buffer(arguments, 1), 0, 0, i) = sum;
+  }
+  return n < 0 ? -1 : 0;
+}
+
+// And overwrites the border of the second operand, as a tensor that shares its bytes would.
+int write_output(void** arguments) {
+  const int n = images(arguments, 0, tail_images);
+  for (int i = 0; i < n; i++) {
+    reinterpret_cast<float*>(buffer(arguments, 2).host)[i] = at(buffer(arguments, 0), 0, 0, i);
+    for (int y = -1; y < 3; y++)
+      for (int x = -1; x < 3; x++)
+        if (!is_inside(x, y)) at(buffer(arguments, 1), x, y, i) = NAN;
+  }
+  return n < 0 || images(arguments, 2, tail_images) != n ? -1 : 0;
+}
+
+// Offset, height, width, channels, border, is_vector, border_shared.
+const rn_tensor tensors[] = {
+    {0, 2, 2, 1, 0, 0, 0, 0, 0, 0}, {64, 2, 2, 1, 1, 1, 1, 1, 0, 1}, {128, 1, 1, 1, 0, 0, 0, 0, 0, 0}};
+const rn_step steps[] = {
+    {read_input, 0, 2, {{rn_operand_input, 0}, {rn_operand_tensor, 0}}},
+    {twice, 0, 2, {{rn_operand_tensor, 0}, {rn_operand_tensor, 1}}},
+    {sum_with_border, 0, 2, {{rn_operand_tensor, 1}, {rn_operand_tensor, 2}}},
+    {write_output, 0, 3, {{rn_operand_tensor, 2}, {rn_operand_tensor, 1}, {rn_operand_output, 0}}}};
+
+rn_description two_parts() {
+  static const char* const key = "key";
+  rn_description net{};
+  net.name = net.target = "net";
+  net.channels = net.output_channels = net.output_height = net.output_width = net.has_head = 1;
+  net.height = net.width = 2;
+  net.tensors = tensors;
+  net.tensor_count = 3;
+  net.steps = steps;
+  net.step_count = 4;
+  net.kernel_keys = &key;
+  net.kernel_count = 1;
+  net.head = {64, head_images};
+  net.tail = {128, tail_images};
+  net.tail_step = 2;
+  return net;
+}
+
+}  // namespace
+
+TEST_CASE("runtime: the tail takes the images of several passes through the head") {
+  const rn_description net = two_parts();
+  CHECK(rn_arena_bytes(&net, 1) == 64 + 128);
+  CHECK(rn_arena_bytes(&net, 3) == 2 * 64 + 3 * 128);
+  CHECK(rn_arena_bytes(&net, 100) == 2 * 64 + 5 * 128);
+  for (int max_batch : {1, 2, 3, 5, 8})
+    for (bool own_arena : {true, false}) {
+      const size_t bytes = rn_arena_bytes(&net, max_batch), guard = 64;
+      auto* arena = static_cast<unsigned char*>(std::aligned_alloc(64, bytes + guard));
+      std::memset(arena, 0xff, bytes + guard);
+      const rn_options options = {1, max_batch, own_arena ? nullptr : arena, bytes, 0, 0};
+      rn_model* model = nullptr;
+      REQUIRE(rn_create(&model, &net, &options) == rn_ok);
+      for (int n : {12, 1, 5, 7, 2, 12}) {
+        CAPTURE(max_batch);
+        CAPTURE(n);
+        std::vector<float> input, wanted, output(static_cast<size_t>(n) + 1, -1);
+        for (int i = 0; i < n; i++) {
+          for (int p = 0; p < 4; p++) input.push_back(static_cast<float>(10 * i + p));
+          wanted.push_back(static_cast<float>(2 * (40 * i + 6)));
+        }
+        wanted.push_back(-1);
+        const int status = rn_run(model, input.data(), n, output.data());
+        REQUIRE_MESSAGE(status == rn_ok, rn_message(model));
+        CHECK(output == wanted);
+      }
+      rn_destroy(model);
+      CHECK(std::all_of(arena + bytes, arena + bytes + guard, [](unsigned char c) { return c == 0xff; }));
+      std::free(arena);
+    }
+}
