@@ -49,7 +49,10 @@ Program program_now(Tuning& t, const Net& net) {
   Program program = select_kernels(net.graph, t.machine, now, t.options.batch, t.hardware, net.cold);
   for (KeySearch& search : t.keys)
     for (const Kernel& kernel : program.kernels)
-      if (search.key == kernel.key && !search.has_record) search.best = kernel.choice;
+      if (search.key == kernel.key && !search.has_record) {
+        add_choice(search, kernel.choice, t.machine);
+        search.best = kernel.choice;
+      }
   return program;
 }
 

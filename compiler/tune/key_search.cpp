@@ -36,6 +36,13 @@ size_t KeySearch::tried_count() const {
   return static_cast<size_t>(std::count(tried.begin(), tried.end(), true));
 }
 
+void add_choice(KeySearch& search, const Choice& choice, const Machine& machine) {
+  if (index_of(search, choice) < search.choices.size()) return;
+  search.choices.push_back(choice);
+  search.cycles.push_back(estimated_cycles(search.key, choice, machine));
+  search.tried.push_back(false);
+}
+
 KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& before,
                        const std::optional<Choice>& best) {
   KeySearch search;
@@ -43,13 +50,12 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
   search.text = to_string(key);
   search.calls = calls;
   search.choices = candidates(key, machine);
+  for (const Choice& choice : search.choices) search.cycles.push_back(estimated_cycles(key, choice, machine));
+  search.tried.assign(search.choices.size(), false);
   search.fallback = search.choices.front();
   search.before = before.value_or(search.fallback);
   search.best = best.value_or(search.before);
-  for (const Choice& choice : {search.before, search.best})
-    if (index_of(search, choice) == search.choices.size()) search.choices.push_back(choice);
-  for (const Choice& choice : search.choices) search.cycles.push_back(estimated_cycles(key, choice, machine));
-  search.tried.assign(search.choices.size(), false);
+  for (const Choice& choice : {search.before, search.best}) add_choice(search, choice, machine);
   return search;
 }
 
@@ -163,7 +169,8 @@ void take_default(KeySearch& search, double milliseconds_in_net) {
   search.fallback_ratio = 1;
 }
 
-void take_over(KeySearch& search, const Choice& before, const Choice& best) {
+void take_over(KeySearch& search, const Choice& before, const Choice& best, const Machine& machine) {
+  for (const Choice& choice : {before, best}) add_choice(search, choice, machine);
   if (best != search.best) search.rival = search.best;
   search.before = before;
   search.best = best;

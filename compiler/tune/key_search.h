@@ -15,6 +15,7 @@ struct KeySearch {
   KernelKey key;
   std::string text;   // of the key
   int calls = 0;      // in all nets that are tuned
+  int images = 1;     // that go through it together in these nets, at most
   bool cold = false;  // timed with weights from memory: it occurs in a net whose weights outgrow the caches
   std::vector<Choice> choices;
   std::vector<double> cycles;  // the strategies' estimates
@@ -45,6 +46,9 @@ struct KeySearch {
 KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, const std::optional<Choice>& before,
                        const std::optional<Choice>& best = std::nullopt);
 
+// Every choice that becomes `before` or `best` is one of `choices`: records may name others than the candidates.
+void add_choice(KeySearch& search, const Choice& choice, const Machine& machine);
+
 // What to measure next: the best so far, its rival, the default and `before` where they were not measured with this
 // best, `suggestions` that are candidates, then the untried ones that the model deems fastest, every fifth drawn from
 // the rest so that the model sees what it does not expect. At most `count` besides the best. No untried one: there is
@@ -68,7 +72,7 @@ void take_default(KeySearch& search, double milliseconds_in_net);
 
 // Another tuner has written of the same key: `best` is its choice from now on, what was best its rival, and all that
 // they are compared with is measured again. before: what stands if `best` is dropped.
-void take_over(KeySearch& search, const Choice& before, const Choice& best);
+void take_over(KeySearch& search, const Choice& before, const Choice& best, const Machine& machine);
 
 // How much time more work on this key may save, by what was seen: the larger, the sooner it should have its turn.
 double priority(const KeySearch& search);

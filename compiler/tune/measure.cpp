@@ -27,7 +27,7 @@ std::string one_line(std::string text) {
 bool is_temporary(const CommandResult& failed, const std::string& described) {
   // What the kernel, the C++ library, LLVM and resnetc say; a limit of file sizes is a full disk too.
   constexpr std::string_view reasons[] = {
-      "No space left",          "disk full", "File too large",           "quota", "out of memory",
+      "No space left",          "disk full", "File too large",           "quota exceeded", "out of memory",
       "Cannot allocate memory", "bad_alloc", "threads cannot be started"};
   if (failed.timed_out || failed.status == 128 + SIGKILL || failed.status == 128 + SIGTERM) return true;
   return std::any_of(std::begin(reasons), std::end(reasons), [&](std::string_view reason) {

@@ -31,6 +31,12 @@ class Verdict {
       changed = false;
       for (size_t i = 0; i < nets_.size(); i++) changed |= take_all_defaults_if_slower(i);
     }
+    // What is the default now for one net's sake may make another slower than it was.
+    for (size_t i = 0; i < nets_.size(); i++)
+      if (comparisons_[i] && comparisons_[i]->replaced > 0) {
+        compare(i, true);
+        drop_all_if_slower(i);
+      }
     return std::move(comparisons_);
   }
 

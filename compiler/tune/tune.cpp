@@ -63,13 +63,25 @@ KeySearch start_search(const Tuning& t, const KernelKey& key, bool cold, const S
   return search;
 }
 
-// A key of several nets is tuned once, with cold weights if one of them has such.
+// As many images as go through a kernel together somewhere in the net.
+int images_of(const Tuning& t, const Program& program, const MemoryPlan& plan, int kernel) {
+  const ImagesAtOnce at_once = images_at_once(plan, t.machine);
+  int most = 1;
+  for (size_t s = 0; s < program.steps.size(); s++)
+    if (program.steps[s].kernel == kernel)
+      most = std::max(most, static_cast<int>(s) < plan.tail_step ? at_once.head : at_once.tail);
+  return std::min(most, t.options.batch);
+}
+
+// A key of several nets is tuned once, with cold weights if one of them has such, for the most images at once.
 void collect_keys(Tuning& t, const ScheduleDb& now) {
   const std::regex wanted(t.options.kernels);
   std::vector<KernelKey> keys;
   std::map<std::string, bool> cold;
+  std::map<std::string, int> images;
   for (Net& net : t.nets) {
     const Program program = select_kernels(net.graph, t.machine);
+    const MemoryPlan plan = plan_memory(program, t.machine);
     net.kernels = program.kernels.size();
     for (size_t k = 0; k < program.kernels.size(); k++) {
       const KernelKey& key = program.kernels[k].key;
@@ -80,11 +92,14 @@ void collect_keys(Tuning& t, const ScheduleDb& now) {
                                                       [&](const Step& s) { return s.kernel == static_cast<int>(k); }));
       const auto [known, is_new] = cold.try_emplace(text, net.cold);
       known->second |= net.cold;
+      int& most_images = images[text];
+      most_images = std::max(most_images, images_of(t, program, plan, static_cast<int>(k)));
       if (is_new) keys.push_back(key);
     }
   }
   for (const KernelKey& key : keys) {
     KeySearch& search = t.keys.emplace_back(start_search(t, key, cold.at(to_string(key)), now));
+    search.images = images.at(search.text);
     for (const Net& net : t.nets)
       if (const auto found = net.keys.find(search.text); found != net.keys.end()) search.calls += found->second;
   }
@@ -106,16 +121,17 @@ std::vector<Choice> winners_elsewhere(const Tuning& t, const KeySearch& search) 
   return result;
 }
 
-// Measures in a folder of its own, of which no step takes longer than `limit_s`.
+// Measures in a folder of its own, of which no step takes longer than `limit_s`. The times are those of a whole batch.
 std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::vector<Choice>& choices,
                                  double limit_s) {
   const fs::path folder = t.folder / "batch";
   fs::create_directories(folder);
-  MeasureOptions options{folder,      t.options.cache, t.options.target, t.options.threads, t.options.batch,
+  MeasureOptions options{folder,      t.options.cache, t.options.target, t.options.threads, search.images,
                          search.cold, t.options.jobs,  t.device_library, t.options.device};
   options.compile_limit_s = std::min(options.compile_limit_s, limit_s);
   options.time_limit_s = std::min(options.time_limit_s, limit_s);
   std::vector<Measurement> measured = measure(search.key, choices, options);
+  for (Measurement& m : measured) m.milliseconds *= static_cast<double>(t.options.batch) / search.images;
   fs::remove_all(folder);
   return measured;
 }
@@ -195,8 +211,7 @@ void measure_baselines(Tuning& t, const std::vector<Trial>& earlier, TuneProgres
         continue;
       }
       const double limit = std::min(left / 2, MeasureOptions().time_limit_s);
-      // On the CPU images go through a net one by one.
-      const Choice choice{std::string(baseline->name), {{"batch", t.on_device() ? t.options.batch : 1}}};
+      const Choice choice{std::string(baseline->name), {{"batch", search.images}}};
       const Clock::time_point start = Clock::now();
       const std::vector<Measurement> measured = try_out(t, search, {search.best, choice}, limit);
       longest[baseline] = std::max(longest[baseline], seconds_since(start));

@@ -38,8 +38,7 @@ std::optional<Record> in_force(const Tuning& t, const KeySearch& search, const s
   const std::string identity = identity_of(record_of(t, search, search.best, 0));
   std::vector<Record> same;
   std::copy_if(records.begin(), records.end(), std::back_inserter(same), [&](const Record& r) {
-    return is_of_this_version(r) && identity_of(r) == identity &&
-           std::find(search.choices.begin(), search.choices.end(), r.choice) != search.choices.end();
+    return is_of_this_version(r) && identity_of(r) == identity && is_legal(search.key, r.choice, t.machine);
   });
   const auto found = records_in_force(same, provisional);
   return found.empty() ? std::nullopt : std::optional(found.begin()->second);
@@ -56,7 +55,7 @@ void take_over(const Tuning& t, KeySearch& search, const std::vector<Record>& re
   search.seen = in_force(t, search, records);
   search.has_record = search.seen.has_value();
   const Choice before = lasting ? lasting->choice : search.before, best = search.seen ? search.seen->choice : before;
-  if (best != search.best || before != search.before) take_over(search, before, best);
+  if (best != search.best || before != search.before) take_over(search, before, best, t.machine);
 }
 
 // Returns whether it wrote; else the search has taken over what is in force.

@@ -105,10 +105,13 @@ def check_hot_and_cold(folder, db):
 def check_wrong_results(folder):
     """Candidates whose code is another's, which reads weights that are packed otherwise: refused, never a record."""
     kernel, cache, db = "conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "cache", folder / "wrong.jsonl"
-    options = ["--kernels", f"^{kernel}", "--winograd", "off", "--cache", cache, "--budget", "6s"]
-    tune(folder / "right.jsonl", *options)
-    objects = [path for path in sorted(cache.rglob("*")) if path.is_file() and kernel.encode() in path.read_bytes()]
-    contents = [path.read_bytes() for path in objects]
+    for budget in ("6s", "15s", "60s"):
+        options = ["--kernels", f"^{kernel}", "--winograd", "off", "--cache", cache, "--budget", budget]
+        tune(folder / "right.jsonl", *options)
+        objects = [path for path in sorted(cache.rglob("*")) if path.is_file() and kernel.encode() in path.read_bytes()]
+        contents = [path.read_bytes() for path in objects]
+        if len(set(contents)) >= 8:
+            break
     check(len(set(contents)) >= 8, objects)
     for path, other in zip(objects, contents[1:] + contents[:1]):
         path.write_bytes(other)
@@ -158,15 +161,17 @@ def main():
         said = tune(db, "--budget", "15s", "--report", folder / "none" / "report.html", status=1).stderr
         check("none" in said and "tuning for" not in said, "a report that cannot be written", said)
 
-        # A second run goes on where the first ended: nothing is tried twice but what is compared with.
+        # A second run goes on where the first ended: nothing is tried twice but what is compared with, of each kernel
+        # the best, the default and what stood before.
         earlier = trials(db)
         first = {words(t) for t in earlier if "temporary" not in t}
         before = db.read_text()
         tune(db, "--budget", "6s")
         best = {words(r) for r in lines(db)}
         known = [words(t) for t in trials(db)][len(earlier) :]
-        again = [w for w in known if w in first and w not in best]
-        check(len(again) <= len(known) // 4, "tried again:", again[:3])
+        again = {w for w in known if w in first and w not in best}
+        for key, *_ in again:
+            check(sum(w[0] == key for w in again) <= 2, "tried again:", again)
         check(db.read_text().startswith(before), "the file of records was rewritten")
 
         # Lines that are no records are named, and do no harm.

@@ -20,8 +20,7 @@ Tuning tuning() {
 }
 
 Trial trial(const Tuning& t, size_t choice, double milliseconds) {
-  return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed",
-          false, 1};
+  return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed", 1};
 }
 
 // Which of the first choices count as tried, as "1101".
