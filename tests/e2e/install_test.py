@@ -50,11 +50,15 @@ def main():
         at_home = {"cwd": folder, "env": environment(XDG_DATA_HOME=folder / "data")}
         kernel = "conv2d_i16x16x16b1_w32x1x1x16_w32_to_i8x8x32_stride2_f32"
         tune = resnetc, "tune", digits[0], "--kernels", f"^{kernel}$", "--baseline", "--threads", 2, "--budget"
-        run(*tune, "24s", **at_home)
-        trials, records = sorted((folder / "data" / "resnetc" / "tuned").iterdir(), key=lambda path: -len(path.name))
+        baselines = "halide_mullapudi2016", "halide_adams2019", "halide_li2018"
+        for budget in ("24s", "60s", "180s"):  # what one run leaves out the next one measures
+            run(*tune, budget, **at_home)
+            trials, records = sorted((folder / "data" / "resnetc" / "tuned").iterdir(), key=lambda path: -len(path.name))
+            times = {t["strategy"]: t["milliseconds"] for t in map(json.loads, trials.read_text().splitlines())}
+            if set(baselines) <= set(times):
+                break
         check(re.fullmatch(r"[a-z0-9-]+-(sse41|avx\w*)\.jsonl", records.name), records)
-        times = {t["strategy"]: t["milliseconds"] for t in map(json.loads, trials.read_text().splitlines())}
-        for name in ("halide_mullapudi2016", "halide_adams2019", "halide_li2018"):
+        for name in baselines:
             check(times.get(name, 0) > 0, name, "was not timed:", trials.read_text())
         check("halide_" not in records.read_text(), "a baseline became a record")
         ratios = {t["strategy"]: t["ratio"] for t in map(json.loads, trials.read_text().splitlines()) if "ratio" in t}

@@ -37,7 +37,10 @@ def compiled(folder, *more):
 def check_records(folder, cache):
     """Tunes, compiles with the records, and fills the cache."""
     db, page = folder / "records.jsonl", folder / "report.html"
-    said = tune(db, "--kernels", kernel, "--batch", 7, "--report", page, *cache).stderr
+    for budget in ("20s", "60s", "180s"):  # a busy machine may leave no time for whole nets
+        said = tune(db, "--kernels", kernel, "--batch", 7, "--report", page, *cache, budget=budget).stderr
+        if "after tuning" in said:
+            break
     print(said.strip().splitlines()[-2])
     check(re.search(r"digits_resnet8: [\d.]+ ms before, [\d.]+ ms after tuning \(.+, batch 7\)", said), said)
     tried = trials(db)
@@ -107,8 +110,11 @@ def check_baselines(folder, cache):
     """Halide's autoschedulers for devices; a result with a border, which they must leave alone."""
     db, page = folder / "baselines.jsonl", folder / "baselines.html"
     conv = "^conv2d_i16x16x16b1_w16x3x3x16_w16_to_i16x16x16b1_padding1_relu_f32$"
-    tune(db, "--kernels", conv, "--batch", 2, "--baseline", "--report", page, "--cache", cache, budget="45s")
-    times = {t["strategy"]: t["milliseconds"] for t in trials(db) if t["strategy"].startswith("halide_")}
+    for budget in ("45s", "90s", "180s"):  # what one run leaves out the next one measures
+        tune(db, "--kernels", conv, "--batch", 2, "--baseline", "--report", page, "--cache", cache, budget=budget)
+        times = {t["strategy"]: t["milliseconds"] for t in trials(db) if t["strategy"].startswith("halide_")}
+        if len(times) == 2:
+            break
     print(times, "and", lines(db)[-1]["milliseconds"])
     check(set(times) == {"halide_li2018", "halide_anderson2021"} and all(times.values()), trials(db))
     check("halide_" not in db.read_text(), "a baseline became a record")
