@@ -43,16 +43,12 @@ int most_gainful_tail(const Program& program) {
   return best;
 }
 
-uint64_t level2_bytes(const Machine& machine) {
-  return static_cast<uint64_t>(machine.level2_bytes) * static_cast<uint64_t>(machine.threads);
-}
-
 }  // namespace
 
 ImagesAtOnce images_at_once(const MemoryPlan& plan, const Machine& machine) {
   if (machine.device != Device::cpu) return {65535, 65535};  // the most blocks that CUDA starts along the images
-  const uint64_t head_bytes = std::max<uint64_t>(plan.tail_offset, 1);
-  const int head = static_cast<int>(std::clamp<uint64_t>(level2_bytes(machine) / head_bytes, 1, 1 << 16));
+  const uint64_t cache = static_cast<uint64_t>(machine.level2_bytes) * static_cast<uint64_t>(machine.threads);
+  const int head = static_cast<int>(std::clamp<uint64_t>(cache / std::max<uint64_t>(plan.tail_offset, 1), 1, 1 << 16));
   return plan.has_tail() ? ImagesAtOnce{std::min(head, tail_images), tail_images} : ImagesAtOnce{head, head};
 }
 

@@ -19,9 +19,13 @@ inline size_t image_floats(const rn_tensor& t) {
   return rows_of(t) * columns_of(t) * static_cast<size_t>(t.channels);
 }
 
+inline bool has_tail(const rn_description& d) {
+  return d.tail_step < d.step_count;
+}
+
 /* Whether it lies in the tail's part of the arena. */
 inline bool is_in_tail(const rn_description& d, const rn_tensor& t) {
-  return d.tail_step < d.step_count && t.offset >= d.head.arena_bytes_per_image;
+  return has_tail(d) && t.offset >= d.head.arena_bytes_per_image;
 }
 
 /* Where a tensor starts, in bytes, in an arena for so many images of the head and of the tail. */

@@ -47,8 +47,7 @@ int fail(rn_model* model, int code, const char* format, ...) {
 
 // The images that go through the net before the next ones begin.
 int chunk_images(const rn_model* model) {
-  return model->description->tail_step < model->description->step_count ? model->calls.tail_images
-                                                                        : model->calls.head_images;
+  return has_tail(*model->description) ? model->calls.tail_images : model->calls.head_images;
 }
 
 int64_t now() {  // in nanoseconds
@@ -100,7 +99,8 @@ int run_chunk(rn_model* model, const float* input, int batch, float* output) {
   for (int image = 0; image < batch; image += model->calls.head_images) {
     const int images = batch - image < model->calls.head_images ? batch - image : model->calls.head_images;
     set_batch(&model->calls, 0, d.tail_step, images, &model->calls.head_batch);
-    if (d.tail_step < d.step_count) set_image(&model->calls, image);
+    // Where one pass through the head is all that the tail takes, its results stay where they are.
+    if (model->calls.tail_images > model->calls.head_images) set_image(&model->calls, image);
     const int status = run_steps(model, 0, d.tail_step, input + input_floats(d) * static_cast<size_t>(image), image,
                                  images, output + output_floats(d) * static_cast<size_t>(image));
     if (status != rn_ok) return status;
@@ -315,6 +315,6 @@ uint64_t rn_arena_bytes(const rn_description* description, int max_batch) {
   const auto part_bytes = [&](const rn_part& part, uint32_t step) {
     return part.arena_bytes_per_image * static_cast<uint64_t>(rn_images_at_once(&d, step, max_batch));
   };
-  return part_bytes(d.head, 0) + (d.tail_step < d.step_count ? part_bytes(d.tail, d.tail_step) : 0);
+  return part_bytes(d.head, 0) + (has_tail(d) ? part_bytes(d.tail, d.tail_step) : 0);
 }
 }

@@ -1,5 +1,6 @@
 #include <string>
 
+#include "../arena.h"
 #include "../device.h"
 #include "commands.h"
 #include "error.h"
@@ -71,7 +72,7 @@ void list_devices(const rn_description& net) {
 
 std::string at_once_text(const rn_description& net, int batch) {
   const int head = rn_images_at_once(&net, 0, batch), tail = rn_images_at_once(&net, net.tail_step, batch);
-  if (net.tail_step == net.step_count || head == tail) return std::to_string(head);
+  if (!runtime::has_tail(net) || head == tail) return std::to_string(head);
   return format("%d and, from %s on, %d", head, net.step_names[net.tail_step], tail);
 }
 

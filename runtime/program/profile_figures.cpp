@@ -119,7 +119,7 @@ int calls_for(int images, int at_once) {
 // The head is called anew for the images of each pass through the tail.
 int calls_of(const rn_description& net, std::uint32_t step, int batch) {
   const int at_once = rn_images_at_once(&net, step, batch);
-  if (net.tail_step == net.step_count || step >= net.tail_step) return calls_for(batch, at_once);
+  if (!runtime::has_tail(net) || step >= net.tail_step) return calls_for(batch, at_once);
   const int together = rn_images_at_once(&net, net.tail_step, batch);
   return batch / together * calls_for(together, at_once) + calls_for(batch % together, at_once);
 }

@@ -2,29 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/compiler/tune/baseline_trials.h"
+
 using namespace resnetc;
-
-namespace {
-
-const char* const baseline = "halide_mullapudi2016";
-
-Tuning tuning() {
-  Tuning t{{}, machine_for("x86-64-linux-avx2-fma", 2)};
-  t.options.threads = 2;
-  t.hardware = "A CPU";
-  t.keys.push_back(start_search(parse_key("conv2d_i14x14x32_w48x1x1x32_w48_to_i14x14x48_relu_f32"), 3, t.machine, {}));
-  return t;
-}
-
-Trial baseline_of(const Tuning& t, double milliseconds, double ratio, const Choice& against) {
-  return {record_of(t, t.keys[0], {baseline, {{"batch", 1}}}, milliseconds), milliseconds > 0 ? "" : "it failed", 1,
-          ratio, to_string(against)};
-}
-
-}  // namespace
+using namespace resnetc::test;
 
 TEST_CASE("baselines: measured once against each best, and not judged by the end of the budget") {
-  Tuning t = tuning();
+  Tuning t = tuning_of_one_kernel();
   KeySearch& search = t.keys[0];
   const auto measured = [&](const std::vector<Trial>& trials) { return is_measured(t, search, trials, baseline); };
   CHECK(!measured({}));

@@ -6,29 +6,22 @@
 #include <functional>
 #include <regex>
 
+#include "tests/compiler/tune/baseline_trials.h"
+
 using namespace resnetc;
+using namespace resnetc::test;
 
 namespace {
 
-const char* const baseline = "halide_mullapudi2016";
-
 Tuning tuning() {
-  Tuning t{{}, machine_for("x86-64-linux-avx2-fma", 2)};
-  t.options.threads = 2;
-  t.hardware = "A CPU";
+  Tuning t = tuning_of_one_kernel();
   t.peak_gflops = 100;
-  t.keys.push_back(start_search(parse_key("conv2d_i14x14x32_w48x1x1x32_w48_to_i14x14x48_relu_f32"), 3, t.machine, {}));
   return t;
 }
 
 Trial trial(const Tuning& t, size_t choice, double milliseconds, double second = 1) {
   return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed",
           second};
-}
-
-Trial baseline_of(const Tuning& t, double milliseconds, double ratio, const Choice& against) {
-  return {record_of(t, t.keys[0], {baseline, {{"batch", 1}}}, milliseconds), milliseconds > 0 ? "" : "it failed", 1,
-          ratio, to_string(against)};
 }
 
 // The rows of the tables: the text of each cell, without marks.
