@@ -130,14 +130,12 @@ class Comparer {
 };
 
 void print_comparison(const Tuning& t, const std::string& name, const NetComparison& c) {
-  const std::string replaced =
-      c.replaced > 0 ? fmt::format("; reckoned, for {} of its choices were dropped since", c.replaced) : "";
   const std::string defaults = c.defaults && c.defaults->milliseconds != c.before.milliseconds
                                    ? fmt::format("; {:.3f} ms with the default choices", c.defaults->milliseconds)
                                    : "";
   print_message("{}: {:.3f} ms before, {:.3f} ms after tuning ({}, batch {}{}){}\n", name, c.before.milliseconds,
                 c.after.milliseconds, t.on_device() ? t.hardware : fmt::format("{} threads", t.options.threads),
-                t.options.batch, replaced, defaults);
+                t.options.batch, reservation(c), defaults);
 }
 
 }  // namespace

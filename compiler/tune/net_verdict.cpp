@@ -24,7 +24,7 @@ class Verdict {
     // What a comparison changes the next one judges, if there is time.
     for (int again = 0; again < 3; again++)
       for (size_t i = 0; i < nets_.size(); i++)
-        if (comparisons_[i] && comparisons_[i]->replaced > 0) compare(i, true);
+        if (comparisons_[i] && !comparisons_[i]->is_of_what_stands()) compare(i, true);
     for (size_t i = 0; i < nets_.size(); i++) drop_all_if_slower(i);
     // What one net gives up another may have needed.
     for (bool changed = true; changed;) {
@@ -33,7 +33,7 @@ class Verdict {
     }
     // What is the default now for one net's sake may make another slower than it was.
     for (size_t i = 0; i < nets_.size(); i++)
-      if (comparisons_[i] && comparisons_[i]->replaced > 0) {
+      if (comparisons_[i] && !comparisons_[i]->is_of_what_stands()) {
         compare(i, true);
         drop_all_if_slower(i);
       }
@@ -56,11 +56,22 @@ class Verdict {
   }
 
   void compare(size_t net, bool again) {
-    if (std::optional<NetComparison> timed = actions_.compare(net, again)) {
+    std::vector<Choice> best;
+    for (const KeySearch& search : keys_) best.push_back(search.best);
+    std::optional<NetComparison> timed = actions_.compare(net, again);
+    for (size_t k = 0; k < keys_.size(); k++)
+      if (keys_[k].best != best[k]) note_news(keys_[k].text);
+    if (timed) {
       comparisons_[net] = std::move(timed);
       drop_losers(net);
       take_faster_defaults(net);
     }
+  }
+
+  // Another tuner's choice came before a net was timed: the nets that were timed earlier are without it.
+  void note_news(const std::string& key) {
+    for (size_t i = 0; i < nets_.size(); i++)
+      if (comparisons_[i] && nets_[i].keys.contains(key)) comparisons_[i]->outdated++;
   }
 
   void drop_losers(size_t net) {

@@ -122,8 +122,7 @@ std::string net_section(const std::string& name, const NetComparison& net) {
       "whole net: before with the default or earlier records, after with the new ones{}.</p><table><tr><th>kernel</th>"
       "<th>before</th><th>after</th><th></th><th></th></tr>",
       xml_escaped(name), net.before.milliseconds, net.after.milliseconds,
-      gain(net.before.milliseconds, net.after.milliseconds),
-      net.replaced > 0 ? fmt::format("; reckoned, for {} of these were dropped since", net.replaced) : "");
+      gain(net.before.milliseconds, net.after.milliseconds), reservation(net));
   std::vector<std::pair<double, std::string>> order;
   double longest = 0;
   for (const auto& [key, ms] : net.before.kernel) {

@@ -92,6 +92,13 @@ Ratio ratio_of(const NetTimes& a, const NetTimes& b, const std::string& kernel) 
   return of_a.empty() || of_a.size() != of_b.size() ? Ratio{1, 0} : median_ratio(of_a, of_b);
 }
 
+std::string reservation(const NetComparison& c) {
+  std::string text;
+  if (c.replaced > 0) text += fmt::format("; reckoned, for {} of its choices were dropped since", c.replaced);
+  if (c.outdated > 0) text += fmt::format("; without {} choices that another tuner wrote since", c.outdated);
+  return text;
+}
+
 std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program>& programs, const Machine& machine,
                                    const WholeNetOptions& options) {
   const Clock::time_point start = Clock::now();

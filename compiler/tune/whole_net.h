@@ -27,9 +27,16 @@ struct NetComparison {
   NetTimes before, after;
   // Kernels whose choice was dropped after it was timed: times after have those before in their place.
   int replaced = 0;
+  // Kernels whose choice another tuner has changed since: times after are still of the one before that.
+  int outdated = 0;
   // With the default choices of all kernels that are tuned; nullopt where there was no time for them.
   std::optional<NetTimes> defaults = {};
+
+  bool is_of_what_stands() const { return replaced == 0 && outdated == 0; }
 };
+
+// What of it was not timed as it stands, to be added to its times; empty if all was.
+std::string reservation(const NetComparison& comparison);
 
 struct WholeNetOptions {
   std::filesystem::path folder, cache;

@@ -179,6 +179,35 @@ TEST_CASE("what a later net drops is timed again in an earlier one, or reckoned"
   }
 }
 
+TEST_CASE("another tuner's choice that comes before a net has the earlier ones that hold it timed again") {
+  for (const bool lasting : {false, true})
+    for (const int comparisons : {3, 5}) {
+      Nets n;
+      n.add_win("a");
+      n.add_win("b");
+      n.add_net("first", {{"a", 10}, {"b", 10}}, {{"a", 8}, {"b", 9}}, 1, 1);
+      n.add_net("second", {{"b", 10}}, {{"b", 9}}, 1, 1);
+      n.add_net("third", {{"a", 10}}, {{"a", 8}}, 1, 1);
+      const auto judged = judge_nets(n.nets, n.keys,
+                                     {[&](size_t net, bool) {
+                                        if (net == 2 && n.compared.size() == 2) {
+                                          n.keys[0].best = {"conv2d_direct", {{"pixels", 7}}};
+                                          if (lasting) n.keys[0].before = n.keys[0].best;
+                                        }
+                                        if (n.compared.size() == static_cast<size_t>(comparisons))
+                                          n.comparisons_left = 0;
+                                        return n.compare(net);
+                                      },
+                                      [](KeySearch& search) { search.best = search.before; }, [](KeySearch&, double) {},
+                                      [](const std::string&) {}});
+      CHECK(n.compared == (comparisons == 3 ? std::vector<size_t>{0, 1, 2} : std::vector<size_t>{0, 1, 2, 0}));
+      CHECK(judged[0]->outdated == (comparisons == 3 ? 1 : 0));
+      CHECK(reservation(*judged[0]).empty() == (comparisons == 5));
+      CHECK(judged[1]->is_of_what_stands());
+      CHECK(judged[2]->is_of_what_stands());
+    }
+}
+
 TEST_CASE("a net whose second comparison is slower as a whole loses its wins") {
   Nets n = one_loser(2);
   n.rest[0] = {1, 6};
