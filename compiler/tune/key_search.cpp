@@ -30,6 +30,15 @@ bool is_known(const KeySearch& search, const Choice& choice) {
   });
 }
 
+// Whether the default and `before` were among them and either ran or will never do.
+bool were_compared(const KeySearch& search, const std::vector<Measurement>& measured) {
+  const auto was = [&](const Choice& choice) {
+    return std::any_of(measured.begin(), measured.end(),
+                       [&](const Measurement& m) { return m.choice == choice && !m.temporary; });
+  };
+  return was(search.fallback) && was(search.before);
+}
+
 }  // namespace
 
 size_t KeySearch::tried_count() const {
@@ -67,7 +76,7 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
     if (batch.size() <= count && std::find(batch.begin(), batch.end(), choice) == batch.end()) batch.push_back(choice);
   };
   if (search.rival) take(*search.rival);
-  if (!search.compared) {
+  if (!search.compared && search.not_compared < 2) {
     take(search.fallback);
     take(search.before);
   }
@@ -140,7 +149,13 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
       winner = &m;
   search.fruitless = winner ? 0 : search.fruitless + 1;
   // A winner's ratio is the least of many, so a product of such ratios promises too much.
-  search.compared = !winner;
+  if (winner) {
+    search.compared = false;
+    search.not_compared = 0;
+  } else if (!search.compared) {
+    search.compared = were_compared(search, measured);
+    search.not_compared += search.compared ? 0 : 1;
+  }
   if (!winner) return best_failed ? Entered::better : Entered::no_better;
   search.best = winner->choice;
   search.milliseconds = winner->milliseconds;
@@ -177,6 +192,7 @@ void take_over(KeySearch& search, const Choice& before, const Choice& best, cons
   search.milliseconds = 0;
   search.fallback_ratio = search.before_ratio = 1;
   search.compared = false;
+  search.not_compared = 0;
   search.batches = search.fruitless = 0;
   search.best_failed = false;
 }

@@ -31,6 +31,7 @@ struct KeySearch {
   double fallback_ratio = 1;    // time of best / time of fallback
   double before_ratio = 1;      // time of best / time of before
   bool compared = false;        // these were measured in turns with this best; else reckoned
+  int not_compared = 0;         // batches with this best that were to do so; two at most
   int batches = 0;              // measured so far
   int fruitless = 0;            // of those, since the last that found a better one
   bool best_failed = false;     // once, before it was ever measured
@@ -50,9 +51,9 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
 void add_choice(KeySearch& search, const Choice& choice, const Machine& machine);
 
 // What to measure next: the best so far, its rival, the default and `before` where they were not measured with this
-// best, `suggestions` that are candidates, then the untried ones that the model deems fastest, every fifth drawn from
-// the rest so that the model sees what it does not expect. At most `count` besides the best. No untried one: there is
-// nothing left worth trying.
+// best (once more where that failed for a reason that may be gone), `suggestions` that are candidates, then the untried
+// ones that the model deems fastest, every fifth drawn from the rest so that the model sees what it does not expect. At
+// most `count` besides the best. No untried one: there is nothing left worth trying.
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
                                size_t count);
 

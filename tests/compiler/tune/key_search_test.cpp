@@ -200,6 +200,39 @@ TEST_CASE("failures that may be the machine's cost a candidate its turn in this 
   CHECK(next_batch(search, model, {}, 3).empty());
 }
 
+TEST_CASE("a default that fails for a reason that may be gone is compared with the same best once more") {
+  for (const bool runs_then : {true, false}) {
+    CostModel model;
+    KeySearch search = start_search(key, 1, machine(), std::nullopt);
+    const Choice fallback = search.fallback, winner = search.choices[3];
+    const auto time = [&](const Choice& c) { return c == winner ? 0.5 : 1.0; };
+    REQUIRE(enter(search, model, measured({fallback, winner}, time)) == Entered::better);
+    const auto measure_next = [&](bool runs) {
+      const std::vector<Choice> batch = next_batch(search, model, {}, 3);
+      REQUIRE(batch.size() == 4);
+      if (batch[1] != fallback) return false;
+      std::vector<Measurement> now = measured(batch, [&](const Choice& c) { return c == winner ? 0.8 : 1.0; });
+      if (!runs) now[1] = {fallback, "the disk is full", 0, 0, 0, true};
+      CHECK(enter(search, model, now) == Entered::no_better);
+      return true;
+    };
+    CHECK(measure_next(false));
+    CHECK(!search.compared);
+    CHECK(search.fallback_ratio == doctest::Approx(0.5));  // still reckoned
+    CHECK(measure_next(runs_then));
+    CHECK(search.compared == runs_then);
+    CHECK(search.fallback_ratio == doctest::Approx(runs_then ? 0.8 : 0.5));
+    CHECK(!measure_next(true));
+    // The next best is compared again.
+    search.best = search.choices[5];
+    enter(search, model, measured({search.choices[5], winner, search.choices[7]}, [&](const Choice& c) {
+            return c == winner ? 0.1 : 1.0;
+          }));
+    CHECK(measure_next(true));
+    CHECK(search.compared);
+  }
+}
+
 TEST_CASE("a default that computes something else is none") {
   CostModel model;
   for (const bool temporary : {false, true}) {
