@@ -9,12 +9,13 @@
 
 namespace resnetc {
 
-// Whether a trial under the same conditions has a baseline's time against what is best now, or says that it fails.
+// Whether a trial under the same conditions has a baseline's time against what is best now, or says that it fails for a
+// reason that lasts.
 bool is_measured(const Tuning& t, const KeySearch& search, const std::vector<Trial>& trials, std::string_view baseline);
 
-// What is kept of a baseline that was timed with the best in turns. Nothing if the best did not run, or if a limit of
-// time that was `shortened` by the end of the budget stopped either: that says nothing of them.
+// What is kept of a baseline that was timed with the best in turns. Nothing if the best did not run, or if the end of
+// the budget stopped either: that says nothing of them. One that a step's own limit stopped will not keep it next time.
 std::optional<Trial> baseline_trial(const Tuning& t, const KeySearch& search, const Measurement& best,
-                                    const Measurement& baseline, bool shortened);
+                                    const Measurement& baseline);
 
 }  // namespace resnetc

@@ -38,19 +38,21 @@ bool is_temporary(const CommandResult& failed, const std::string& described) {
 std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey, Choice>>& kernels,
                                           const MeasureOptions& options) {
   const MachineLock compiling(MachineLock::compile);
+  const TimeLimit limit = shortened(options.compile_limit_s, options.left_s);
   std::vector<Command> commands;
   for (size_t i = 0; i < kernels.size(); i++) {
     commands.push_back(kernel_command(kernels[i].first, kernels[i].second, options.target, options.threads,
                                       options.folder, fmt::format("{}.o", i), options.cache));
-    commands.back().time_limit_s = options.compile_limit_s;
+    commands.back().time_limit_s = limit.seconds;
   }
   std::vector<KernelObject> objects(kernels.size());
+  const auto fail = [&](KernelObject& object, const Command& command, const CommandResult& result) {
+    object.failure = one_line(describe_failure(command, result));
+    object.temporary = is_temporary(result, object.failure);
+    if (result.timed_out) object.over = limit.kind;
+  };
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
-    if (result.status != 0) {
-      objects[i].failure = one_line(describe_failure(commands[i], result));
-      objects[i].temporary = is_temporary(result, objects[i].failure);
-      return;
-    }
+    if (result.status != 0) return fail(objects[i], commands[i], result);
     objects[i].scratch_bytes = nlohmann::json::parse(result.output).at("scratch_bytes");
   });
   const fs::path hooks =
@@ -62,13 +64,11 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
     objects[i].library = options.folder / fmt::format("{}.so", i);
     links.push_back({{"ld", "-shared", "-o", fmt::format("{}.so", i), fmt::format("{}.o", i), hooks.string()},
                      options.folder,
-                     options.compile_limit_s});
+                     limit.seconds});
     linked.push_back(i);
   }
   run_commands(links, options.jobs, [&](size_t i, const CommandResult& result) {
-    if (result.status == 0) return;
-    objects[linked[i]].failure = one_line(describe_failure(links[i], result));
-    objects[linked[i]].temporary = is_temporary(result, objects[linked[i]].failure);
+    if (result.status != 0) fail(objects[linked[i]], links[i], result);
   });
   return objects;
 }
@@ -76,23 +76,30 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
 std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
                                  const MeasureOptions& options) {
   std::vector<Measurement> result;
-  for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0, false});
+  for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0, false, OverLimit::none});
   std::vector<std::pair<KernelKey, Choice>> kernels;
   for (const Choice& choice : choices) kernels.emplace_back(key, choice);
   const std::vector<KernelObject> objects = compile_objects(kernels, options);
   for (size_t i = 0; i < choices.size(); i++) {
     result[i].failure = objects[i].failure;
     result[i].temporary = objects[i].temporary;
+    result[i].over = objects[i].over;
   }
 
+  const TimeLimit limit = shortened(options.time_limit_s, options.left_s);
+  const auto fail_in_time = [&](Measurement& m, const std::string& failure) {
+    m.failure = failure;
+    m.temporary = true;
+    m.over = limit.kind;
+  };
   // Again without the one that crashed, until none does.
   const fs::path request_file = options.folder / "request.json";
   for (;;) {
-    TimingRequest request{to_string(key),      options.target,
-                          options.threads,     options.batch,
-                          options.cold,        options.device_library.string(),
-                          options.device,      {},
-                          options.time_limit_s};
+    TimingRequest request{to_string(key),  options.target,
+                          options.threads, options.batch,
+                          options.cold,    options.device_library.string(),
+                          options.device,  {},
+                          limit.seconds};
     std::vector<size_t> index;
     for (size_t i = 0; i < choices.size(); i++) {
       if (!result[i].failure.empty()) continue;
@@ -103,7 +110,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     write_file(request_file, to_json(request));
     fs::remove(running_object_file(request_file));
     const char* kind = options.device_library.empty() ? time_kernels_command : time_on_device_command;
-    const Command command{{own_path().string(), kind, request_file.string()}, options.folder, options.time_limit_s};
+    const Command command{{own_path().string(), kind, request_file.string()}, options.folder, limit.seconds};
     const MachineLock timing(MachineLock::time);
     const CommandResult ended = run_commands({command}, 1).front();
     const std::vector<TimingAnswer> answers = parse_timing_answers(ended.output, index.size());
@@ -111,10 +118,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
       for (size_t i = 0; i < index.size(); i++) {
         Measurement& m = result[index[i]];
         m.failure = answers[i].failure;
-        if (m.failure.empty() && answers[i].milliseconds <= 0) {
-          m.failure = "there was no time to time it";
-          m.temporary = true;
-        }
+        if (m.failure.empty() && answers[i].milliseconds <= 0) fail_in_time(m, "there was no time to time it");
         m.milliseconds = answers[i].milliseconds;
         m.ratio = answers[i].ratio;
         m.noise = answers[i].noise;
@@ -127,10 +131,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
       // be their memory's.
       if (!options.device_library.empty()) throw Error(one_line(describe_failure(command, ended)));
       if (ended.timed_out) {
-        for (const size_t i : index) {
-          result[i].failure = one_line(describe_failure(command, ended));
-          result[i].temporary = true;
-        }
+        for (const size_t i : index) fail_in_time(result[i], one_line(describe_failure(command, ended)));
         return result;
       }
       const auto most = std::max_element(
@@ -144,6 +145,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
       Measurement& m = result[index[blamed]];
       m.failure = one_line(describe_failure(command, ended));
       m.temporary = is_temporary(ended, m.failure);
+      if (ended.timed_out) m.over = limit.kind;
     }
   }
 }

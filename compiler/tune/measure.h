@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,20 @@ struct MeasureOptions {
   int device = 0;
   double compile_limit_s = 30;
   double time_limit_s = 60;
+  double left_s = std::numeric_limits<double>::infinity();  // of the budget: no step takes longer
 };
+
+// The limit of time that something did not keep: that of its step, or what was left of the budget, which says nothing
+// of it.
+enum class OverLimit { none, of_step, of_budget };
+
+struct TimeLimit {
+  double seconds;
+  OverLimit kind;
+};
+inline TimeLimit shortened(double step_s, double left_s) {
+  return left_s < step_s ? TimeLimit{left_s, OverLimit::of_budget} : TimeLimit{step_s, OverLimit::of_step};
+}
 
 // Whether a command failed as it may on a busy machine or one whose disk or memory is full: by a limit of time, killed
 // from outside, or for lack of room. What crashes, cannot be compiled or computes something else will do so again.
@@ -34,6 +48,7 @@ bool is_temporary(const CommandResult& failed, const std::string& described);
 struct KernelObject {
   std::string failure;     // of compiling or linking; empty if there is a library
   bool temporary = false;  // as is_temporary says
+  OverLimit over = OverLimit::none;
   std::filesystem::path library;
   uint64_t scratch_bytes = 0;
 };
@@ -48,6 +63,7 @@ struct Measurement {
   double milliseconds = 0;      // median
   double ratio = 0, noise = 0;  // as in TimingAnswer; 0 if it was eliminated before the last stage
   bool temporary = false;       // the failure may be the machine's
+  OverLimit over = OverLimit::none;
 };
 
 // One for each choice, in order; the first that runs is the one to beat. Compilations run first, `jobs` at once;

@@ -121,15 +121,14 @@ std::vector<Choice> winners_elsewhere(const Tuning& t, const KeySearch& search) 
   return result;
 }
 
-// Measures in a folder of its own, of which no step takes longer than `limit_s`. The times are those of a whole batch.
+// Measures in a folder of its own, with so much of the budget left. The times are those of a whole batch.
 std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::vector<Choice>& choices,
-                                 double limit_s) {
+                                 double left_s) {
   const fs::path folder = t.folder / "batch";
   fs::create_directories(folder);
   MeasureOptions options{folder,      t.options.cache, t.options.target, t.options.threads, search.images,
                          search.cold, t.options.jobs,  t.device_library, t.options.device};
-  options.compile_limit_s = std::min(options.compile_limit_s, limit_s);
-  options.time_limit_s = std::min(options.time_limit_s, limit_s);
+  options.left_s = left_s;
   std::vector<Measurement> measured = measure(search.key, choices, options);
   for (Measurement& m : measured) m.milliseconds *= static_cast<double>(t.options.batch) / search.images;
   fs::remove_all(folder);
@@ -143,9 +142,9 @@ void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) 
   append_trial(t.trials, trial);
 }
 
-// limit_s: what is left for it.
-void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch, double limit_s) {
-  const std::vector<Measurement> measured = try_out(t, search, batch, limit_s);
+// left_s: of the budget, for it.
+void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch, double left_s) {
+  const std::vector<Measurement> measured = try_out(t, search, batch, left_s);
   const Entered entered = enter(search, t.model, measured);
   if (search.given_up) print_message("{}: left for another run: {}\n", search.text, measured.front().failure);
   if (entered == Entered::nothing) return;
@@ -210,13 +209,11 @@ void measure_baselines(Tuning& t, const std::vector<Trial>& earlier, TuneProgres
         left_out++;
         continue;
       }
-      const double limit = std::min(left / 2, MeasureOptions().time_limit_s);
       const Choice choice{std::string(baseline->name), {{"batch", search.images}}};
       const Clock::time_point start = Clock::now();
-      const std::vector<Measurement> measured = try_out(t, search, {search.best, choice}, limit);
+      const std::vector<Measurement> measured = try_out(t, search, {search.best, choice}, left / 2);
       longest[baseline] = std::max(longest[baseline], seconds_since(start));
-      const std::optional<Trial> trial =
-          baseline_trial(t, search, measured[0], measured[1], limit < MeasureOptions().time_limit_s);
+      const std::optional<Trial> trial = baseline_trial(t, search, measured[0], measured[1]);
       if (!trial) {
         left_out++;
         continue;

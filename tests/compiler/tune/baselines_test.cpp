@@ -20,19 +20,28 @@ TEST_CASE("baselines: measured once against each best, and not judged by the end
   elsewhere.record.cpu = "Another CPU";
   CHECK(!measured({elsewhere}));
 
+  Trial temporary = baseline_of(t, 0, 0, search.best);
+  temporary.temporary = true;
+  CHECK(!measured({temporary}));
+
   const Choice choice{baseline, {{"batch", 1}}};
   const Measurement best{search.best, "", 0.5, 1, 0, false}, slow{choice, "", 4, 7, 0, false},
-      dropped{choice, "", 4, 0, 0, false}, broken{choice, "it failed", 0, 0, 0, false},
-      late{choice, "it took too long", 0, 0, 0, true}, no_best{search.best, "it failed", 0, 0, 0, false};
-  for (const bool shortened : {false, true}) {
-    const auto kept = baseline_trial(t, search, best, slow, shortened);
-    REQUIRE(kept);
-    CHECK(kept->ratio == 7);
-    CHECK(kept->against == to_string(search.best));
-    CHECK(kept->record.milliseconds == 4);
-    CHECK(baseline_trial(t, search, best, dropped, shortened)->ratio == 8);
-    CHECK(baseline_trial(t, search, best, broken, shortened)->failure == "it failed");
-    CHECK(!baseline_trial(t, search, no_best, slow, shortened));
-    CHECK(baseline_trial(t, search, best, late, shortened).has_value() == !shortened);
-  }
+      dropped{choice, "", 4, 0, 0, false}, no_best{search.best, "it failed", 0, 0, 0, false};
+  const auto kept = baseline_trial(t, search, best, slow);
+  REQUIRE(kept);
+  CHECK(kept->ratio == 7);
+  CHECK(kept->against == to_string(search.best));
+  CHECK(kept->record.milliseconds == 4);
+  CHECK(baseline_trial(t, search, best, dropped)->ratio == 8);
+  CHECK(!baseline_trial(t, search, no_best, slow));
+
+  // Whether the next run tries it again.
+  const auto again = [&](bool temporary_failure, OverLimit over) {
+    const auto trial = baseline_trial(t, search, best, {choice, "it failed", 0, 0, 0, temporary_failure, over});
+    return !trial || !measured({*trial});
+  };
+  CHECK(!again(false, OverLimit::none));
+  CHECK(again(true, OverLimit::none));  // a full disk
+  CHECK(again(true, OverLimit::of_budget));
+  CHECK(!again(true, OverLimit::of_step));
 }

@@ -24,6 +24,15 @@ TEST_CASE("what failed by the machine may run another time, what crashes or cann
   CHECK(!temporary(1, "Error: the schedule is not valid\n"));
 }
 
+TEST_CASE("the end of the budget shortens the limits of those steps alone that are longer") {
+  const MeasureOptions options;
+  CHECK(shortened(options.compile_limit_s, options.left_s).kind == OverLimit::of_step);
+  CHECK(shortened(options.compile_limit_s, 40).kind == OverLimit::of_step);
+  CHECK(shortened(options.compile_limit_s, 40).seconds == 30);
+  CHECK(shortened(options.time_limit_s, 40).kind == OverLimit::of_budget);
+  CHECK(shortened(options.time_limit_s, 40).seconds == 40);
+}
+
 TEST_CASE("who is to blame for a process's end is read from a file; nobody, where nothing ran") {
   const test::TemporaryFolder folder;
   const std::filesystem::path request = folder / "request.json";
