@@ -17,6 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double least_timing_seconds = 0.5;  // in which candidates can be timed
+
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text.substr(0, 300);
@@ -92,14 +94,20 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     m.temporary = true;
     m.over = limit.kind;
   };
-  // Again without the one that crashed, until none does.
+  // Again without the one that crashed, until none does. All share the limit: a quarter of what is left of it stays for
+  // the others, should one hang.
+  double left = limit.seconds;
   const fs::path request_file = options.folder / "request.json";
   for (;;) {
-    TimingRequest request{to_string(key),  options.target,
-                          options.threads, options.batch,
-                          options.cold,    options.device_library.string(),
-                          options.device,  {},
-                          limit.seconds};
+    TimingRequest request{to_string(key),
+                          options.target,
+                          options.threads,
+                          options.batch,
+                          options.cold,
+                          options.device_library.string(),
+                          options.device,
+                          {},
+                          left};
     std::vector<size_t> index;
     for (size_t i = 0; i < choices.size(); i++) {
       if (!result[i].failure.empty()) continue;
@@ -107,12 +115,18 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
       index.push_back(i);
     }
     if (index.empty()) return result;
+    if (left < least_timing_seconds) {
+      for (const size_t i : index) fail_in_time(result[i], "there was no time to time it");
+      return result;
+    }
+    if (index.size() > 1) request.limit_s *= 0.75;
     write_file(request_file, to_json(request));
     fs::remove(running_object_file(request_file));
     const char* kind = options.device_library.empty() ? time_kernels_command : time_on_device_command;
-    const Command command{{own_path().string(), kind, request_file.string()}, options.folder, limit.seconds};
+    const Command command{{own_path().string(), kind, request_file.string()}, options.folder, request.limit_s};
     const MachineLock timing(MachineLock::time);
     const CommandResult ended = run_commands({command}, 1).front();
+    left -= ended.seconds;
     const std::vector<TimingAnswer> answers = parse_timing_answers(ended.output, index.size());
     if (ended.status == 0) {
       for (size_t i = 0; i < index.size(); i++) {

@@ -3,7 +3,9 @@
 kill_tuner.py kills it; install_test.py has Halide's autoschedulers as baselines."""
 
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -136,6 +138,27 @@ def check_full_disk(folder):
     check(lines(db) and all(t["milliseconds"] > 0 for t in trials(db)), said, trials(db))
 
 
+def check_hangs(folder):
+    """Candidates that hang, here when they are loaded, cost one limit together: the first leaves the others some time,
+    and when all but the best do, the budget is kept."""
+    kernel, tools = "^conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "tools"
+    tools.mkdir()
+    (tools / "hang.c").write_text("__attribute__((constructor)) static void hang(void) { for (;;) __builtin_ia32_pause(); }")
+    run("cc", "-c", "-fPIC", "-o", tools / "hang.o", tools / "hang.c")
+    for hanging in ("1.so", "[1-9].so"):
+        ld = tools / "ld"
+        ld.write_text(f'#!/bin/sh\ncase "$3" in {hanging}) set -- "$@" {tools}/hang.o;; esac\nexec {shutil.which("ld")} "$@"\n')
+        ld.chmod(0o755)
+        db, start = folder / f"hang{len(hanging)}.jsonl", time.monotonic()
+        command = [resnetc(), "tune", model, "--db", db, "--threads", 2, "--kernels", kernel, "--budget", "16s"]
+        said = run("env", f"PATH={tools}:{os.environ['PATH']}", *command).stderr
+        check(time.monotonic() - start < 26, "a budget of 16 s took", time.monotonic() - start, said)
+        if hanging == "1.so":
+            hung = [t for t in trials(db) if "took longer" in t.get("failure", "")]
+            check(hung and all(t["temporary"] for t in hung), said, trials(db))
+            check(lines(db) and any(t["milliseconds"] > 0 for t in trials(db)), said, trials(db))
+
+
 def check_budget(folder):
     """Many nets that cannot all be timed within the budget, which takes more than twice the time allowed."""
     start = time.monotonic()
@@ -160,6 +183,7 @@ def main():
         check_hot_and_cold(folder, db)
         check_wrong_results(folder)
         check_full_disk(folder)
+        check_hangs(folder)
         check_budget(folder)
         said = tune(db, "--budget", "15s", "--report", folder / "none" / "report.html", status=1).stderr
         check("none" in said and "tuning for" not in said, "a report that cannot be written", said)
