@@ -52,14 +52,24 @@ Net load_net(const Tuning& t, const fs::path& topology) {
   return net;
 }
 
+// What the nets have in common of a key: they tune it once, with cold weights if one of them has such, for the most
+// images at once.
+struct KeyOfNets {
+  KernelKey key;
+  int calls = 0;
+  int images = 1;
+  bool cold = false;
+};
+
 // now: with the wins that no whole net has confirmed.
-KeySearch start_search(const Tuning& t, const KernelKey& key, bool cold, const ScheduleDb& now) {
+KeySearch start_search(const Tuning& t, const KeyOfNets& of, const ScheduleDb& now) {
   const auto choice_of = [&](const ScheduleDb& records) -> std::optional<Choice> {
-    const auto match = records.find(key, t.machine, t.options.batch, t.hardware, cold);
+    const auto match = records.find(of.key, t.machine, t.options.batch, t.hardware, of.cold);
     return match ? std::optional(match->choice) : std::nullopt;
   };
-  KeySearch search = start_search(key, 0, t.machine, choice_of(t.before), choice_of(now));
-  search.cold = cold;
+  KeySearch search = start_search(of.key, of.calls, t.machine, choice_of(t.before), choice_of(now));
+  search.images = of.images;
+  search.cold = of.cold;
   return search;
 }
 
@@ -73,12 +83,10 @@ int images_of(const Tuning& t, const Program& program, const MemoryPlan& plan, i
   return std::min(most, t.options.batch);
 }
 
-// A key of several nets is tuned once, with cold weights if one of them has such, for the most images at once.
 void collect_keys(Tuning& t, const ScheduleDb& now) {
   const std::regex wanted(t.options.kernels);
-  std::vector<KernelKey> keys;
-  std::map<std::string, bool> cold;
-  std::map<std::string, int> images;
+  std::vector<KeyOfNets> keys;
+  std::map<std::string, size_t> index;
   for (Net& net : t.nets) {
     const Program program = select_kernels(net.graph, t.machine);
     const MemoryPlan plan = plan_memory(program, t.machine);
@@ -88,21 +96,18 @@ void collect_keys(Tuning& t, const ScheduleDb& now) {
       const std::string text = to_string(key);
       if (std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op)) continue;
       if (!std::regex_search(text, wanted) || candidates(key, t.machine).size() < 2) continue;
-      net.keys[text] = static_cast<int>(std::count_if(program.steps.begin(), program.steps.end(),
-                                                      [&](const Step& s) { return s.kernel == static_cast<int>(k); }));
-      const auto [known, is_new] = cold.try_emplace(text, net.cold);
-      known->second |= net.cold;
-      int& most_images = images[text];
-      most_images = std::max(most_images, images_of(t, program, plan, static_cast<int>(k)));
-      if (is_new) keys.push_back(key);
+      const auto calls = std::count_if(program.steps.begin(), program.steps.end(),
+                                       [&](const Step& s) { return s.kernel == static_cast<int>(k); });
+      net.keys[text] = static_cast<int>(calls);
+      const auto [at, is_new] = index.try_emplace(text, keys.size());
+      if (is_new) keys.push_back({key});
+      KeyOfNets& of = keys[at->second];
+      of.calls += net.keys[text];
+      of.images = std::max(of.images, images_of(t, program, plan, static_cast<int>(k)));
+      of.cold |= net.cold;
     }
   }
-  for (const KernelKey& key : keys) {
-    KeySearch& search = t.keys.emplace_back(start_search(t, key, cold.at(to_string(key)), now));
-    search.images = images.at(search.text);
-    for (const Net& net : t.nets)
-      if (const auto found = net.keys.find(search.text); found != net.keys.end()) search.calls += found->second;
-  }
+  for (const KeyOfNets& of : keys) t.keys.push_back(start_search(t, of, now));
   if (t.keys.empty())
     throw Error(fmt::format("no kernel of these models has more than one candidate{}",
                             t.options.kernels.empty() ? "" : " and matches --kernels " + t.options.kernels));
