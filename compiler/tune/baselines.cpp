@@ -19,6 +19,7 @@ std::optional<Trial> baseline_trial(const Tuning& t, const KeySearch& search, co
   Trial trial{record_of(t, search, baseline.choice, baseline.failure.empty() ? baseline.milliseconds : 0),
               baseline.failure, t.earlier_seconds + seconds_since(t.start)};
   trial.temporary = baseline.temporary && baseline.over == OverLimit::none;
+  trial.images = search.images;
   if (!baseline.failure.empty()) return trial;
   // A device drops at once what takes much longer: then there is no ratio by turns.
   trial.ratio = baseline.ratio > 0 ? baseline.ratio : baseline.milliseconds / best.milliseconds;

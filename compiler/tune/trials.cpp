@@ -20,6 +20,7 @@ void append_trial(const fs::path& file, const Trial& trial) {
   Json object = Json::parse(to_json_line(trial.record));
   if (!trial.failure.empty()) object["failure"] = trial.failure;
   if (trial.temporary) object["temporary"] = true;
+  if (trial.images > 0 && trial.record.batch > 1) object["images"] = trial.images;
   object["second"] = trial.second;
   if (trial.ratio > 0) object["ratio"] = trial.ratio, object["against"] = trial.against;
   append_line(file, object.dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -34,6 +35,7 @@ std::vector<Trial> read_trials(const fs::path& file) {
       const Json object = Json::parse(line);
       trial.failure = object.value("failure", "");
       trial.temporary = object.value("temporary", false);
+      trial.images = trial.record.batch > 1 ? object.value("images", 0) : 1;
       trial.second = object.value("second", 0.0);
       trial.ratio = object.value("ratio", 0.0);
       trial.against = object.value("against", "");

@@ -17,6 +17,7 @@ struct Trial {
   double ratio = 0;          // of a baseline: its time to that of `against`, measured in turns; 0 if it is not known
   std::string against = {};  // to_string of the choice that was best then
   bool temporary = false;    // it may be the machine's: another run tries again
+  int images = 0;            // of the batch that were timed together; 0: not known, as in lines of earlier versions
 };
 
 // "x.jsonl" -> "x.trials.jsonl"

@@ -144,6 +144,7 @@ void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) 
   Trial trial{record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
               t.earlier_seconds + seconds_since(t.start)};
   trial.temporary = m.temporary;
+  trial.images = search.images;
   append_trial(t.trials, trial);
 }
 

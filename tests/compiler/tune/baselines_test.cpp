@@ -27,9 +27,11 @@ TEST_CASE("baselines: measured once against each best, and not judged by the end
   const Choice choice{baseline, {{"batch", 1}}};
   const Measurement best{search.best, "", 0.5, 1, 0, false}, slow{choice, "", 4, 7, 0, false},
       dropped{choice, "", 4, 0, 0, false}, no_best{search.best, "it failed", 0, 0, 0, false};
+  search.images = 2;
   const auto kept = baseline_trial(t, search, best, slow);
   REQUIRE(kept);
   CHECK(kept->ratio == 7);
+  CHECK(kept->images == 2);
   CHECK(kept->against == to_string(search.best));
   CHECK(kept->record.milliseconds == 4);
   CHECK(baseline_trial(t, search, best, dropped)->ratio == 8);
