@@ -19,7 +19,8 @@ h1{font-size:22px}h2{font-size:17px;margin-top:32px}
 table{border-collapse:collapse;width:100%}td,th{padding:4px 8px;border-bottom:1px solid #e3e6ea;text-align:right}
 td{white-space:nowrap}td:first-child,th:first-child{text-align:left;white-space:normal}th{color:#57606a;font-weight:600}
 code{font:12px ui-monospace,monospace;overflow-wrap:anywhere}summary{cursor:pointer}
-.bar{display:inline-block;height:9px;background:#3b7dd8}.was{background:#c3cad3}.gain{color:#19703a}.loss{color:#b3261e}
+.bar{display:inline-block;height:9px;background:#3b7dd8}.was{background:#c3cad3}
+.default{background:#e8b34b}.gain{color:#19703a}.loss{color:#b3261e}
 details{border-bottom:1px solid #e3e6ea;padding:4px 0}svg text{font:11px system-ui,sans-serif;fill:#57606a}
 .note{color:#57606a}
 </style></head><body>
@@ -116,28 +117,54 @@ std::string curve_svg(const KeyTrials& trials) {
       width, height, left, height - bottom, width - 10, axis, dots, path);
 }
 
+// A net was timed on these sides: with the default choices where they are not what stood before, and with what stood
+// before and after.
+struct NetSide {
+  const char* name;
+  const char* bar;
+  const NetTimes* times;
+};
+
+std::vector<NetSide> sides_of(const NetComparison& net) {
+  std::vector<NetSide> sides;
+  if (net.defaults && net.defaults->milliseconds != net.before.milliseconds)
+    sides.push_back({"defaults", "bar default", &*net.defaults});
+  sides.push_back({"before", "bar was", &net.before});
+  sides.push_back({"after", "bar", &net.after});
+  return sides;
+}
+
 std::string net_section(const std::string& name, const NetComparison& net) {
+  const std::vector<NetSide> sides = sides_of(net);
+  std::string times, heads;
+  for (const NetSide& side : sides) {
+    times += fmt::format("{}{:.3f} ms {}", times.empty() ? "" : ", ", side.times->milliseconds, side.name);
+    heads += fmt::format("<th>{}</th>", side.name);
+  }
   std::string text = fmt::format(
-      "<h2>{}: {:.3f} ms before, {:.3f} ms after ({})</h2><p class=\"note\">Each kernel's time in one inference of the "
-      "whole net: before with the default or earlier records, after with the new ones{}.</p><table><tr><th>kernel</th>"
-      "<th>before</th><th>after</th><th></th><th></th></tr>",
-      xml_escaped(name), net.before.milliseconds, net.after.milliseconds,
-      gain(net.before.milliseconds, net.after.milliseconds), reservation(net));
+      "<h2>{}: {} ({})</h2><p class=\"note\">Each kernel's time in one inference of the whole net: {}before with the "
+      "default or earlier records, after with the new ones{}.</p><table><tr><th>kernel</th>{}<th></th><th></th></tr>",
+      xml_escaped(name), times, gain(net.before.milliseconds, net.after.milliseconds),
+      sides.size() > 2 ? "with the default choices, " : "", reservation(net), heads);
   std::vector<std::pair<double, std::string>> order;
   double longest = 0;
-  for (const auto& [key, ms] : net.before.kernel) {
-    order.emplace_back(-ms, key);
-    longest = std::max(longest, ms);
-  }
+  for (const auto& [key, ms] : net.before.kernel) order.emplace_back(-ms, key);
+  for (const NetSide& side : sides)
+    for (const auto& [key, ms] : side.times->kernel) longest = std::max(longest, ms);
   std::sort(order.begin(), order.end());
   for (const auto& [negative, key] : order) {
-    const auto found = net.after.kernel.find(key);
-    const double before = -negative, after = found == net.after.kernel.end() ? 0 : found->second;
-    text += fmt::format(
-        "<tr><td><code>{}</code></td><td>{:.3f} ms</td><td>{:.3f} ms</td><td>{}</td>"
-        "<td style=\"text-align:left;width:210px\"><span class=\"bar was\" style=\"width:{:.0f}px\"></span><br>"
-        "<span class=\"bar\" style=\"width:{:.0f}px\"></span></td></tr>",
-        xml_escaped(key), before, after, gain(before, after), 200 * before / longest, 200 * after / longest);
+    std::string cells, bars;
+    double after = 0;
+    for (const NetSide& side : sides) {
+      const auto found = side.times->kernel.find(key);
+      after = found == side.times->kernel.end() ? 0 : found->second;
+      cells += fmt::format("<td>{:.3f} ms</td>", after);
+      bars += fmt::format("{}<span class=\"{}\" style=\"width:{:.0f}px\"></span>", bars.empty() ? "" : "<br>", side.bar,
+                          200 * after / longest);
+    }
+    text +=
+        fmt::format("<tr><td><code>{}</code></td>{}<td>{}</td><td style=\"text-align:left;width:210px\">{}</td></tr>",
+                    xml_escaped(key), cells, gain(-negative, after), bars);
   }
   return text + "</table>";
 }

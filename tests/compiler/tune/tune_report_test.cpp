@@ -119,3 +119,35 @@ TEST_CASE("report: a baseline's ratio is that to the best beside it, not to a ti
   CHECK(cell(baseline_of(t, 0, 0, search.best)) == "failed");
   CHECK(rows(tune_report_html(t, {}, {}))[0].back() == "against the default");
 }
+
+TEST_CASE("report: a net's times before and after by kernel, and with the defaults where they were timed apart") {
+  const Tuning t = tuning();
+  NetComparison net{{30, {{"a", 20}, {"b<", 10}}, {}}, {24, {{"a", 16}, {"b<", 8}}, {}}};
+  const auto page = [&] { return tune_report_html(t, {}, {{"a net", net}}); };
+  const auto table = rows(page());
+  CHECK(table[0] == std::vector<std::string>{"kernel", "before", "after", "", ""});
+  CHECK(table[1][0] == " a ");
+  CHECK(table[1][1] == "20.000 ms");
+  CHECK(table[1][2] == "16.000 ms");
+  CHECK(table[1][3] == " +25.0 % ");
+  CHECK(table[2][0] == " b&lt; ");
+  CHECK(page().find("a net: 30.000 ms before, 24.000 ms after (") != std::string::npos);
+  CHECK(count(page(), "class=\"bar default\"") == 0);
+  net.defaults = net.before;
+  CHECK(rows(page()) == table);
+
+  net.defaults = NetTimes{50, {{"a", 40}, {"b<", 9}}, {}};
+  net.outdated = 1;
+  const auto three = rows(page());
+  CHECK(three[0] == std::vector<std::string>{"kernel", "defaults", "before", "after", "", ""});
+  CHECK(three[1][1] == "40.000 ms");
+  CHECK(three[2][1] == "9.000 ms");
+  CHECK(three[2][3] == "8.000 ms");
+  CHECK(three[1][4] == " +25.0 % ");
+  CHECK(page().find("a net: 50.000 ms defaults, 30.000 ms before, 24.000 ms after (") != std::string::npos);
+  CHECK(count(page(), "class=\"bar default\"") == 2);
+  // The longest of all fills the width.
+  CHECK(page().find("class=\"bar default\" style=\"width:200px\"") != std::string::npos);
+  CHECK(page().find("class=\"bar\" style=\"width:80px\"") != std::string::npos);
+  CHECK(page().find(reservation(net)) != std::string::npos);
+}
