@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,24 @@ namespace fs = std::filesystem;
 using namespace resnetc;
 
 namespace {
+
+std::atomic<int> refused = 0;  // locks of files, by anybody in this program
+
+}  // namespace
+
+// In place of the C library's, for all of this program.
+extern "C" int flock(int file, int operation) {
+  const auto result = static_cast<int>(syscall(SYS_flock, file, operation));
+  if (result != 0) refused++;
+  return result;
+}
+
+namespace {
+
+// Until somebody has found a file locked, and does not have it: `got` stays false.
+void wait_for_refusal(const std::atomic<bool>& got) {
+  for (const int before = refused; refused == before && !got;) usleep(1'000);
+}
 
 // Whether another could have the lock now: LOCK_SH, as for compiling, or LOCK_EX.
 bool is_free(const fs::path& file, int operation) {
@@ -56,45 +75,60 @@ TEST_CASE("machine lock: who comes later waits") {
       const MachineLock compiling(MachineLock::compile, file);
       has_it = true;
     });
-    usleep(50'000);
+    wait_for_refusal(has_it);
     CHECK(!has_it);
   }
   later.join();
   CHECK(has_it);
 }
 
-TEST_CASE("machine lock: one file for all users, wherever they keep temporary files") {
-  CHECK(machine_lock_file.is_absolute());
-  CHECK(machine_lock_file.string().find(std::to_string(getuid())) == std::string::npos);
+TEST_CASE("machine lock: one file for all users, whom it need not belong to") {
   const test::TemporaryFolder folder;
   const fs::path file = folder / "lock";
   const mode_t mask = umask(0077);
   { const MachineLock timing(MachineLock::time, file); }
   umask(mask);
   CHECK((fs::status(file).permissions() & fs::perms::others_read) != fs::perms::none);
-  // A file that its user may only read.
-  fs::permissions(file, fs::perms::owner_read);
-  const MachineLock timing(MachineLock::time, file);
-  CHECK(!is_free(file, LOCK_SH));
+  // A file that its user may only read; who is root becomes another user first, for root may do anything.
+  fs::permissions(file, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read);
+  fs::permissions(folder.path, fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add);
+  const pid_t other = fork();
+  REQUIRE(other >= 0);
+  if (other == 0) {
+    if (chdir(folder.path.c_str()) != 0 || (geteuid() == 0 && setuid(65534) != 0)) _exit(2);
+    if (open("lock", O_RDWR) >= 0) _exit(3);
+    const MachineLock timing(MachineLock::time, "lock");
+    _exit(is_free("lock", LOCK_SH) ? 1 : 0);
+  }
+  int status = -1;
+  REQUIRE(waitpid(other, &status, 0) == other);
+  CHECK(status == 0);
 }
 
 TEST_CASE("machine lock: what is no file is left alone, and a file that was removed is made anew") {
   const test::TemporaryFolder folder;
   const fs::path link = folder / "link", pipe = folder / "pipe", target = folder / "target", file = folder / "lock";
+  { const MachineLock made(MachineLock::time, target); }
   fs::create_symlink(target, link);
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
-  for (const fs::path& other : {link, pipe, fs::path(folder.path), fs::path(folder / "none/lock")})
+  for (const fs::path& other : {link, pipe, fs::path(folder.path), fs::path(folder / "none/lock")}) {
     const MachineLock none(MachineLock::time, other);
-  CHECK(!fs::exists(target));
+    CHECK(is_free(target, LOCK_EX));
+  }
+  std::atomic<bool> has_it = false, is_locked = false;
   std::thread later;
   {
     const MachineLock timing(MachineLock::time, file);
-    later = std::thread([&] { const MachineLock compiling(MachineLock::compile, file); });
-    usleep(50'000);
+    later = std::thread([&] {
+      const MachineLock compiling(MachineLock::compile, file);
+      has_it = true;
+      is_locked = fs::exists(file) && !is_free(file, LOCK_EX);
+    });
+    wait_for_refusal(has_it);  // of what is removed now
     fs::remove(file);
   }
   later.join();
-  CHECK(fs::exists(file));
+  CHECK(is_locked);
 }
 
 TEST_CASE("machine lock: of a process that was killed, what it has started holds it to the end") {
