@@ -84,7 +84,7 @@ inline void check_with_bf16_weights(KernelKey key, const char* strategy, const c
     for (const auto& [name, value] : choice.parameters) {
       if (name == "oc_vectors") way.push_back(value % 2);
       if (name == "unroll" || name == "passes") way.push_back(value);
-      if (name == "tile") way.push_back(value);
+      if (name == "tile" || name == "stored") way.push_back(value);
     }
     if (std::getenv("RESNETC_LONG_TESTS") || ways.insert(way).second) check_choice(key, choice, machine, {2});
   }
