@@ -33,10 +33,11 @@ std::string text_of(const Json& object, const char* name) {
 
 int integer_in(const Json& value, std::string_view name, int least, int most) {
   if (!value.is_number_integer()) throw Error(fmt::format("\"{}\" must be a whole number", name));
-  // Unsigned values beyond int64 come out negative here, and so are refused too.
+  // Unsigned values beyond int64 would come out negative.
+  const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{INT64_MAX};
   const auto number = value.get<int64_t>();
-  if (number < least || number > most)
-    throw Error(fmt::format("\"{}\" must be from {} to {}, got {}", name, least, most, number));
+  if (!fits || number < least || number > most)
+    throw Error(fmt::format("\"{}\" must be from {} to {}, got {}", name, least, most, value.dump()));
   return static_cast<int>(number);
 }
 
