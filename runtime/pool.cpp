@@ -97,9 +97,15 @@ uint32_t next_epoch(Pool* pool) {
   return 1;
 }
 
+// Sleepers are woken once, not in each loop until they are awake: the count goes back to 0. But it does not where it
+// has grown since before the epoch was raised. A worker may have done all of this loop by now and be about to sleep
+// until the next: this wake comes too early for it, and the next one has to find it counted.
 void publish(Pool* pool, uint32_t epoch) {
+  int earlier = pool->sleepers.load();
   pool->epoch.store(epoch);
-  if (pool->sleepers.load() > 0 && pool->sleepers.exchange(0) > 0) futex_wake(&pool->epoch, pool->threads);
+  if (pool->sleepers.load() == 0) return;
+  pool->sleepers.compare_exchange_strong(earlier, 0);
+  futex_wake(&pool->epoch, pool->threads);
 }
 
 }  // namespace
