@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "compiler/clock.h"
-#include "ir/graph.h"
 
 extern char** environ;
 
@@ -45,6 +47,34 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   for (const std::string& each : strings) result.push_back(const_cast<char*>(each.c_str()));
   result.push_back(nullptr);
   return result;
+}
+
+std::string first_line(const std::filesystem::path& file) {
+  std::string line;
+  std::getline(std::ifstream(file), line);
+  return line;
+}
+
+// Of each of its threads: the state, how long it has run, the call of the kernel that it is in. "" without /proc.
+std::string where_threads_stand(pid_t pid) {
+  constexpr int most = 8;
+  std::string text;
+  int count = 0;
+  std::error_code error;
+  for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), error)) {
+    const std::string stat = first_line(task.path() / "stat"), call = first_line(task.path() / "syscall");
+    // After the name, in parentheses, which may hold anything: the state, 10 numbers, the ticks in user and kernel.
+    std::istringstream fields(stat.substr(std::min(stat.rfind(')'), stat.size() - 1) + 1));
+    std::string state, skipped;
+    double user = 0, kernel = 0;
+    fields >> state;
+    for (int i = 0; i < 10; i++) fields >> skipped;
+    if (!(fields >> user >> kernel) || ++count > most) continue;
+    text += fmt::format("{}{} after {:.1f} s of CPU time", text.empty() ? "" : ", ", state,
+                        (user + kernel) / static_cast<double>(sysconf(_SC_CLK_TCK)));
+    if (!call.empty() && call != "running") text += " in system call " + call.substr(0, call.find(' '));
+  }
+  return count > most ? fmt::format("{} and {} more", text, count - most) : text;
 }
 
 // One running child, the leader of a process group of its own: compilers start more. Ending its life kills them all.
@@ -130,6 +160,7 @@ bool Child::progress(double time_limit_s) {
   if (waitpid(pid_, &status, WNOHANG) != pid_) {
     if (seconds_since(start_) > time_limit_s && !result.timed_out) {
       result.timed_out = true;
+      result.stood = where_threads_stand(pid_);
       kill(-pid_, SIGKILL);
     }
     return false;
@@ -193,7 +224,9 @@ std::vector<CommandResult> run_commands(const std::vector<Command>& commands, in
 
 std::string describe_failure(const Command& command, const CommandResult& result) {
   if (result.timed_out)
-    return fmt::format("'{}' took longer than {} s and was stopped", command.argv[0], command.time_limit_s);
+    return fmt::format("'{}' took longer than {} s and was stopped{}{}", command.argv[0],
+                       std::round(command.time_limit_s * 10) / 10,
+                       result.stood.empty() ? "" : "; its threads: ", result.stood);
   std::string said = result.errors.substr(0, 2000);
   while (!said.empty() && said.back() == '\n') said.pop_back();
   if (result.status > 128 && said.empty()) said = strsignal(result.status - 128);
@@ -207,6 +240,7 @@ std::string describe_failure(const Command& command, const CommandResult& result
 
 CommandResult run_command(const Command& command) {
   CommandResult result = run_commands({command}, 1).front();
+  if (result.timed_out) throw TimedOut(describe_failure(command, result));
   if (result.status != 0) throw Error(describe_failure(command, result));
   return result;
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "ir/graph.h"
+
 namespace resnetc {
 
 struct Command {
@@ -23,6 +25,7 @@ struct CommandResult {
   std::string output;  // standard output
   std::string errors;  // standard error
   double seconds = 0;
+  std::string stood = {};  // where its threads stood when it was stopped for its time limit
 };
 
 // Runs all, at most `jobs` at once, in order. done(i) is called as each ends, from this thread. Throws Error if a
@@ -30,10 +33,17 @@ struct CommandResult {
 std::vector<CommandResult> run_commands(const std::vector<Command>& commands, int jobs,
                                         const std::function<void(size_t, const CommandResult&)>& done = {});
 
+// Of a command that took longer than its limit.
+class TimedOut : public Error {
+ public:
+  using Error::Error;
+};
+
 // Runs one. Throws Error with its messages unless it exits with 0.
 CommandResult run_command(const Command& command);
 
-// The error of a command that failed: what was run, how it ended, the first lines of what it said.
+// The error of a command that failed: what was run, how it ended, the first lines of what it said; where its threads
+// stood if it hung, which tells one that works from one that waits for ever.
 std::string describe_failure(const Command& command, const CommandResult& result);
 
 // From now on SIGINT, SIGTERM and SIGHUP make run_commands and check_interrupted throw, and a reader of our messages

@@ -57,8 +57,9 @@ Program program_now(Tuning& t, const Net& net) {
 }
 
 NetComparison compare_now(Tuning& t, const Net& net, double seconds, bool with_defaults) {
-  const WholeNetOptions options{t.folder / "net", t.options.cache, t.options.target, t.options.threads,
-                                t.options.batch,  t.options.jobs,  t.options.device, seconds};
+  const WholeNetOptions options{t.folder / "net",  t.options.cache, t.options.target,
+                                t.options.threads, t.options.batch, t.options.jobs,
+                                t.options.device,  seconds,         t.left()};
   std::filesystem::create_directories(options.folder);
   std::vector<Program> programs = {program_now(t, net)};
   programs.push_back(program_with(t, net, &KeySearch::before, programs[0]));
@@ -73,32 +74,22 @@ class Comparer {
  public:
   Comparer(Tuning& t, TuneProgress& progress) : t_(t), progress_(progress) {}
 
-  // Where the default of a kernel does not run, there is no net without the new records.
+  // Where the default of a kernel does not run, there is no net without the new records. A program that hung is given
+  // a second try, if there is time.
   std::optional<NetComparison> operator()(size_t i, bool again) {
-    const Net& net = t_.nets[i];
-    double least = least_comparison_seconds(t_, net, false);
-    if (t_.left() < 0.8 * least) {
-      if (!again) say_no_time(net);
-      return std::nullopt;
-    }
-    // Where they are what stood before, they cost nothing.
-    const bool differ = defaults_differ(t_, net);
-    const double with_defaults = least_comparison_seconds(t_, net, differ);
-    const bool defaults = t_.left() >= 0.8 * with_defaults;
-    if (defaults) least = with_defaults;
-    progress_.say(fmt::format("{}: timing the whole net{}, before against after{}", net.model.name,
-                              again ? " again" : "", defaults && differ ? " and defaults" : ""));
-    try {
-      NetComparison timed = compare_now(t_, net, std::min(t_.left(), std::max(least, share(i, again))), defaults);
-      for (const KeySearch& search : t_.keys) {
-        if (!net.keys.contains(search.text)) continue;
-        timed_.emplace_back(search.text, search.best);
-        if (defaults) timed_.emplace_back(search.text, search.fallback);
-      }
-      return timed;
-    } catch (const Error& e) {
+    const auto say = [&](const Error& e) {
       check_interrupted();
-      progress_.say(fmt::format("{}: cannot be timed as a whole: {}", net.model.name, e.what()));
+      progress_.say(fmt::format("{}: cannot be timed as a whole: {}", t_.nets[i].model.name, e.what()));
+    };
+    try {
+      try {
+        return compare(i, again);
+      } catch (const TimedOut& e) {
+        say(e);
+      }
+      return compare(i, true);
+    } catch (const Error& e) {
+      say(e);
       return std::nullopt;
     }
   }
@@ -113,6 +104,30 @@ class Comparer {
   TuneProgress& progress_;
   std::vector<std::pair<std::string, Choice>> timed_;
   const double at_first_ = t_.left();
+
+  // nullopt where there is no time for it.
+  std::optional<NetComparison> compare(size_t i, bool again) {
+    const Net& net = t_.nets[i];
+    double least = least_comparison_seconds(t_, net, false);
+    if (t_.left() < 0.8 * least) {
+      if (!again) say_no_time(net);
+      return std::nullopt;
+    }
+    // Where they are what stood before, they cost nothing.
+    const bool differ = defaults_differ(t_, net);
+    const double with_defaults = least_comparison_seconds(t_, net, differ);
+    const bool defaults = t_.left() >= 0.8 * with_defaults;
+    if (defaults) least = with_defaults;
+    progress_.say(fmt::format("{}: timing the whole net{}, before against after{}", net.model.name,
+                              again ? " again" : "", defaults && differ ? " and defaults" : ""));
+    NetComparison timed = compare_now(t_, net, std::min(t_.left(), std::max(least, share(i, again))), defaults);
+    for (const KeySearch& search : t_.keys) {
+      if (!net.keys.contains(search.text)) continue;
+      timed_.emplace_back(search.text, search.best);
+      if (defaults) timed_.emplace_back(search.text, search.fallback);
+    }
+    return timed;
+  }
 
   // Of what is left. The first comparisons leave some for second ones.
   double share(size_t i, bool again) const {

@@ -20,7 +20,7 @@ struct Side {
   fs::path executable;
   std::vector<NetTimes> rounds;
 
-  void time(const Machine& machine, const WholeNetOptions& options, double seconds) {
+  void time(const Machine& machine, const WholeNetOptions& options, double seconds, double limit) {
     const MachineLock timing(MachineLock::time);
     if (machine.device != Device::cpu) {
       // With a clock behind each kernel a device would wait for the host between them. The other half of the time is
@@ -29,7 +29,7 @@ struct Side {
           run_command({{executable.string(), "--benchmark", fmt::format("{:.2f}", seconds / 2), "--json", "--device",
                         std::to_string(options.device), "--batch", std::to_string(options.batch)},
                        options.folder,
-                       60 + 20 * seconds});
+                       limit});
       rounds.push_back({nlohmann::json::parse(ran.output).at("kernels_ms"), {}, {}});
       return;
     }
@@ -37,7 +37,7 @@ struct Side {
         run_command({{executable.string(), "--profile", fmt::format("{:.2f}", seconds), "--json", "--threads",
                       std::to_string(options.threads), "--batch", std::to_string(options.batch)},
                      options.folder,
-                     60 + 20 * seconds});
+                     limit});
     const auto json = nlohmann::json::parse(ran.output);
     rounds.push_back({json.at("inference_ms"), {}, {}});
     for (const auto& kernel : json.at("kernels"))
@@ -121,12 +121,16 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
   const int rounds = std::clamp(static_cast<int>(rest / 1.5 / count), least_rounds, 9);
   // Each run measures the machine's peak too, or starts a driver, some 0.7 s.
   const double each = std::max(rest / rounds / count - 0.8, 0.1);
+  // Programs that hung would else use up the budget. At least some seconds, for large nets are slow to start.
+  const auto limit = [&] {
+    return std::clamp((options.left - seconds_since(start)) / 2, 10 + 3 * each, 60 + 20 * each);
+  };
   double longest = 0;
   for (int round = 0; round < rounds; round++) {
     if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;
     const Clock::time_point round_start = Clock::now();
     for (size_t i = 0; i < sides.size(); i++)
-      sides[(static_cast<size_t>(round) + i) % sides.size()].time(machine, options, each);
+      sides[(static_cast<size_t>(round) + i) % sides.size()].time(machine, options, each, limit());
     longest = std::max(longest, seconds_since(round_start));
   }
   std::error_code ignored;

@@ -43,10 +43,12 @@ struct WholeNetOptions {
   std::string target;
   int threads = 1, batch = 1, jobs = 1, device = 0;
   double seconds = 10;  // of all, about; the longer it is, the more rounds
+  double left = 10;     // of the budget
 };
 
 // Emits the programs, then runs them in turns, at least twice; one program for all that are the same. The times of
-// each. Throws Error.
+// each. Throws Error; TimedOut where a program hung, before half of what is left of the budget is gone, but for its
+// last seconds.
 std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program>& programs, const Machine& machine,
                                    const WholeNetOptions& options);
 
