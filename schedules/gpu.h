@@ -92,9 +92,10 @@ double operand_bytes(const KernelKey& key);
 // `buffer`: the Func's name; each thread must use its own elements alone. Returns what KernelPipeline::passes must say.
 std::string keep_sums_in_registers(Halide::Pipeline& pipeline, const std::string& buffer);
 
-// A loop over stages, each of which waits for memory before it computes. This lowering pass has it bring the next
-// stage's operands into registers while it computes this one's, and joins what several Funcs stage between the same
-// two barriers. A loop of another form is left as it is. Returns what KernelPipeline::passes must say.
+// A loop over stages, each of which waits for memory before it computes. This lowering pass has it load the next
+// stage's operands into registers while it computes this one's, as they lie in memory, so that no transform waits for
+// them, and joins what several Funcs stage between the same two barriers. A loop of another form is left as it is.
+// Returns what KernelPipeline::passes must say.
 std::string stage_ahead(Halide::Pipeline& pipeline);
 
 }  // namespace resnetc
