@@ -135,6 +135,10 @@ int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later) {
   return to_a < to_b ? in_a : to_b < to_a ? in_b : std::max(in_a, in_b);
 }
 
+int stride_of_banks(int size, int banks) {
+  return size + ((banks - size) % 32 + 32) % 32;
+}
+
 int most_gpu_threads(const Machine& machine, int sums) {
   return machine.device == Device::cuda && sums <= 16 ? 2 * machine.device_threads : machine.device_threads;
 }

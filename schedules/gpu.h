@@ -78,6 +78,9 @@ double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, 
 // Halide gives it the place of the one that is nearer to it in size, and leaves the other's as it is.
 int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later);
 
+// The least number of floats, at least `size`, that moves what lies so far apart by `banks` of the 32 banks.
+int stride_of_banks(int size, int banks);
+
 // Threads of one block whose threads keep so many sums each: CUDA devices have registers for 512 of few sums.
 int most_gpu_threads(const Machine& machine, int sums);
 
