@@ -116,17 +116,25 @@ PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice&, const Machine&
 }
 
 double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine) {
-  constexpr double multiprocessors = 100, bytes_a_cycle = 1024, launch = 3000, latency = 800;
-  const double warps = std::ceil(block.threads / 32);
-  const double resident =
-      std::max(1.0, std::floor(std::min({2048 / (32 * warps), 65536 / (32 * warps * block.registers), 32.0,
-                                         block.shared_bytes > 0 ? 100 * 1024 / block.shared_bytes : 32.0})));
-  // Four warps of multiply-adds a cycle; 32 floats read from shared memory, four at a time by each of 8 threads.
-  const double busy = std::max(block.multiply_adds / 128, block.shared_reads / 32) + block.staged_floats / 32;
-  const double alone = block.stages * latency + std::max(busy, busy * 16 / warps);
+  constexpr double multiprocessors = 132, memory_a_cycle = 1900, cache_a_cycle = 3000, launch = 3000, latency = 800,
+                   barriers = 150, stage = 30;
+  const double warps = std::ceil(block.threads / 32), registers = 32 * warps * 8 * std::ceil(block.registers / 8);
+  const double resident = std::max(
+      1.0, std::floor(std::min({64 / warps, 65536 / registers, 32.0, 227 * 1024 / (block.shared_bytes + 1024)})));
+  // Four warps' instructions a cycle, most of which multiply and add; 32 floats to or from shared memory, four at a
+  // time by each of 8 threads.
+  const double busy = std::max(block.multiply_adds / 128 + block.shared_reads / 512 + block.staged_floats / 64,
+                               (block.shared_reads + block.staged_floats) / 32) +
+                      stage * block.stages;
+  // The fewer sums a thread has, the more warps must take turns.
+  const double slowed = std::max(1.0, std::clamp(512 / block.sums, 8.0, 16.0) / warps) * busy;
+  const double wait = block.ahead ? std::max(latency - slowed / block.stages, barriers) : latency;
+  const double alone = block.stages * wait + slowed;
   const double batch = machine.batch, each = std::ceil(batch * gpu_blocks / multiprocessors),
                rounds = std::ceil(each / resident);
-  return (launch + std::max({each * busy, rounds * alone, batch * image_bytes / bytes_a_cycle})) / batch;
+  return (launch + std::max({each * busy, rounds * alone, batch * image_bytes / memory_a_cycle,
+                             batch * gpu_blocks * 4 * block.loaded_floats / cache_a_cycle})) /
+         batch;
 }
 
 int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later) {

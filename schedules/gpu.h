@@ -63,15 +63,18 @@ PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice& choice, const M
 // What one block of threads does, for gpu_cycles.
 struct GpuBlock {
   double threads = 32, registers = 64, shared_bytes = 0;  // registers: of each thread
+  double sums = 8;                                        // of each thread, which do not wait for one another
   double stages = 1;                                      // times that it waits for memory and for all its threads
+  bool ahead = false;                                     // a stage's operands come while the one before is computed
+  double loaded_floats = 0;                               // from memory or the second-level cache
   double staged_floats = 0;                               // brought into shared memory
   double multiply_adds = 0;                               // of all its threads
   double shared_reads = 0;                                // floats read by threads from shared memory
 };
 
 // Estimated cycles of one of machine.batch images, each with so many blocks and bytes to move. Only ranks candidates:
-// the device is thought to have 100 multiprocessors of 128 lanes, 65,536 registers and 100 KB of shared memory each,
-// and 1,024 bytes of memory traffic a cycle.
+// the device is thought to be an H100, of 132 multiprocessors with 128 lanes, 65,536 registers and 227 KB of shared
+// memory each, and 1,900 bytes of memory traffic and 3,000 of its second-level cache's a cycle.
 double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine);
 
 // Bytes of shared memory of two Funcs that are staged together and of one that is stored after the last use of both.

@@ -57,9 +57,14 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
       blocks(g.oc, tile.oc) * std::ceil(static_cast<double>(machine.batch) * g.oh * g.ow / tile.pixels) / machine.batch;
   GpuBlock block;
   block.threads = tile.threads();
-  block.registers = 35 + 2.2 * tile.register_oc * tile.register_pixels;
+  block.sums = tile.register_oc * tile.register_pixels;
+  block.registers =
+      28 + 1.35 * block.sums + static_cast<double>(tile.oc + tile.pixels) * tile.staged() / tile.threads();
   block.shared_bytes = static_cast<double>(tile.shared_bytes());
   block.stages = steps / tile.staged();
+  block.ahead = true;
+  // Of a sector two stages of four channels read a half each.
+  block.loaded_floats = (tile.oc + tile.pixels * (tile.staged() % 8 == 0 ? 1.0 : 2.0)) * steps;
   block.staged_floats = (tile.oc + tile.pixels) * steps;
   block.multiply_adds = static_cast<double>(tile.oc) * tile.pixels * steps;
   block.shared_reads = block.multiply_adds * (1.0 / tile.register_oc + 1.0 / tile.register_pixels);
@@ -91,7 +96,7 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     result.push_back(choice);
   };
   for (int oc : {16, 32, 64, 128})
-    for (int tile_pixels : {16, 32, 49, 56, 64, 128})
+    for (int tile_pixels : {16, 28, 32, 49, 56, 64, 128})
       for (int register_oc : {4, 8})
         for (int register_pixels : {2, 4, 7, 8})
           for (int slices : {1, 2, 4, 8, 16}) {
@@ -102,7 +107,15 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
               last = depth;
             }
           }
-  return ranked(result, key, machine, cycles);
+  result = ranked(result, key, machine, cycles);
+  // Where the estimates err, a short search still meets the tiles that serve large products well.
+  const auto is_classical = [&](const Choice& choice) {
+    const Tile tile(choice);
+    return tile.register_oc == 8 && tile.register_pixels == 8 && tile.depth == 8 && tile.slices == 1 && tile.oc >= 64 &&
+           tile.pixels >= 64 && int64_t{machine.batch} * pixels * g.oc >= 64 * tile.oc * tile.pixels;
+  };
+  if (!result.empty()) std::stable_partition(result.begin() + 1, result.end(), is_classical);
+  return result;
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {

@@ -63,9 +63,13 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const double products = static_cast<double>(s.oc) * s.tiles * s.places() * g.ic;
   GpuBlock block;
   block.threads = s.threads();
-  block.registers = 50 + 1.5 * s.places() + 1.5 * s.sums();
+  block.sums = s.sums();
+  block.registers = s.m == 2 ? 48 + 1.6 * s.sums() : 90 + 1.22 * s.sums();
   block.shared_bytes = static_cast<double>(s.shared_bytes());
   block.stages = static_cast<double>(g.ic) / s.depth + 2;
+  block.ahead = true;
+  // Of a sector two stages of four channels read a half each.
+  block.loaded_floats = (9.0 * s.oc + s.places() * s.tiles * (s.depth % 8 == 0 ? 1.0 : 2.0)) * g.ic;
   block.staged_floats = static_cast<double>(s.oc + s.tiles) * s.places() * g.ic;
   block.multiply_adds = products + g.ic * (s.tiles * input + s.oc * weight) + s.oc * s.tiles * output;
   block.shared_reads = products * (1.0 / s.register_oc + 1.0 / s.register_tiles);
