@@ -148,7 +148,7 @@ int stride_of_banks(int size, int banks) {
 }
 
 int most_gpu_threads(const Machine& machine, int sums) {
-  return machine.device == Device::cuda && sums <= 16 ? 2 * machine.device_threads : machine.device_threads;
+  return sums <= 16 ? machine.device_threads_of_few_sums : machine.device_threads;
 }
 
 void align_operands(Conv2dOperands& operands, Func& result) {

@@ -84,7 +84,7 @@ int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later);
 // The least number of floats, at least `size`, that moves what lies so far apart by `banks` of the 32 banks.
 int stride_of_banks(int size, int banks);
 
-// Threads of one block whose threads keep so many sums each: CUDA devices have registers for 512 of few sums.
+// Threads of one block whose threads keep so many sums each: more, where they are few.
 int most_gpu_threads(const Machine& machine, int sums);
 
 // Images start at aligned addresses on a device, so that four channels can be moved at once.
