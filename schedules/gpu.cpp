@@ -158,9 +158,10 @@ void align_operands(Conv2dOperands& operands, Func& result) {
   result.output_buffer().set_host_alignment(bytes);
 }
 
-double operand_bytes(const KernelKey& key) {
+double operand_bytes(const KernelKey& key, int batch) {
   double elements = static_cast<double>(element_count(key.result));
-  for (const TensorType& type : key.operands) elements += static_cast<double>(element_count(type));
+  for (const TensorType& type : key.operands)
+    elements += static_cast<double>(element_count(type)) / (type.is_activation() ? 1 : batch);
   return 4.0 * elements;
 }
 

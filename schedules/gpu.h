@@ -90,8 +90,8 @@ int most_gpu_threads(const Machine& machine, int sums);
 // Images start at aligned addresses on a device, so that four channels can be moved at once.
 void align_operands(Conv2dOperands& operands, Halide::Func& result);
 
-// Bytes of all operands and the result, for one image.
-double operand_bytes(const KernelKey& key);
+// Bytes of all operands and the result, for one of so many images, which share the weights.
+double operand_bytes(const KernelKey& key, int batch);
 
 // Sums that a block of threads keeps while it stages operands in shared memory: Halide gives every thread room for the
 // sums of the whole block. This lowering pass leaves it only its own, at constant places, so that they are registers.

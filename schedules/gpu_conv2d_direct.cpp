@@ -56,7 +56,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
       (tile.oc * taps + static_cast<double>(tile.columns) * tile.rows) * g.reduction;
   block.multiply_adds = static_cast<double>(tile.oc) * tile.width * tile.height * taps * g.reduction;
   block.shared_reads = block.multiply_adds * (1.0 / tile.register_oc + 1.0 / tile.register_w);
-  return gpu_cycles(tiles, block, operand_bytes(key), machine);
+  return gpu_cycles(tiles, block, operand_bytes(key, machine.batch), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {

@@ -59,7 +59,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   block.threads = tile.threads();
   block.sums = tile.register_oc * tile.register_pixels;
   block.registers =
-      28 + 1.35 * block.sums + static_cast<double>(tile.oc + tile.pixels) * tile.staged() / tile.threads();
+      28 + 1.35 * block.sums + 1.4 * static_cast<double>(tile.oc + tile.pixels) * tile.staged() / tile.threads();
   block.shared_bytes = static_cast<double>(tile.shared_bytes());
   block.stages = steps / tile.staged();
   block.ahead = true;
@@ -69,7 +69,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   block.multiply_adds = static_cast<double>(tile.oc) * tile.pixels * steps;
   block.shared_reads = block.multiply_adds * (1.0 / tile.register_oc + 1.0 / tile.register_pixels);
   if (tile.slices > 1) block.stages += 2, block.staged_floats += tile.oc * tile.pixels * tile.slices;
-  return gpu_cycles(tiles, block, operand_bytes(key), machine);
+  return gpu_cycles(tiles, block, operand_bytes(key, machine.batch), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {

@@ -75,7 +75,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   block.shared_reads = products * (1.0 / s.register_oc + 1.0 / s.register_tiles);
   const double image_tiles = static_cast<double>(blocks(g.ow, s.m)) * blocks(g.oh, s.m);
   const double gpu_blocks = blocks(g.oc, s.oc) * std::ceil(machine.batch * image_tiles / s.tiles) / machine.batch;
-  return gpu_cycles(gpu_blocks, block, operand_bytes(key), machine);
+  return gpu_cycles(gpu_blocks, block, operand_bytes(key, machine.batch), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
