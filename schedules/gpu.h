@@ -104,4 +104,8 @@ std::string keep_sums_in_registers(Halide::Pipeline& pipeline, const std::string
 // Returns what KernelPipeline::passes must say.
 std::string stage_ahead(Halide::Pipeline& pipeline);
 
+// Kernels on a device are called after loops, so that all of a net have the same few names. This lowering pass puts the
+// prefix in front, for profilers. Returns what KernelPipeline::passes must say.
+std::string name_device_kernels(Halide::Pipeline& pipeline, const std::string& prefix);
+
 }  // namespace resnetc
