@@ -59,7 +59,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   block.threads = tile.threads();
   block.sums = tile.register_oc * tile.register_pixels;
   block.registers =
-      28 + 1.35 * block.sums + 1.4 * static_cast<double>(tile.oc + tile.pixels) * tile.staged() / tile.threads();
+      32 + 1.35 * block.sums + 1.4 * static_cast<double>(tile.oc + tile.pixels) * tile.staged() / tile.threads();
   block.shared_bytes = static_cast<double>(tile.shared_bytes());
   block.stages = steps / tile.staged();
   block.ahead = true;

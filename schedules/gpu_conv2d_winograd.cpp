@@ -65,6 +65,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   block.threads = s.threads();
   block.sums = s.sums();
   block.registers = s.m == 2 ? 48 + 1.6 * s.sums() : 90 + 1.22 * s.sums();
+  if (g.ow % s.m != 0 || g.oh % s.m != 0) block.registers += 40;  // more addresses, and outputs that are not stored
   block.shared_bytes = static_cast<double>(s.shared_bytes());
   block.stages = static_cast<double>(g.ic) / s.depth + 2;
   block.ahead = true;
@@ -104,6 +105,16 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   return ranked(result, key, machine, cycles);
 }
 
+// The place of a tile's place-th column or row, where the tile begins at `begin`, the last one at `last_begin`. Those
+// of the last tile that lie beyond `last` are moved back together, so that all have few addresses: one each would take
+// more registers than the sums.
+Expr within(const Expr& begin, int last_begin, int place, int size, int first, int last) {
+  const int inside = std::min(size, last - last_begin + 1), beyond = size - inside;
+  if (place < inside) return begin + place;
+  if (last - beyond + 1 < first) return Halide::min(begin + place, last);
+  return Halide::min(begin + inside, last - beyond + 1) + (place - inside);
+}
+
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
   const Conv2dGeometry g(key, gpu_block_channels);
   Conv2dOperands operands(key, g);
@@ -127,18 +138,25 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   const Expr left = remainder(in_image, across) * s.m - g.conv.padding.left,
              top = quotient(in_image, across, down - 1) * s.m - g.conv.padding.top;
   // The last tiles of a row and a column reach over the border, for outputs that are not stored.
-  const auto pixel = [&](const Expr& column, const Expr& row) {
-    return operands.input(stage * s.depth + e / s.tiles,
-                          Halide::min(column, g.input.width() + g.input.border.right - 1),
-                          Halide::min(row, g.input.height() + g.input.border.bottom - 1), own_n);
+  const Expr channel = stage * s.depth + e / s.tiles;
+  const int last_column = g.input.width() + g.input.border.right - 1,
+            last_row = g.input.height() + g.input.border.bottom - 1;
+  const auto pixel = [&](int column, const Expr& row_of_tile) {
+    const auto row = [&](int of_tile) {
+      return within(top, (down - 1) * s.m - g.conv.padding.top, of_tile, size, -g.input.border.top, last_row);
+    };
+    return operands.input(
+        channel,
+        within(left, (across - 1) * s.m - g.conv.padding.left, column, size, -g.input.border.left, last_column),
+        Halide::mux(row_of_tile, along(size, row)), own_n);
   };
   input_half(p, i, e, stage, b) =
-      transformed(winograd_input, s.m, size, p, [&](int column) { return pixel(left + column, top + i); });
+      transformed(winograd_input, s.m, size, p, [&](int column) { return pixel(column, i); });
   input(e, p, stage, b) =
       transformed(winograd_input, s.m, size, p / size, [&](int row) { return input_half(p % size, row, e, stage, b); });
   weight_half(p, i, e, oc_tile, stage) = transformed(winograd_weight, s.m, 3, p, [&](int column) {
-    const Expr channel = oc_tile * s.oc + e % s.oc;
-    return operands.weight(channel % g.block, stage * s.depth + e / s.oc, column, i, weight_block(g, channel, s.oc));
+    const Expr own_oc = oc_tile * s.oc + e % s.oc;
+    return operands.weight(own_oc % g.block, stage * s.depth + e / s.oc, column, i, weight_block(g, own_oc, s.oc));
   });
   weight(e, p, oc_tile, stage) = transformed(winograd_weight, s.m, 3, p / size,
                                              [&](int row) { return weight_half(p % size, row, e, oc_tile, stage); });
