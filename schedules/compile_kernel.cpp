@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "schedules/gpu.h"
+
 namespace resnetc {
 namespace {
 
@@ -109,6 +111,9 @@ CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const 
   const std::string symbol = kernel_symbol(key, machine.device);
   const Target target = object_target(machine);
   KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
+  // Drivers make file names of a kernel's: no longer than those may be.
+  if (machine.device != Device::cpu)
+    kernel.passes += name_device_kernels(kernel.pipeline, to_string(key).substr(0, 120));
 
   fs::path cached;
   CompiledKernel result;

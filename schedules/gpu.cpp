@@ -116,17 +116,25 @@ PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice&, const Machine&
 }
 
 double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine) {
-  constexpr double multiprocessors = 100, bytes_a_cycle = 1024, launch = 3000, latency = 800;
-  const double warps = std::ceil(block.threads / 32);
-  const double resident =
-      std::max(1.0, std::floor(std::min({2048 / (32 * warps), 65536 / (32 * warps * block.registers), 32.0,
-                                         block.shared_bytes > 0 ? 100 * 1024 / block.shared_bytes : 32.0})));
-  // Four warps of multiply-adds a cycle; 32 floats read from shared memory, four at a time by each of 8 threads.
-  const double busy = std::max(block.multiply_adds / 128, block.shared_reads / 32) + block.staged_floats / 32;
-  const double alone = block.stages * latency + std::max(busy, busy * 16 / warps);
+  constexpr double multiprocessors = 132, memory_a_cycle = 1900, cache_a_cycle = 3000, launch = 3000, latency = 800,
+                   barriers = 150, stage = 30;
+  const double warps = std::ceil(block.threads / 32), registers = 32 * warps * 8 * std::ceil(block.registers / 8);
+  const double resident = std::max(
+      1.0, std::floor(std::min({64 / warps, 65536 / registers, 32.0, 227 * 1024 / (block.shared_bytes + 1024)})));
+  // Four warps' instructions a cycle, most of which multiply and add; 32 floats to or from shared memory, four at a
+  // time by each of 8 threads.
+  const double busy = std::max(block.multiply_adds / 128 + block.shared_reads / 512 + block.staged_floats / 64,
+                               (block.shared_reads + block.staged_floats) / 32) +
+                      stage * block.stages;
+  // The fewer sums a thread has, the more warps must take turns.
+  const double slowed = std::max(1.0, std::clamp(512 / block.sums, 8.0, 16.0) / warps) * busy;
+  const double wait = block.ahead ? std::max(latency - slowed / block.stages, barriers) : latency;
+  const double alone = block.stages * wait + slowed;
   const double batch = machine.batch, each = std::ceil(batch * gpu_blocks / multiprocessors),
                rounds = std::ceil(each / resident);
-  return (launch + std::max({each * busy, rounds * alone, batch * image_bytes / bytes_a_cycle})) / batch;
+  return (launch + std::max({each * busy, rounds * alone, batch * image_bytes / memory_a_cycle,
+                             batch * gpu_blocks * 4 * block.loaded_floats / cache_a_cycle})) /
+         batch;
 }
 
 int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later) {
@@ -135,8 +143,12 @@ int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later) {
   return to_a < to_b ? in_a : to_b < to_a ? in_b : std::max(in_a, in_b);
 }
 
+int stride_of_banks(int size, int banks) {
+  return size + ((banks - size) % 32 + 32) % 32;
+}
+
 int most_gpu_threads(const Machine& machine, int sums) {
-  return machine.device == Device::cuda && sums <= 16 ? 2 * machine.device_threads : machine.device_threads;
+  return sums <= 16 ? machine.device_threads_of_few_sums : machine.device_threads;
 }
 
 void align_operands(Conv2dOperands& operands, Func& result) {
@@ -146,9 +158,10 @@ void align_operands(Conv2dOperands& operands, Func& result) {
   result.output_buffer().set_host_alignment(bytes);
 }
 
-double operand_bytes(const KernelKey& key) {
+double operand_bytes(const KernelKey& key, int batch) {
   double elements = static_cast<double>(element_count(key.result));
-  for (const TensorType& type : key.operands) elements += static_cast<double>(element_count(type));
+  for (const TensorType& type : key.operands)
+    elements += static_cast<double>(element_count(type)) / (type.is_activation() ? 1 : batch);
   return 4.0 * elements;
 }
 

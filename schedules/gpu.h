@@ -63,38 +63,49 @@ PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice& choice, const M
 // What one block of threads does, for gpu_cycles.
 struct GpuBlock {
   double threads = 32, registers = 64, shared_bytes = 0;  // registers: of each thread
+  double sums = 8;                                        // of each thread, which do not wait for one another
   double stages = 1;                                      // times that it waits for memory and for all its threads
+  bool ahead = false;                                     // a stage's operands come while the one before is computed
+  double loaded_floats = 0;                               // from memory or the second-level cache
   double staged_floats = 0;                               // brought into shared memory
   double multiply_adds = 0;                               // of all its threads
   double shared_reads = 0;                                // floats read by threads from shared memory
 };
 
 // Estimated cycles of one of machine.batch images, each with so many blocks and bytes to move. Only ranks candidates:
-// the device is thought to have 100 multiprocessors of 128 lanes, 65,536 registers and 100 KB of shared memory each,
-// and 1,024 bytes of memory traffic a cycle.
+// the device is thought to be an H100, of 132 multiprocessors with 128 lanes, 65,536 registers and 227 KB of shared
+// memory each, and 1,900 bytes of memory traffic and 3,000 of its second-level cache's a cycle.
 double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine);
 
 // Bytes of shared memory of two Funcs that are staged together and of one that is stored after the last use of both.
 // Halide gives it the place of the one that is nearer to it in size, and leaves the other's as it is.
 int64_t shared_bytes_in_turn(int64_t a, int64_t b, int64_t later);
 
-// Threads of one block whose threads keep so many sums each: CUDA devices have registers for 512 of few sums.
+// The least number of floats, at least `size`, that moves what lies so far apart by `banks` of the 32 banks.
+int stride_of_banks(int size, int banks);
+
+// Threads of one block whose threads keep so many sums each: more, where they are few.
 int most_gpu_threads(const Machine& machine, int sums);
 
 // Images start at aligned addresses on a device, so that four channels can be moved at once.
 void align_operands(Conv2dOperands& operands, Halide::Func& result);
 
-// Bytes of all operands and the result, for one image.
-double operand_bytes(const KernelKey& key);
+// Bytes of all operands and the result, for one of so many images, which share the weights.
+double operand_bytes(const KernelKey& key, int batch);
 
 // Sums that a block of threads keeps while it stages operands in shared memory: Halide gives every thread room for the
 // sums of the whole block. This lowering pass leaves it only its own, at constant places, so that they are registers.
 // `buffer`: the Func's name; each thread must use its own elements alone. Returns what KernelPipeline::passes must say.
 std::string keep_sums_in_registers(Halide::Pipeline& pipeline, const std::string& buffer);
 
-// A loop over stages, each of which waits for memory before it computes. This lowering pass has it bring the next
-// stage's operands into registers while it computes this one's, and joins what several Funcs stage between the same
-// two barriers. A loop of another form is left as it is. Returns what KernelPipeline::passes must say.
+// A loop over stages, each of which waits for memory before it computes. This lowering pass has it load the next
+// stage's operands into registers while it computes this one's, as they lie in memory, so that no transform waits for
+// them, and joins what several Funcs stage between the same two barriers. A loop of another form is left as it is.
+// Returns what KernelPipeline::passes must say.
 std::string stage_ahead(Halide::Pipeline& pipeline);
+
+// Kernels on a device are called after loops, so that all of a net have the same few names. This lowering pass puts the
+// prefix in front, for profilers. Returns what KernelPipeline::passes must say.
+std::string name_device_kernels(Halide::Pipeline& pipeline, const std::string& prefix);
 
 }  // namespace resnetc

@@ -46,13 +46,17 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   const double tiles = blocks(g.oc, tile.oc) * blocks(g.ow, tile.width) * blocks(g.oh, tile.height);
   GpuBlock block;
   block.threads = tile.threads();
-  block.registers = 60 + 3.0 * tile.register_oc * tile.register_w;
+  block.sums = tile.register_oc * tile.register_w;
+  block.registers =
+      28 + 1.6 * block.sums + 2.4 * (tile.oc * taps + tile.columns * tile.rows) * tile.depth / tile.threads();
   block.shared_bytes = static_cast<double>(tile.shared_bytes(g));
   block.stages = static_cast<double>(g.reduction) / tile.depth;
-  block.staged_floats = (tile.oc * taps + static_cast<double>(tile.columns) * tile.rows) * g.reduction;
+  block.ahead = true;
+  block.loaded_floats = block.staged_floats =
+      (tile.oc * taps + static_cast<double>(tile.columns) * tile.rows) * g.reduction;
   block.multiply_adds = static_cast<double>(tile.oc) * tile.width * tile.height * taps * g.reduction;
   block.shared_reads = block.multiply_adds * (1.0 / tile.register_oc + 1.0 / tile.register_w);
-  return gpu_cycles(tiles, block, operand_bytes(key), machine);
+  return gpu_cycles(tiles, block, operand_bytes(key, machine.batch), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {

@@ -36,10 +36,16 @@ struct Tile {
   int across() const { return oc / register_oc; }
   int along() const { return pixels / register_pixels; }
   int threads() const { return across() * along() * slices; }
-  int staged() const { return depth * slices; }  // channels at a time
+  int staged() const { return depth * slices; }                             // channels at a time
+  int side_by_side() const { return largest_divisor(register_pixels, 4); }  // of a thread's pixels
+  int takers() const { return std::min(slices, register_pixels); }          // slices that add up and store
+  // Floats of shared memory from one channel of the pixels to the next, and from one pixel of the slices' sums: what
+  // neighbouring threads bring, 4 channels of two times 16 pixels, is then in different banks, and what they pass on.
+  int pixel_stride() const { return pixels + (12 - pixels % 8) % 8; }
+  int share_stride() const { return oc + 16 / side_by_side(); }
   int64_t shared_bytes() const {
-    return 4 * shared_bytes_in_turn(int64_t{oc} * staged(), int64_t{pixels} * staged(),
-                                    slices > 1 ? int64_t{oc} * pixels * slices : 0);
+    return 4 * shared_bytes_in_turn(int64_t{oc} * staged(), int64_t{pixel_stride()} * staged(),
+                                    slices > 1 ? int64_t{share_stride()} * pixels * slices : 0);
   }
 };
 
@@ -51,14 +57,19 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
       blocks(g.oc, tile.oc) * std::ceil(static_cast<double>(machine.batch) * g.oh * g.ow / tile.pixels) / machine.batch;
   GpuBlock block;
   block.threads = tile.threads();
-  block.registers = 35 + 2.2 * tile.register_oc * tile.register_pixels;
+  block.sums = tile.register_oc * tile.register_pixels;
+  block.registers =
+      32 + 1.35 * block.sums + 1.4 * static_cast<double>(tile.oc + tile.pixels) * tile.staged() / tile.threads();
   block.shared_bytes = static_cast<double>(tile.shared_bytes());
   block.stages = steps / tile.staged();
+  block.ahead = true;
+  // Of a sector two stages of four channels read a half each.
+  block.loaded_floats = (tile.oc + tile.pixels * (tile.staged() % 8 == 0 ? 1.0 : 2.0)) * steps;
   block.staged_floats = (tile.oc + tile.pixels) * steps;
   block.multiply_adds = static_cast<double>(tile.oc) * tile.pixels * steps;
   block.shared_reads = block.multiply_adds * (1.0 / tile.register_oc + 1.0 / tile.register_pixels);
   if (tile.slices > 1) block.stages += 2, block.staged_floats += tile.oc * tile.pixels * tile.slices;
-  return gpu_cycles(tiles, block, operand_bytes(key), machine);
+  return gpu_cycles(tiles, block, operand_bytes(key, machine.batch), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
@@ -75,18 +86,19 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
                          {"slices", slices}}};
     const Tile tile(choice);
     // More than one tile that is larger than all there is would only compute what is thrown away.
+    if (tile_pixels % 7 == 0 && pixels % tile_pixels != 0) return;  // for images of 7x7, 14x14, 28x28
     if ((oc > 16 && oc / 2 >= most_oc) || (tile_pixels > 16 && tile_pixels / 2 >= 8 * pixels)) return;
     if (tile.threads() < 32 || tile.threads() > most_gpu_threads(machine, register_oc * register_pixels)) return;
     if (g.reduction % tile.staged() != 0 || tile.shared_bytes() > machine.device_shared_bytes) return;
-    if (slices > 1 && tile.register_pixels % std::min(slices, tile.register_pixels) != 0) return;
+    if (tile_pixels % register_pixels != 0 || register_pixels % tile.takers() != 0) return;
     // Floats that a thread brings at once, in registers of its own.
     if ((tile.oc + tile.pixels) * tile.staged() > 64 * tile.threads()) return;
     result.push_back(choice);
   };
   for (int oc : {16, 32, 64, 128})
-    for (int tile_pixels : {16, 32, 64, 128})
+    for (int tile_pixels : {16, 28, 32, 49, 56, 64, 128})
       for (int register_oc : {4, 8})
-        for (int register_pixels : {2, 4, 8})
+        for (int register_pixels : {2, 4, 7, 8})
           for (int slices : {1, 2, 4, 8, 16}) {
             int last = 0;
             for (int most_depth : {4, 8, 16}) {
@@ -95,7 +107,15 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
               last = depth;
             }
           }
-  return ranked(result, key, machine, cycles);
+  result = ranked(result, key, machine, cycles);
+  // Where the estimates err, a short search still meets the tiles that serve large products well.
+  const auto is_classical = [&](const Choice& choice) {
+    const Tile tile(choice);
+    return tile.register_oc == 8 && tile.register_pixels == 8 && tile.depth == 8 && tile.slices == 1 && tile.oc >= 64 &&
+           tile.pixels >= 64 && int64_t{machine.batch} * pixels * g.oc >= 64 * tile.oc * tile.pixels;
+  };
+  if (!result.empty()) std::stable_partition(result.begin() + 1, result.end(), is_classical);
+  return result;
 }
 
 KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&) {
@@ -130,104 +150,112 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   sum(c, i, s, t) += image(i, s * tile.depth + r.x, r.y, t) * filter(c, s * tile.depth + r.x, r.y);
   shares(c, i, s, t) = sum(c, i, s, t);
 
-  Halide::RDom q(0, tile.pixels, 0, (pixels + tile.pixels - 1) / tile.pixels, "q");
-  const Expr done = pixel(q.y, q.x), at = remainder(done, image_pixels), x_done = remainder(at, g.ow),
+  // A thread's pixels: some side by side, and the next ones behind those of all other threads. Once the slices have
+  // passed on what they have their threads take part too, as far as there are pixels for them.
+  const int side = sliced ? tile.register_pixels / tile.takers() : tile.side_by_side(),
+            own = tile.register_pixels / side / tile.takers();
+  Halide::RDom q(0, side, 0, own, 0, tile.along(), 0, tile.takers(), 0, (pixels + tile.pixels - 1) / tile.pixels, "q");
+  const RVar q_side = q[0], q_own = q[1], q_thread = q[2], q_slice = q[3], q_tile = q[4];
+  const Expr q_pixel = q_side + side * (q_thread + tile.along() * (sliced ? q_slice : q_own));
+  const Expr done = pixel(q_tile, q_pixel), at = remainder(done, image_pixels), x_done = remainder(at, g.ow),
              y_done = quotient(at, g.ow, g.oh - 1), n_done = quotient(done, image_pixels, images - 1);
-  Expr total = sliced ? first : Expr(sum(c, q.x, 0, q.y));
-  for (int slice = 0; sliced && slice < tile.slices; slice++) total += shares(c, q.x, slice, q.y);
+  Expr total = sliced ? first : Expr(sum(c, q_pixel, 0, q_tile));
+  for (int slice = 0; sliced && slice < tile.slices; slice++) total += shares(c, q_pixel, slice, q_tile);
   result(c, x, y, n) = Halide::undef<float>();
   result(c, x_done, y_done, n_done) = apply_epilogue(key, operands, total, c, x_done, y_done, n_done, Expr(), 1);
 
   bound_bordered_result(result, key.result);
   result.bound(c, 0, g.oc);
   // Four neighbouring channels are a thread's; its next four lie behind those of all other threads.
-  Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), four("four"), i_thread("i_thread"), i_own("i_own");
-  RVar q_thread("q_thread"), q_own("q_own"), q_slice("q_slice");
+  Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), four("four"), i_own("i_own"), i_thread("i_thread"),
+      i_side("i_side");
   const auto own_channels = [&](auto&& of) {
     of.split(c, c_own, c_thread, 4 * tile.across()).split(c_thread, c_thread, four, 4);
+  };
+  const auto own_pixels = [&](auto&& of) {
+    of.split(i, i_own, i_thread, tile.side_by_side() * tile.along())
+        .split(i_thread, i_thread, i_side, tile.side_by_side());
   };
   Halide::Stage store = result.update();
   store.allow_race_conditions();
   store.split(c, c_tile, c, tile.oc, whole_tiles ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
   own_channels(store);
-  if (sliced) {
-    // The threads of all slices take part, as far as there are pixels for them.
-    const int takers = std::min(tile.slices, tile.register_pixels);
-    store.split(q.x, q_slice, q_thread, tile.pixels / takers)
-        .split(q_thread, q_thread, q_own, tile.register_pixels / takers)
-        .reorder(four, c_own, q_own, c_thread, q_thread, q_slice, q.y, c_tile)
-        .gpu_blocks(q.y, c_tile)
-        .gpu_threads(c_thread, q_thread, q_slice);
-  } else {
-    store.split(q.x, q_thread, q_own, tile.register_pixels)
-        .reorder(four, c_own, q_own, c_thread, q_thread, q.y, c_tile)
-        .gpu_blocks(q.y, c_tile)
-        .gpu_threads(c_thread, q_thread);
-  }
-  store.unroll(c_own).unroll(q_own);
+  store.reorder(four, c_own, q_side, q_own, c_thread, q_thread, q_slice, q_tile, c_tile)
+      .gpu_blocks(q_tile, c_tile)
+      .gpu_threads(c_thread, q_thread, q_slice);
+  store.unroll(c_own).unroll(q_side).unroll(q_own);
   if (whole_tiles) {
     store.vectorize(four);
   } else {
     store.unroll(four);
   }
 
-  sum.compute_at(result, q.y)
+  sum.compute_at(result, q_tile)
       .store_in(MemoryType::Register)
       .bound_extent(c, tile.oc)
       .bound_extent(i, tile.pixels)
-      .bound_extent(s, tile.slices)
-      .split(i, i_thread, i_own, tile.register_pixels);
+      .bound_extent(s, tile.slices);
   own_channels(sum);
-  sum.reorder(four, c_own, i_own, c_thread, i_thread, s, t)
+  own_pixels(sum);
+  sum.reorder(four, c_own, i_side, i_own, c_thread, i_thread, s, t)
       .gpu_threads(c_thread, i_thread, s)
       .unroll(four)
       .unroll(c_own)
+      .unroll(i_side)
       .unroll(i_own);
   Halide::Stage adding = sum.update();
-  adding.split(i, i_thread, i_own, tile.register_pixels);
   own_channels(adding);
-  adding.reorder(four, c_own, i_own, r.x, c_thread, i_thread, s, r.y, t)
+  own_pixels(adding);
+  adding.reorder(four, c_own, i_side, i_own, r.x, c_thread, i_thread, s, r.y, t)
       .gpu_threads(c_thread, i_thread, s)
       .unroll(four)
       .unroll(c_own)
+      .unroll(i_side)
       .unroll(i_own)
       .unroll(r.x);
   if (sliced) {
-    shares.compute_at(result, q.y)
+    shares.compute_at(result, q_tile)
         .store_in(MemoryType::GPUShared)
         .bound_extent(c, tile.oc)
+        .align_storage(c, tile.share_stride())
         .bound_extent(i, tile.pixels)
-        .bound_extent(s, tile.slices)
-        .split(i, i_thread, i_own, tile.register_pixels);
+        .bound_extent(s, tile.slices);
     own_channels(shares);
-    shares.reorder(four, c_own, i_own, c_thread, i_thread, s, t)
+    own_pixels(shares);
+    shares.reorder(four, c_own, i_side, i_own, c_thread, i_thread, s, t)
         .gpu_threads(c_thread, i_thread, s)
         .vectorize(four)
         .unroll(c_own)
+        .unroll(i_side)
         .unroll(i_own);
   }
 
-  // Four channels of a pixel at a time, neighbouring threads neighbouring pixels; four output channels of a weight.
-  Var f("f"), f_step("f_step"), lane("lane");
+  // Four channels of a pixel at a time, two neighbouring threads a sector of 32 bytes; four output channels of a
+  // weight.
+  Var f("f"), f_step("f_step"), lane("lane"), half("half");
   const int width = g.reduction % 4 == 0 && tile.staged() % 4 == 0 ? 4 : 1;
-  const auto share = [&](Func& staged, const Var& inner, const Var& outer) {
-    staged.fuse(inner, outer, f);
+  const auto share = [&](Func& staged) {
     share_among_threads(staged, f, lane, f_step, tile.across(), tile.along(), tile.slices);
     staged.vectorize(lane);
   };
   image.compute_at(sum, r.y)
       .store_in(MemoryType::GPUShared)
       .bound_extent(i, tile.pixels)
+      .align_storage(i, tile.pixel_stride())
       .bound_extent(k, tile.staged())
       .split(k, k, lane, width)
-      .reorder(lane, i, k, stage, t);
-  share(image, i, k);
+      .split(k, k, half, largest_divisor(tile.staged() / width, 2))
+      .reorder(lane, half, i, k, stage, t)
+      .fuse(half, i, f)
+      .fuse(f, k, f);
+  share(image);
   filter.compute_at(sum, r.y)
       .store_in(MemoryType::GPUShared)
       .bound_extent(c, tile.oc)
       .bound_extent(k, tile.staged())
-      .split(c, c, lane, 4);
-  share(filter, c, k);
+      .split(c, c, lane, 4)
+      .fuse(c, k, f);
+  share(filter);
 
   align_operands(operands, result);
   KernelPipeline kernel{Halide::Pipeline(result), operands.arguments};
@@ -238,6 +266,6 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
 
 }  // namespace
 
-const Strategy gpu_conv2d_gemm = {"gpu_conv2d_gemm", applies, choices, build, pack_gpu_conv2d, cycles, 2};
+const Strategy gpu_conv2d_gemm = {"gpu_conv2d_gemm", applies, choices, build, pack_gpu_conv2d, cycles, 3};
 
 }  // namespace resnetc

@@ -30,7 +30,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   GpuBlock block;
   block.threads = choice["threads_c"] * choice["threads_x"];
   block.multiply_adds = own * block.threads * steps * 2.0 * (1.0 + 2.0 * loads);
-  return gpu_cycles(tiles, block, operand_bytes(key), machine);
+  return gpu_cycles(tiles, block, operand_bytes(key, machine.batch), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {

@@ -46,7 +46,7 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
   block.threads = tile.across() * tile.along(machine);
   block.shared_bytes = static_cast<double>(tile.shared_bytes());
   block.multiply_adds = work / 0.3;
-  return gpu_cycles(tiles, block, operand_bytes(key), machine);
+  return gpu_cycles(tiles, block, operand_bytes(key, machine.batch), machine);
 }
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {

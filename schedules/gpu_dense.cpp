@@ -2,6 +2,7 @@
 // threads for each four, which sum a part of the inputs each. What a global average pool in front gives lies in shared
 // memory.
 #include <algorithm>
+#include <cmath>
 
 #include "schedules/gpu.h"
 
@@ -18,15 +19,31 @@ bool applies(const KernelKey& key, const Machine& machine) {
   return std::holds_alternative<Dense>(key.op) && 4 * key.operands[0].channels() + 4096 <= machine.device_shared_bytes;
 }
 
+double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const TensorType& x = key.operands[0];
+  const double ic = x.channels(), outputs = choice["outputs"],
+               pixels = std::get<Dense>(key.op).global_average ? x.width() * x.height() : 0;
+  GpuBlock block;
+  block.threads = outputs / 4 * choice["slices"];
+  block.sums = 4;
+  block.registers = 48;
+  // Each block averages the image again; eight weights are on their way at a time.
+  block.multiply_adds = ic * (1.5 * outputs + 0.5 * pixels);
+  block.loaded_floats = ic * (outputs + pixels);
+  block.stages = 2 + ic / choice["slices"] / 8 + (pixels > 0 ? std::ceil(ic / 4 / block.threads) : 0);
+  return gpu_cycles(std::ceil(key.result.channels() / outputs), block, operand_bytes(key, machine.batch), machine);
+}
+
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   std::vector<Choice> result;
-  for (int outputs : {16, 32, 64})
-    for (int slices : {64, 32, 16, 8}) {
+  for (int outputs : {16, 32, 64, 128, 256})
+    for (int slices : {64, 32, 16, 8, 4}) {
+      if (outputs > 16 && outputs / 2 >= key.result.channels()) continue;
       if (outputs / 4 * slices > machine.device_threads || slices > key.operands[0].channels()) continue;
       result.push_back({"gpu_dense", {{"outputs", outputs}, {"slices", slices}}});
     }
   if (result.empty()) result.push_back({"gpu_dense", {{"outputs", 16}, {"slices", 1}}});
-  return result;
+  return ranked(result, key, machine, cycles);
 }
 
 std::vector<int> weight_extent(const KernelKey& key) {
@@ -116,14 +133,6 @@ PackedWeight pack(const KernelKey& key, const Choice&, const Machine&, size_t op
   for (size_t o = 0; o < static_cast<size_t>(oc); o++)
     for (size_t i = 0; i < ic; i++) packed.values[(o / block * ic + i) * block + o % block] = values[o * ic + i];
   return packed;
-}
-
-double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const double tiles = blocks(key.result.channels(), choice["outputs"]);
-  GpuBlock block;
-  block.threads = choice["outputs"] / 4 * choice["slices"];
-  block.multiply_adds = 5.0 * choice["outputs"] * key.operands[0].channels();
-  return gpu_cycles(tiles, block, operand_bytes(key), machine);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ using Halide::Func;
 using Halide::Var;
 
 double cycles(const KernelKey& key, const Choice&, const Machine& machine) {
-  return gpu_cycles(1, {}, operand_bytes(key), machine);
+  return gpu_cycles(1, {}, operand_bytes(key, machine.batch), machine);
 }
 
 KernelPipeline build_elementwise(const KernelKey& key, const Choice&, const Machine& machine) {

@@ -1,6 +1,8 @@
 // The lowering pass of stage_ahead.
+#include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "schedules/gpu.h"
 
@@ -22,7 +24,7 @@ struct Touches : IRVisitor {
   explicit Touches(const Names& shared_memory) : shared(shared_memory) {}
   const Names& shared;
   bool loads_shared = false;
-  bool is_plain = true;  // no loops, no barriers, stores without predicates
+  bool is_plain = true;  // no loops, no barriers, no conditions or names within an expression
   Names loads, own;      // own: stored to, but for shared memory
 
   using IRVisitor::visit;
@@ -40,35 +42,61 @@ struct Touches : IRVisitor {
     is_plain = false;
     IRVisitor::visit(op);
   }
+  void visit(const Let* op) override {
+    is_plain = false;
+    IRVisitor::visit(op);
+  }
   void visit(const Call* op) override {
-    is_plain = is_plain && !op->is_intrinsic(Call::gpu_thread_barrier);
+    is_plain = is_plain && !op->is_intrinsic(Call::gpu_thread_barrier) && !op->is_intrinsic(Call::if_then_else);
     IRVisitor::visit(op);
   }
 };
 
-// Every store to shared memory as one to registers (`bring`), or from there (`put`), each with a place of its own.
+// What the staging loads from memory goes to registers (`bring`), or comes from there. A load that stands several times
+// under the same conditions has one place.
 class ThroughRegisters : public IRMutator {
  public:
-  ThroughRegisters(const Names& shared, const std::string& registers, bool bring)
-      : shared_(shared), registers_(registers), bring_(bring) {}
+  ThroughRegisters(const Names& own, const std::string& registers, bool bring)
+      : own_(own), registers_(registers), bring_(bring) {}
   int count = 0;
 
  private:
-  const Names& shared_;
+  const Names& own_;
   const std::string& registers_;
   bool bring_;
+  std::map<Expr, Expr, IRDeepCompare> places_;
+  std::vector<Stmt> brought_;
   using IRMutator::visit;
 
+  Expr visit(const Load* op) override {
+    if (own_.count(op->name) > 0) return IRMutator::visit(op);
+    const int lanes = op->type.lanes();
+    const auto [found, is_new] = places_.emplace(op, lanes == 1 ? Expr(count) : Ramp::make(count, 1, lanes));
+    if (is_new) {
+      count += lanes;
+      brought_.push_back(
+          Store::make(registers_, op, found->second, Halide::Parameter(), op->predicate, ModulusRemainder()));
+    }
+    return Load::make(op->type, registers_, found->second, Halide::Buffer<>(), Halide::Parameter(), op->predicate,
+                      ModulusRemainder());
+  }
   Stmt visit(const Store* op) override {
-    if (shared_.count(op->name) == 0) return IRMutator::visit(op);
-    const int lanes = op->value.type().lanes();
-    const Expr place = lanes == 1 ? Expr(count) : Ramp::make(count, 1, lanes);
-    count += lanes;
-    if (bring_)
-      return Store::make(registers_, op->value, place, Halide::Parameter(), op->predicate, ModulusRemainder());
-    const Expr value = Load::make(op->value.type(), registers_, place, Halide::Buffer<>(), Halide::Parameter(),
-                                  op->predicate, ModulusRemainder());
-    return Store::make(op->name, value, op->index, op->param, op->predicate, op->alignment);
+    brought_.clear();
+    const Stmt put = IRMutator::visit(op);
+    if (!bring_) return put;
+    return brought_.empty() ? Evaluate::make(0) : Block::make(brought_);
+  }
+  Stmt visit(const Allocate* op) override { return bring_ ? mutate(op->body) : IRMutator::visit(op); }
+  Stmt visit(const Free* op) override { return bring_ ? Evaluate::make(0) : IRMutator::visit(op); }
+  Stmt visit(const LetStmt* op) override { return in_scope(op); }
+  Stmt visit(const IfThenElse* op) override { return in_scope(op); }
+
+  template <class Scope>
+  Stmt in_scope(const Scope* op) {
+    const auto outside = std::exchange(places_, {});
+    const Stmt result = IRMutator::visit(op);
+    places_ = outside;
+    return result;
   }
 };
 
@@ -90,7 +118,7 @@ class StageAhead : public IRMutator {
 
   std::optional<Stmt> staged_ahead(const For* op) const {
     std::vector<const LetStmt*> lets;
-    Stmt body = op->body;
+    Stmt body = substitute_in_all_lets(op->body);
     while (const auto* let = body.as<LetStmt>()) lets.push_back(let), body = let->body;
     std::vector<Stmt> steps;
     while (const auto* block = body.as<Block>()) steps.push_back(block->first), body = block->rest;
@@ -117,7 +145,7 @@ class StageAhead : public IRMutator {
     if (staging.empty() || next == steps.size() || !is_barrier(steps[next - 1]) || !is_barrier(steps.back())) return {};
 
     const std::string registers = unique_name("ahead");
-    ThroughRegisters bring(shared_, registers, true), put(shared_, registers, false);
+    ThroughRegisters bring(own, registers, true), put(own, registers, false);
     std::vector<Stmt> bringing, looped;
     for (const Stmt& step : staging) {
       bringing.push_back(bring.mutate(step));
@@ -144,7 +172,7 @@ class StageAhead : public IRMutator {
 
 std::string stage_ahead(Halide::Pipeline& pipeline) {
   pipeline.add_custom_lowering_pass(new StageAhead);  // the pipeline deletes it
-  return ", stages brought ahead";
+  return ", loads brought ahead";
 }
 
 }  // namespace resnetc

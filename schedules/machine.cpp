@@ -58,7 +58,7 @@ void add_device(const Target& requested, const std::string& text, Machine& machi
   if (opencl) {
     machine.device = Device::opencl;
     machine.target.set_feature(Target::OpenCL);
-    machine.device_threads = 256;
+    machine.device_threads = machine.device_threads_of_few_sums = 256;
     machine.device_shared_bytes = 32 * 1024;
   } else if (cuda) {
     machine.device = Device::cuda;
@@ -68,6 +68,7 @@ void add_device(const Target& requested, const std::string& text, Machine& machi
       if (requested.has_feature(f)) machine.target.set_feature(f);
     // Not 1024: a thread with 8 x 8 sums needs more registers than so many threads may have.
     machine.device_threads = 256;
+    machine.device_threads_of_few_sums = 512;
     machine.device_shared_bytes = 48 * 1024;
   }
 }

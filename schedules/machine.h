@@ -24,7 +24,8 @@ struct Machine {
   Device device = Device::cpu;
   int batch = 1;  // images at once, which default choices for devices are made for
   // What every device of the kind can do, so that a program runs on each of them.
-  int device_threads = 0;  // of one block
+  int device_threads = 0;              // of one block
+  int device_threads_of_few_sums = 0;  // where each needs few registers
   int64_t device_shared_bytes = 0;
 };
 

@@ -32,6 +32,18 @@ std::vector<Choice> some_of(const std::vector<Choice>& all, size_t most) {
   return result;
 }
 
+void check_choice(const KernelKey& key, const Choice& choice, const Machine& machine, int batch) {
+  const std::string label = fmt::format("{} {}", to_string(key), to_string(choice));
+  INFO(label);
+  const std::vector<Tensor> operands = integer_operands(key, batch, 7);
+  try {
+    const Tensor got = run_kernel(key, choice, machine, operands);
+    CHECK(equals_reference(key, choice, operands, got));
+  } catch (const Halide::Error& error) {
+    FAIL_CHECK(std::string(error.what()));
+  }
+}
+
 void check_key(const std::string& text, const char* strategy, size_t most = 1, int largest_winograd = 4) {
   Machine machine = machine_for("host-opencl", 2);
   machine.largest_winograd = largest_winograd;
@@ -42,18 +54,10 @@ void check_key(const std::string& text, const char* strategy, size_t most = 1, i
   REQUIRE(!all.empty());
   for (const Choice& choice : some_of(all, most)) {
     const bool is_default = choice == all.front();
-    const std::string label = fmt::format("{} {}", text, to_string(choice));
-    INFO(label);
     CHECK(parse_choice(to_string(choice)) == choice);
     for (int batch : {3, 1}) {
       if (batch == 1 && !is_default) continue;  // that would be compiled anew
-      const std::vector<Tensor> operands = integer_operands(key, batch, 7);
-      try {
-        const Tensor got = run_kernel(key, choice, machine, operands);
-        CHECK(equals_reference(key, choice, operands, got));
-      } catch (const Halide::Error& error) {
-        FAIL_CHECK(std::string(error.what()));
-      }
+      check_choice(key, choice, machine, batch);
     }
   }
 }
@@ -105,6 +109,34 @@ TEST_CASE("Winograd on a device equals the reference") {
   };
   for (const char* key : keys)
     for (int largest : {2, 4}) check_key(key, "gpu_conv2d_winograd", 2, largest);
+}
+
+TEST_CASE("blocks as large as CUDA devices run them equal the reference") {
+  if (!has_device()) return;
+  Machine machine = machine_for("host-opencl", 2);
+  const Machine cuda = machine_for("host-cuda", 2);
+  machine.device_threads = cuda.device_threads;
+  machine.device_threads_of_few_sums = cuda.device_threads_of_few_sums;
+  machine.device_shared_bytes = cuda.device_shared_bytes;
+  const std::pair<const char*, const char*> cases[] = {
+      {"conv2d_i7x7x256b1_w32x3x3x256_w32_to_i7x7x32b1_padding1_relu_f32",
+       "gpu_conv2d_gemm tile_oc=16 tile_pixels=32 register_oc=4 register_pixels=4 depth=8 slices=16"},
+      {"conv2d_i14x14x128_w64x1x1x128_w64_to_i14x14x64_relu_f32",
+       "gpu_conv2d_gemm tile_oc=64 tile_pixels=28 register_oc=4 register_pixels=4 depth=8 slices=4"},
+      {"conv2d_i14x14x64b1_w64x3x3x64_w64_to_i14x14x64b1_padding1_relu_f32",
+       "gpu_conv2d_winograd tile=4 tile_oc=32 tiles=8 register_oc=8 register_tiles=8 depth=8"},
+      {"conv2d_i14x14x64b1_w64x3x3x64_w64_to_i14x14x64b1_padding1_relu_f32",
+       "gpu_conv2d_winograd tile=2 tile_oc=32 tiles=16 register_oc=4 register_tiles=4 depth=8"},
+      {"conv2d_i32x30x3b3_w32x7x7x3_w32_to_i8x8x32b1_stride2_padding3_relu_max_pool_kernel3_stride2_padding1_f32",
+       "gpu_conv2d_max_pool tile_oc=32 tile_w=8 tile_h=8"},
+  };
+  for (const auto& [text, choice_text] : cases) {
+    const KernelKey key = parse_key(text);
+    const Choice choice = parse_choice(choice_text);
+    CHECK_MESSAGE(is_legal(key, choice, machine), std::string(choice_text));
+    CHECK_MESSAGE(!is_legal(key, choice, machine_for("host-opencl", 2)), std::string(choice_text));
+    check_choice(key, choice, machine, 3);
+  }
 }
 
 TEST_CASE("grouped convolution on a device equals the reference") {

@@ -38,6 +38,8 @@ def check_run(folder, driver, program):
         check(chunk[0] == f"cuMemcpyHtoDAsync_v2 {images * image}" and chunk[-1] == "cuStreamSynchronize", chunk)
     check(chunks[0][1] == f"cuGraphLaunch {steps}" and chunks[0] == chunks[1], chunks[0], steps)
     check(all(call.startswith("cuLaunchKernel _kernel_") for call in chunks[2][1:-2]), chunks[2])
+    launched = set(re.findall(r"cuLaunchKernel (\w+) of module (\d+)", "\n".join(driver.calls)))
+    check(len({name for name, _ in launched}) == len({module for _, module in launched}) > 1, "one name for each", launched)
     print(f"{steps} kernels: one graph for a full batch, {steps} launches for a rest, nothing between them")
 
     # A driver without graphs, or that cannot record these kernels.

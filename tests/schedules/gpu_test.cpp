@@ -9,28 +9,34 @@ using namespace resnetc;
 
 namespace {
 
-// Sums what a kernel's blocks allocate of shared memory.
-class SharedBytes : public Halide::Internal::IRMutator {
+// What a kernel's blocks allocate: bytes of shared memory, and places for operands that are brought ahead.
+struct Allocated {
+  int64_t shared_bytes = 0;
+  int stages_ahead = 0;
+};
+
+class Allocations : public Halide::Internal::IRMutator {
  public:
-  explicit SharedBytes(int64_t& sum) : sum_(sum) {}
+  explicit Allocations(Allocated& sum) : sum_(sum) {}
 
  private:
-  int64_t& sum_;
+  Allocated& sum_;
   using Halide::Internal::IRMutator::visit;
   Halide::Internal::Stmt visit(const Halide::Internal::Allocate* op) override {
+    if (op->name.starts_with("ahead")) sum_.stages_ahead++;
     if (op->memory_type == Halide::MemoryType::GPUShared) {
       const int32_t elements = Halide::Internal::Allocate::constant_allocation_size(op->extents, op->name);
       CHECK(elements > 0);
-      sum_ += int64_t{elements} * op->type.bytes();
+      sum_.shared_bytes += int64_t{elements} * op->type.bytes();
     }
     return IRMutator::visit(op);
   }
 };
 
-int64_t shared_bytes(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  int64_t sum = 0;
+Allocated allocated(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  Allocated sum;
   KernelPipeline kernel = strategy_named(choice.strategy).build(key, choice, machine);
-  kernel.pipeline.add_custom_lowering_pass(new SharedBytes(sum));  // the pipeline deletes it
+  kernel.pipeline.add_custom_lowering_pass(new Allocations(sum));  // the pipeline deletes it
   // OpenCL's text is written faster than PTX, and all before it is the same.
   const Halide::Target target = machine_for("x86-64-linux-sse41-opencl", 1).target;
   kernel.pipeline.compile_to_module(kernel.arguments, "kernel",
@@ -52,7 +58,14 @@ TEST_CASE("gpu: what is stored later takes the place that is nearest to it in si
   CHECK(shared_bytes_in_turn(10, 20, 15) == 35);  // one or the other
 }
 
-TEST_CASE("gpu: no candidate takes more shared memory than a block may have") {
+TEST_CASE("gpu: padding moves the next row by the banks that one row takes") {
+  CHECK(stride_of_banks(64, 4) == 68);
+  CHECK(stride_of_banks(256, 16) == 272);
+  CHECK(stride_of_banks(256, 32) == 256);
+  CHECK(stride_of_banks(40, 4) == 68);
+}
+
+TEST_CASE("gpu: candidates fit the shared memory of a block, and bring ahead what they stage in a loop") {
   const std::pair<const char*, const char*> cases[] = {
       {"gpu_conv2d_winograd", "conv2d_i28x28x128b1_w128x3x3x128_w128_to_i28x28x128b1_padding1_relu_f32"},
       {"gpu_conv2d_gemm", "conv2d_i14x14x256b1_w512x3x3x256_w512_to_i7x7x512b1_stride2_padding1_relu_f32"},
@@ -69,7 +82,9 @@ TEST_CASE("gpu: no candidate takes more shared memory than a block may have") {
       for (const size_t i : {size_t{0}, all.size() / 3, all.size() - 1}) {
         CAPTURE(text);
         CAPTURE(to_string(all[i]));
-        CHECK(shared_bytes(key, all[i], machine) <= machine.device_shared_bytes);
+        const Allocated sum = allocated(key, all[i], machine);
+        CHECK(sum.shared_bytes <= machine.device_shared_bytes);
+        CHECK(sum.stages_ahead == (std::string_view(strategy) == "gpu_dense" ? 0 : 1));
       }
     }
 }
