@@ -11,17 +11,18 @@
 //
 // Weights are stored transformed where that is small. Otherwise they stay 3x3 in the file and in memory, for in a net
 // they come from memory: each task transforms those of its channel block, a part of the input channels at a time, into
-// a buffer that stays in its second-level cache, so that each weight is read once. Or they are never kept: a register
+// a buffer that stays in its second-level cache, so that each weight is read once. Or all of its channel blocks, once
+// for several strips and for all images (task_strips): these may then be so small that their transformed inputs and
+// sums stay in the cache beside the weights. Or they are never kept: a register
 // tile takes one row of m + 2 transformed values of a few tiles, and transforms the weights of that row from 3x3 just
 // before it multiplies. That is 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing
 // t = 36 values takes 150 cycles where the buffer lies in the second-level cache of an Intel core (4.2 a line). Or half
 // a row of twice as many tiles, with two thirds of the operations for the same products, where there are so many tiles.
 #include <algorithm>
-#include <bit>
-#include <set>
 
 #include "schedules/conv2d_geometry.h"
 #include "schedules/prefetch_weights.h"
+#include "schedules/winograd_candidates.h"
 #include "schedules/winograd_expr.h"
 #include "schedules/winograd_shape.h"
 #include "schedules/winograd_weights.h"
@@ -33,137 +34,6 @@ using Halide::Expr;
 using Halide::Func;
 using Halide::Var;
 using Shape = WinogradShape;
-using Stored = WinogradShape::Stored;
-using enum WinogradShape::Stored;
-
-bool applies(const KernelKey& key, const Machine& machine) {
-  return suits_winograd(key, machine, {1, 1}, machine.lanes);
-}
-
-// Input channels whose weights, so many for each and for a block, stay in so many bytes.
-int channel_part(int ic, int weights, double bytes) {
-  int part = ic;
-  while (part % 2 == 0 && 4.0 * part * weights > bytes) part /= 2;
-  return part;
-}
-
-// Parts that stay in the second-level cache beside the input, or in the first, at the price of adding up more sums:
-// where tiles are few, so that each transformed weight is used only once or twice, its way through the second-level
-// cache takes longer than the products. 7x7x512 on Zen 5, two threads, weights cold: 0.48 ms and 0.41 ms.
-std::set<int> channel_parts(int ic, int block, int m, Stored stored, const Machine& machine) {
-  const auto level1 = static_cast<double>(machine.level1_bytes);
-  if (stored == never_kept || stored == never_kept_in_halves) return {ic, channel_part(ic, 9 * block, 0.7 * level1)};
-  const int weights = (m + 2) * (m + 2) * block;
-  return {channel_part(ic, weights, 0.4 * static_cast<double>(machine.level2_bytes)),
-          channel_part(ic, weights, level1)};
-}
-
-// Sums of a register tile and what stands beside them in registers.
-int registers_of(int m, int vectors, int pixels, Stored stored, const Machine& machine) {
-  if (stored == never_kept) return vectors * pixels * (m + 2) + 4;
-  if (stored == never_kept_in_halves) return vectors * pixels * (m + 2) / 2 + 4;
-  return vectors * (pixels + 1) + 2 + (machine.fused_multiply_add ? 0 : 1);
-}
-
-// Shared, and groups that make a task or two for each thread.
-std::set<int> channel_groups(int block_count, const Machine& machine) {
-  std::set<int> result = {0, 1};
-  for (int wanted : {machine.threads, 2 * machine.threads})
-    if (block_count % wanted == 0) result.insert(wanted);
-  return result;
-}
-
-// Whether prefetch_weights finds whole cache lines and the loops that Stages::prefetch names, for one of a single
-// iteration is gone: a candidate that asks for prefetching and gets none would be timed twice. Of blocks the last,
-// where it overruns the channels, is taken out of a loop over all of them. A task must pass over the weights once.
-bool can_prefetch(const Shape& s, int pixels) {
-  if (s.stored || s.g.block >= s.g.oc || (s.groups > 0 && s.tile_rows < s.down)) return false;
-  const bool whole_lines =
-      s.in_registers ? s.lanes_of_taps(s.part) % floats_of_line == 0 : s.g.channels_fill_lines(s.part);
-  const bool last_apart = s.groups == 1 && s.g.oc % s.g.block != 0;
-  const bool next_weights = s.part < s.g.ic || s.groups == 0 || s.g.block_count / s.groups > (last_apart ? 2 : 1);
-  return whole_lines && next_weights && (s.in_registers ? s.part > 1 : s.tile_rows * s.across > pixels);
-}
-
-// All places of the work in loops, for one register tile.
-void add_orders(std::vector<Choice>& all, const KernelKey& key, const Conv2dGeometry& whole, const Machine& machine,
-                int m, int vectors, int pixels, Stored stored) {
-  const bool weights_stay = whole.bytes_as_f32() <= 0.5 * static_cast<double>(machine.level2_bytes);
-  const int down = blocks(whole.oh, m), block = vectors * machine.lanes;
-  const auto add = [&](int part, int rows, int groups, bool prefetch) {
-    Choice choice{"conv2d_winograd",
-                  {{"tile", m},
-                   {"oc_vectors", vectors},
-                   {"pixels", pixels},
-                   {"channel_part", part},
-                   {"tile_rows", rows},
-                   {"channel_groups", groups},
-                   {"stored", stored},
-                   {"prefetch", prefetch}}};
-    if (!prefetch || can_prefetch(Shape(key, choice, machine), pixels)) all.push_back(std::move(choice));
-  };
-  for (int part : channel_parts(whole.ic, block, m, stored, machine))
-    for (int rows = 1; rows <= down; rows++) {
-      // The last strip may be no more than a quarter too long.
-      if (4 * (blocks(down, rows) * rows - down) > rows || (part != whole.ic && rows != down)) continue;
-      for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
-        if (groups == 0 && down % rows != 0) continue;
-        // Weights that stay in the caches need no prefetching.
-        if (!weights_stay) add(part, rows, groups, true);
-        add(part, rows, groups, false);
-      }
-    }
-}
-
-std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
-  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  std::vector<Choice> all;
-  for (int m : {4, 2, 6}) {
-    if (m > machine.largest_winograd) continue;
-    const int tiles = blocks(whole.ow, m) * blocks(whole.oh, m);
-    for (int vectors = 1; vectors <= most_oc_vectors; vectors++) {
-      const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, vectors * machine.lanes);
-      for (Stored stored : {in_buffer, in_file, never_kept, never_kept_in_halves}) {
-        // What bf16 would make of transformed weights is not what it makes of the weights.
-        if (stored == in_file && whole.stored != DType::f32) continue;
-        if (stored == in_file && stored_bytes > 0.5 * static_cast<double>(machine.level2_bytes)) continue;
-        for (int pixels = 1; pixels <= std::min(tiles, most_tile_pixels); pixels++)
-          if (registers_of(m, vectors, pixels, stored, machine) <= machine.registers)
-            add_orders(all, key, whole, machine, m, vectors, pixels, stored);
-      }
-    }
-  }
-  // By tile size, order, kind of storage, place of the weights, with and without prefetching.
-  return few_of_each_kind(ranked(all, key, machine, winograd_cycles), [&](const Choice& choice) {
-    return std::vector<int>{choice["tile"], choice["channel_groups"] > 0, choice["stored"],
-                            weights_in_level1(Shape(key, choice, machine), machine), choice["prefetch"]};
-  });
-}
-
-bool legal(const KernelKey& key, const Choice& choice, const Machine& machine) {
-  const Conv2dGeometry whole(key, key.operands[1].dims[0]);
-  if (!has_parameters(choice, {{"tile", 2, machine.largest_winograd},
-                               {"oc_vectors", 1, most_oc_vectors},
-                               {"pixels", 1, most_tile_pixels},
-                               {"channel_part", 1, whole.ic},
-                               {"tile_rows", 1, whole.oh},
-                               {"channel_groups", 0, whole.oc},
-                               {"stored", in_buffer, never_kept_in_halves},
-                               {"prefetch", 0, 1}}))
-    return false;
-  const int m = choice["tile"], vectors = choice["oc_vectors"], pixels = choice["pixels"];
-  const auto stored = static_cast<Stored>(choice["stored"]);
-  if (m % 2 != 0 || registers_of(m, vectors, pixels, stored, machine) > machine.registers) return false;
-  // What bf16 would make of transformed weights is not what it makes of the weights.
-  if (stored == in_file && whole.stored != DType::f32) return false;
-  const Shape s(key, choice, machine);
-  if (pixels > s.across * s.down || s.tile_rows > s.down) return false;
-  // Parts are halves of halves, of whole images; strips of all blocks of channels share no rows.
-  if (whole.ic % s.part != 0 || !std::has_single_bit(static_cast<unsigned>(whole.ic / s.part))) return false;
-  if (s.part != whole.ic && s.tile_rows != s.down) return false;
-  if (s.groups == 0 ? s.down % s.tile_rows != 0 : s.g.block_count % s.groups != 0) return false;
-  return choice["prefetch"] == 0 || can_prefetch(s, pixels);
-}
 
 // The stages of a kernel, in the order in which values pass through them, and how they are scheduled.
 struct Stages {
@@ -187,11 +57,11 @@ struct Stages {
   const int m, size, parts, tile;  // tile: tiles of a register tile
   const Conv2dOperands operands;
 
-  Var c{"c"}, x{"x"}, y{"y"}, n{"n"}, t{"t"}, i{"i"}, j{"j"}, k{"k"}, channel{"channel"};
-  Var block{"block"}, group{"group"}, lane{"lane"}, xo{"xo"}, yo{"yo"}, xi{"xi"}, yi{"yi"}, strip{"strip"}, row{"row"},
-      task{"task"}, to{"to"}, ti{"ti"}, jo{"jo"};
+  Var c{"c"}, x{"x"}, y{"y"}, n{"n"}, t{"t"}, i{"i"}, j{"j"}, k{"k"}, b{"b"}, channel{"channel"};
+  Var block{"block"}, group{"group"}, lane{"lane"}, xo{"xo"}, yo{"yo"}, xi{"xi"}, yi{"yi"}, strip{"strip"},
+      of_task{"of_task"}, row{"row"}, task{"task"}, to{"to"}, ti{"ti"}, jo{"jo"};
   Func half{"half"}, input{"input_transformed"}, weight_half{"weight_half"}, weight{"weight_transformed"},
-      product{"product"}, sum{"sum"}, rows{"rows"}, result{"result"};
+      weight_kept{"weight_kept"}, product{"product"}, sum{"sum"}, rows{"rows"}, result{"result"};
   Halide::RDom r, all;
 
   void transform_inputs() {
@@ -215,13 +85,28 @@ struct Stages {
       weight(c, channel, j, i) = operands.weight(c % g.block, channel, i * size + j, c / g.block);
       return;
     }
-    const auto tap = [&](const Expr& kx, int ky) {
-      if (s.in_registers) return operands.weight(c % g.block, ky * 3 + kx, channel, c / g.block);
-      return operands.weight(c % g.block, channel, kx, ky, c / g.block);
+    // Weights that are kept for a task lie block by block, each as it is read.
+    const bool kept = s.kept_for_task();
+    const Expr lane_of_block = kept ? Expr(c) : c % g.block, of_block = kept ? Expr(b) : c / g.block;
+    const auto at = [&](const Expr& column) {
+      std::vector<Expr> place = {c, channel, column, i};
+      if (kept) place.push_back(b);
+      return place;
     };
-    weight_half(c, channel, j, i) = transformed(winograd_weight, m, 3, i, [&](int ky) { return tap(j, ky); });
-    weight(c, channel, j, i) =
-        transformed(winograd_weight, m, 3, j, [&](int kx) { return weight_half(c, channel, kx, i); });
+    const auto tap = [&](const Expr& kx, int ky) {
+      if (s.in_registers) return operands.weight(lane_of_block, ky * 3 + kx, channel, of_block);
+      return operands.weight(lane_of_block, channel, kx, ky, of_block);
+    };
+    std::vector<Var> place = {c, channel, j, i};
+    if (kept) place.push_back(b);
+    weight_half(place) = transformed(winograd_weight, m, 3, i, [&](int ky) { return tap(j, ky); });
+    const Expr value = transformed(winograd_weight, m, 3, j, [&](int kx) { return weight_half(at(kx)); });
+    if (kept) {
+      weight_kept(place) = value;
+      weight(c, channel, j, i) = weight_kept(c % g.block, channel, j, i, c / g.block);
+    } else {
+      weight(place) = value;
+    }
   }
 
   void multiply() {
@@ -251,8 +136,14 @@ struct Stages {
     result.split(yo, strip, row, s.tile_rows, tail);
     if (s.groups > 0) {
       result.split(block, group, block, g.block_count / s.groups, Halide::TailStrategy::RoundUp);
-      result.reorder(xi, yi, lane, xo, row, block, strip, group, n).fuse(strip, group, task);
-      if (s.strips() * s.groups > 1) result.parallel(task);
+      if (s.kept_for_task()) {
+        result.split(strip, strip, of_task, s.task_strips, tail);
+        result.reorder(xi, yi, lane, xo, row, block, of_task, n, strip, group);
+      } else {
+        result.reorder(xi, yi, lane, xo, row, block, strip, group, n);
+      }
+      result.fuse(strip, group, task);
+      if (s.tasks_of_group() * s.groups > 1) result.parallel(task);
     } else {
       result.reorder(xi, yi, lane, xo, row, strip, block, n);
       if (g.block_count > 1) result.parallel(block);
@@ -276,7 +167,7 @@ struct Stages {
     input.reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
     half.compute_at(input, c).reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
     if (s.groups > 0) {
-      input.compute_at(result, task);
+      input.compute_at(result, s.kept_for_task() ? of_task : task);
       if (s.down % s.tile_rows != 0) {
         // The last strip is computed whole, so that the sizes of all buffers are known when compiling.
         const int tiles = round_up(s.tile_rows * s.across, tile);
@@ -325,19 +216,20 @@ struct Stages {
       weight_half.compute_at(product, r).store_in(Halide::MemoryType::Register).bound_extent(c, g.block);
       weight_half.reorder(c, j).vectorize(c, machine.lanes).unroll(c).unroll(j);
     } else if (!s.stored) {
-      weight.align_storage(channel, s.part + 1);
-      if (parts == 1) {
-        weight.compute_at(result, block);
+      Func& kept = s.kept_for_task() ? weight_kept : weight;
+      kept.align_storage(channel, s.part + 1);
+      if (parts > 1) {
+        kept.compute_at(sum, all);
       } else {
-        weight.compute_at(sum, all);
+        kept.compute_at(result, s.kept_for_task() ? task : block);
       }
-      weight.bound_extent(c, g.block).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
+      kept.bound_extent(c, g.block).reorder(j, i, c, channel).vectorize(c, machine.lanes).unroll(j).unroll(i);
       // Two vectors or two input channels together where they lie in one, so that which half is known when compiling.
       Var half_of_lane("half_of_lane");
       const bool pairs_vectors = g.weight_layout().pairs_vectors();
-      if (pairs_vectors) weight.split(c, c, half_of_lane, 2).unroll(half_of_lane);
-      if (g.weight_layout().pairs_input_channels() && s.part % 2 == 0) weight.unroll(channel, 2);
-      weight_half.compute_at(weight, pairs_vectors ? half_of_lane : c)
+      if (pairs_vectors) kept.split(c, c, half_of_lane, 2).unroll(half_of_lane);
+      if (g.weight_layout().pairs_input_channels() && s.part % 2 == 0) kept.unroll(channel, 2);
+      weight_half.compute_at(kept, pairs_vectors ? half_of_lane : c)
           .reorder(j, i, c, channel)
           .vectorize(c, machine.lanes)
           .unroll(j)
@@ -391,7 +283,8 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 
 }  // namespace
 
-const Strategy conv2d_winograd = {"conv2d_winograd", applies, choices,       build, pack,
-                                  winograd_cycles,   3,       winograd_flop, legal};
+const Strategy conv2d_winograd = {
+    "conv2d_winograd", winograd_applies, winograd_candidates, build, pack, winograd_cycles, 3,
+    winograd_flop,     winograd_legal};
 
 }  // namespace resnetc

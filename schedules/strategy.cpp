@@ -17,6 +17,12 @@ int Choice::operator[](std::string_view name) const {
   throw std::logic_error(fmt::format("strategy {} has no parameter {}", strategy, name));
 }
 
+int Choice::value_or(std::string_view name, int absent) const {
+  for (const auto& [key, value] : parameters)
+    if (key == name) return value;
+  return absent;
+}
+
 std::string to_string(const Choice& choice) {
   std::string result = choice.strategy;
   for (const auto& [name, value] : choice.parameters) result += fmt::format(" {}={}", name, value);
@@ -138,11 +144,14 @@ bool is_legal(const KernelKey& key, const Choice& choice, const Machine& machine
 }
 
 bool has_parameters(const Choice& choice, std::initializer_list<ParameterRange> ranges) {
-  return std::equal(choice.parameters.begin(), choice.parameters.end(), ranges.begin(), ranges.end(),
-                    [](const auto& parameter, const ParameterRange& range) {
-                      return parameter.first == range.name && range.least <= parameter.second &&
-                             parameter.second <= range.most;
-                    });
+  auto parameter = choice.parameters.begin();
+  for (const ParameterRange& range : ranges) {
+    const bool named = parameter != choice.parameters.end() && parameter->first == range.name;
+    if (!named && range.optional) continue;
+    if (!named || parameter->second < range.least || range.most < parameter->second) return false;
+    ++parameter;
+  }
+  return parameter == choice.parameters.end();
 }
 
 Choice default_choice(const KernelKey& key, const Machine& machine) {

@@ -22,6 +22,7 @@ struct Choice {
   std::vector<std::pair<std::string, int>> parameters;
   bool operator==(const Choice&) const = default;
   int operator[](std::string_view name) const;  // throws std::logic_error if there is none
+  int value_or(std::string_view name, int absent) const;
 };
 
 std::string to_string(const Choice& choice);
@@ -93,8 +94,9 @@ bool is_legal(const KernelKey& key, const Choice& choice, const Machine& machine
 struct ParameterRange {
   std::string_view name;
   int least, most;
+  bool optional = false;
 };
-// Whether the choice has these parameters in this order and no others, each within its range.
+// Whether the choice has these parameters in this order and no others, but for optional ones, each within its range.
 bool has_parameters(const Choice& choice, std::initializer_list<ParameterRange> ranges);
 
 // Of the strategies' best guesses, that with the least estimate. Throws Error if no strategy applies.

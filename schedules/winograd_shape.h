@@ -1,6 +1,8 @@
 // The sizes of a Winograd convolution that a choice of conv2d_winograd makes, and what they are estimated to cost.
 #pragma once
 
+#include <algorithm>
+
 #include "schedules/conv2d_geometry.h"
 
 namespace resnetc {
@@ -19,9 +21,13 @@ struct WinogradShape {
         groups(choice["channel_groups"]),
         stored(choice["stored"] == in_file),
         in_registers(choice["stored"] == never_kept || choice["stored"] == never_kept_in_halves),
-        row_parts(choice["stored"] == never_kept_in_halves ? 2 : 1) {}
+        row_parts(choice["stored"] == never_kept_in_halves ? 2 : 1),
+        task_strips(choice.value_or("task_strips", 0)) {}
   int size() const { return m + 2; }
   int strips() const { return blocks(down, tile_rows); }
+  bool kept_for_task() const { return task_strips > 0; }
+  // Of each group of channel blocks: each transforms the weights of its own.
+  int tasks_of_group() const { return blocks(strips(), std::max(task_strips, 1)); }
   // In registers weights are read tap by tap of each channel, else channel by channel of each tap.
   WeightLayout weight_layout() const {
     if (stored) return {DType::f32, {g.block, g.ic, size() * size(), g.block_count}, g.lanes};
@@ -41,6 +47,7 @@ struct WinogradShape {
   bool stored;        // weights are stored transformed
   bool in_registers;  // weights are transformed as they are multiplied, a row of values
   int row_parts;      // in so many parts
+  int task_strips;    // that a task takes one after the other, with weights transformed once; 0: one, by parts
 };
 
 // Whether the weights of a part reach the products from the first-level cache: those that the task has transformed, or

@@ -34,7 +34,8 @@ TEST_CASE("Winograd equals the reference, exactly or within its bound") {
       std::set<std::vector<int>> kinds;
       for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
         const int tile_rows = (key.result.height() + choice["tile"] - 1) / choice["tile"];
-        std::vector<int> kind = {choice["channel_groups"], tile_rows % choice["tile_rows"] != 0, choice["stored"]};
+        std::vector<int> kind = {choice["channel_groups"], tile_rows % choice["tile_rows"] != 0, choice["stored"],
+                                 choice.value_or("task_strips", 0)};
         if (!all) kind.clear();
         kind.push_back(choice["tile"]);
         if (kinds.insert(kind).second) check_choice(key, choice, machine, {2});
@@ -43,6 +44,28 @@ TEST_CASE("Winograd equals the reference, exactly or within its bound") {
     for (size_t i = 0; i < std::min<size_t>(cases.size(), 3); i++)
       check_with_bf16_weights(conv_key(cases[i]), "conv2d_winograd", target);
     cases.resize(1);
+  }
+}
+
+TEST_CASE(
+    "Winograd's tasks of several strips equal the reference, the last of them short, with weights of both kinds") {
+  const Sides one = all_sides(1);
+  const KernelKey f32 = conv_key({27, 9, 32, 40, {3, 3}, {{1, 1}, {1, 1}, one, 1, add_relu}, one, one, one});
+  KernelKey bf16 = f32;
+  bf16.operands[1].dtype = DType::bf16;
+  for (const char* target : {"host", "x86-64-linux-sse41", "x86-64-linux-avx2-fma-f16c"}) {
+    const Machine machine = machine_for(target, 2);
+    for (const KernelKey& key : {f32, bf16})
+      // Seven or fourteen rows of tiles: tasks of three and of all, strips of one row and of four, of which the last is
+      // too long; blocks that overrun the channels.
+      for (const char* parameters : {"tile=4 oc_vectors=1 pixels=3 channel_part=32 tile_rows=1 channel_groups=1",
+                                     "tile=4 oc_vectors=2 pixels=2 channel_part=32 tile_rows=4 channel_groups=1",
+                                     "tile=2 oc_vectors=1 pixels=4 channel_part=32 tile_rows=1 channel_groups=1"})
+        for (int strips : {1, 2, 3, 7}) {
+          const Choice choice =
+              parse_choice(fmt::format("conv2d_winograd {} stored=0 prefetch=0 task_strips={}", parameters, strips));
+          if (is_legal(key, choice, machine)) check_choice(key, choice, machine, {1, 3});
+        }
   }
 }
 

@@ -100,8 +100,10 @@ TEST_CASE("legal: no parameter is missing, unknown, twice, elsewhere or out of a
           less.parameters.erase(less.parameters.begin() + static_cast<std::ptrdiff_t>(p));
           renamed.parameters[p].first += "_";
           twice.parameters.push_back(twice.parameters[p]);
-          for (const Choice& wrong : {less, renamed, twice})
-            CHECK_MESSAGE(!is_legal(key, wrong, on), said(key, wrong, on));
+          // Without it each strip transforms its weights.
+          const bool optional = choice.parameters[p].first == "task_strips";
+          CHECK_MESSAGE(is_legal(key, less, on) == optional, said(key, less, on));
+          for (const Choice& wrong : {renamed, twice}) CHECK_MESSAGE(!is_legal(key, wrong, on), said(key, wrong, on));
           for (int value : {INT_MIN, -1'000'000'000, -1, 4097, 1 << 16, 1 << 30, 1'000'000'000, INT_MAX})
             CHECK_MESSAGE(!is_legal(key, with(choice, p, value), on), said(key, with(choice, p, value), on));
           if (p > 0) {
@@ -130,6 +132,25 @@ TEST_CASE("legal: tiles beyond the limit, larger register files and other vector
       CHECK(!is_legal(key, choice, machine(avx2)));
     }
   CHECK(wide > 0);
+}
+
+TEST_CASE("legal: a task keeps weights that it has transformed whole, for strips that there are") {
+  const KernelKey key = parse_key("conv2d_i13x10x64b1_w80x3x3x64_w80_to_i13x10x80b1_padding1_relu_f32");
+  const auto legal = [&](int part, int groups, int stored, int prefetch, int strips) {
+    const Choice choice = parse_choice(fmt::format(
+        "conv2d_winograd tile=2 oc_vectors=1 pixels=5 channel_part={} tile_rows={} channel_groups={} stored={} "
+        "prefetch={} task_strips={}",
+        part, part == 64 ? 1 : 7, groups, stored, prefetch, strips));
+    return is_legal(key, choice, machine(avx2));
+  };
+  CHECK(legal(64, 2, 0, 0, 1));
+  CHECK(legal(64, 1, 0, 0, 7));
+  CHECK(!legal(64, 1, 0, 0, 0));
+  CHECK(!legal(64, 1, 0, 0, 8));
+  CHECK(!legal(64, 0, 0, 0, 7));
+  CHECK(!legal(32, 1, 0, 0, 1));
+  CHECK(!legal(64, 1, 0, 1, 7));
+  for (int stored : {1, 2, 3}) CHECK(!legal(64, 1, stored, 0, 7));
 }
 
 TEST_CASE("legal: what is legal and no candidate compiles and equals the reference") {

@@ -164,7 +164,8 @@ TEST_CASE("a line that is no record says why") {
   CHECK(refusal("{}") == "\"key\" is missing");
   CHECK(refusal(with("\"threads\":2", "\"threads\":0")) == "\"threads\" must be from 1 to 4096, got 0");
   CHECK(refusal(with("\"threads\":2", "\"threads\":2.5")) == "\"threads\" must be a whole number");
-  CHECK(refusal(with("\"batch\":8", "\"batch\":18446744073709551615")) == "\"batch\" must be from 1 to 65536, got 18446744073709551615");
+  CHECK(refusal(with("\"batch\":8", "\"batch\":18446744073709551615")) ==
+        "\"batch\" must be from 1 to 65536, got 18446744073709551615");
   CHECK(refusal(with("\"pixels\":6", "\"pixels\":18446744073709551610")).ends_with("got 18446744073709551610"));
   CHECK(refusal(with("\"pixels\":6", "\"pixels\":\"6\"")) == "\"pixels\" must be a whole number");
   CHECK(refusal(with("\"milliseconds\":1.5", "\"milliseconds\":-1")) ==

@@ -14,11 +14,12 @@ namespace {
 const KernelKey conv = parse_key("conv2d_i13x10x16b1_w32x3x3x16_w32_to_i13x10x32_padding1_relu_f32");
 const Machine avx2 = machine_for("x86-64-linux-avx2-fma-f16c", 2);
 
-int64_t executed(int tile, int tile_rows, int groups, int part, WinogradShape::Stored stored) {
-  const Choice choice = parse_choice(
+int64_t executed(int tile, int tile_rows, int groups, int part, WinogradShape::Stored stored, int task_strips = 0) {
+  Choice choice = parse_choice(
       fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels=4 channel_part={} tile_rows={} channel_groups={} "
                   "stored={} prefetch=0",
                   tile, part, tile_rows, groups, static_cast<int>(stored)));
+  if (task_strips > 0) choice.parameters.emplace_back("task_strips", task_strips);
   return executed_flop(conv, choice, avx2);
 }
 
@@ -34,6 +35,11 @@ TEST_CASE("strategy: what sums directly executes its operations, and Winograd ot
   // Inputs once for each group of channels, weights once for each strip of tiles.
   CHECK(executed(2, 4, 2, 16, WinogradShape::in_buffer) ==
         products + 2 * tiles * 16 * 32 + tiles * 32 * 36 + 2 * 16 * 32 * 21);
+  // Or once for each task of several strips.
+  CHECK(executed(2, 1, 2, 16, WinogradShape::in_buffer, 7) ==
+        products + 2 * tiles * 16 * 32 + tiles * 32 * 36 + 16 * 32 * 21);
+  CHECK(executed(2, 1, 1, 16, WinogradShape::in_buffer, 3) ==
+        products + tiles * 16 * 32 + tiles * 32 * 36 + 3 * 16 * 32 * 21);
   // In registers weights are transformed for each register tile, nine of four tiles; half a row of them needs all three
   // columns too. In strips of four rows there are two times five.
   CHECK(executed(2, 7, 0, 16, WinogradShape::never_kept) ==

@@ -48,7 +48,8 @@ std::vector<uint32_t> bits_of(const Tensor& tensor) {
   return bits;
 }
 
-// Parallel over what, and whether sums are kept between passes: of each kind the best candidate.
+// Parallel over what, and whether sums are kept between passes or weights for several strips: of each kind the best
+// candidate.
 std::vector<Choice> one_of_each_order(const KernelKey& key, const char* strategy, const Machine& machine) {
   std::set<std::vector<int>> orders;
   std::vector<Choice> result;
@@ -57,6 +58,7 @@ std::vector<Choice> one_of_each_order(const KernelKey& key, const char* strategy
     for (const auto& [name, value] : choice.parameters) {
       if (name == "pixel_tasks" || name == "channel_groups" || name == "tile_tasks") order.push_back(value > 0);
       if (name == "passes") order.push_back(value > 1);
+      if (name == "task_strips") order.push_back(value);
     }
     if (orders.insert(order).second) result.push_back(choice);
   }
@@ -89,7 +91,8 @@ TEST_CASE("every kernel gives the same bits with 1, 2, 3 and 7 threads") {
     int most_tasks = 0;
     for (const int threads : {1, 2, 3, 7}) {
       Machine machine = machine_for("host", threads);
-      machine.level2_bytes = 1 << 15;  // so that direct convolution has passes
+      // So that direct convolution has passes, and Winograd room for transformed weights.
+      machine.level2_bytes = std::string_view(strategy) == "conv2d_winograd" ? 1 << 21 : 1 << 15;
       for (const Choice& choice : one_of_each_order(key, strategy, machine)) {
         if (!done.insert(to_string(choice)).second) continue;
         const std::string label = fmt::format("{} {}, chosen for {} threads", text, to_string(choice), threads);
