@@ -30,7 +30,6 @@ def parse(words=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resnetc", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--models", type=pathlib.Path, help=argparse.SUPPRESS)
-    parser.add_argument("--spent", type=float, default=0, help=argparse.SUPPRESS)  # of the budget, by bench/gpu/run
     parser.add_argument("--target", default="host-cuda-cuda_capability_86", help="default: %(default)s")
     parser.add_argument("--device", type=int, default=0)
     parser.add_argument("--nets", nargs="+", default=["resnet18", "resnet50", "resnet152"], metavar="NET")
@@ -295,7 +294,7 @@ def table(cells, figures, with_peer):
 
 
 def run(options, modules, folder, failures):
-    budget = Budget(options.budget - options.spent)
+    budget = Budget(options.budget)
     records = options.db or folder / "records.jsonl"
     records.touch()
     cells, nets = prepare(options, budget, modules, folder, records, failures)
