@@ -70,13 +70,9 @@ int make_arena(Net* net, const Message& message) {
   net->arena.buffer.type = halide_type_t(halide_type_float, 32, 1);
   net->arena.buffer.dim = net->arena.dim;
   net->arena.buffer.dimensions = 2;
-  // Zeros, for the borders; nothing else ever writes there.
-  void* zeros = zeroed(bytes, 1);
-  net->arena.buffer.host = static_cast<uint8_t*>(zeros);
-  int status = zeros ? bring_up(net, &net->arena.buffer) : -1;
-  if (status == 0) status = wait(net);  // before what is copied is freed
-  net->arena.buffer.host = nullptr;
-  free(zeros);
+  int status = halide_device_malloc(&net->context, &net->arena.buffer, net->driver->halide());
+  // For the borders; nothing else ever writes there.
+  if (status == 0) status = note(net, net->driver->zero(&net->context, &net->arena.buffer, bytes));
   if (status != 0)
     return message.fail(rn_error_memory, "%s: cannot hold an arena of %zu bytes: use a smaller max_batch (%s)",
                         net->info.name, bytes, reason(net));

@@ -58,7 +58,8 @@ def check_devices(driver, program):
     check(said == "".join(f"{i}  stand-in {i} (compute capability 8.6), 1.0 GiB\n" for i in range(3)), said)
     for device in (0, 2):
         driver.run(program, "--benchmark", "0.01", "--device", device, devices=3)
-        check(f"cuCtxCreate_v2 {device}" in driver.calls and driver.count("cuCtxCreate_v2") == 1, driver.calls[:20])
+        retained = "cuDevicePrimaryCtxRetain"
+        check(f"{retained} {device}" in driver.calls and driver.count(retained) == 1, driver.calls[:20])
 
 
 def check_errors(folder, driver, program):
@@ -75,8 +76,9 @@ def check_errors(folder, driver, program):
     expect("libcuda.so.1 knows no device", message(devices=0))
     expect("libcuda.so.1 knows no device", message(command=["--list-devices"], devices=0))
     expect(r"libcuda.so.1 knows no device \(error 999\)", message(fail="cuInit:1:999:lost"))
-    expect("stand-in 0: cannot be opened", message(fail="cuCtxCreate_v2:1:2"))
-    expect("stand-in 0: cannot be opened", message(fail="cuStreamCreate:1:2"))
+    for call in ("cuDevicePrimaryCtxRetain", "cuStreamCreate"):
+        expect(r"stand-in 0: cannot be opened \(CUDA error 2\); is it in use", message(fail=f"{call}:1:2"))
+    expect(r"cannot hold an arena of \d+ bytes.*\(CUDA error 719\)", message(fail="cuMemsetD8Async:1:719"))
     expect("cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(memory=20000))
     expect("use a smaller max_batch", message("--batch", 3000, memory=100 << 20))
     key = r"kernel \w+_f32 failed on stand-in 0: .*"
@@ -107,11 +109,24 @@ def check_errors(folder, driver, program):
     expect("no driver: libcuda.so.1 is not there; install the GPU's driver, or compile for another --target", said)
 
 
+def check_most_images(driver, program):
+    """The stand-in starts no more blocks along y and z than CUDA, 65,535."""
+    driver.run(program, "--benchmark", "0.001", "--batch", 65536, memory=1 << 36)
+    check(driver.count("cuGraphLaunch") > 0, "a full batch is no graph")
+
+
 def check_library(folder, driver):
     run("cc", "-std=c11", "-I", folder, root / "tests" / "e2e" / "library" / "two_handles.c",
         folder / "libdigits_resnet8.a", "-lm", "-pthread", "-o", folder / "two_handles")
     driver.run(folder / "two_handles")
-    check(driver.count("cuCtxCreate_v2") == 2, driver.calls)
+    retained, released, modules = map(driver.count, ("cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease_v2",
+                                                     "cuModuleLoadData"))
+    check(retained == released == 2, driver.calls)
+    # What the first handle compiled serves the second too, and for as long.
+    unloaded = driver.calls.index("cuModuleUnload")
+    kernels = len(re.findall(r"^extern int \w+_on_device_argv", (folder / "digits_resnet8.c").read_text(), re.MULTILINE))
+    check(modules == driver.count("cuModuleUnload") == kernels, modules, kernels)
+    check("cuDevicePrimaryCtxRelease_v2" in driver.calls[:unloaded], "modules are unloaded with the first handle")
 
 
 def main():
@@ -122,6 +137,7 @@ def main():
         check_run(folder, driver, program)
         check_devices(driver, program)
         check_errors(folder, driver, program)
+        check_most_images(driver, program)
         check_library(folder, driver)
 
 
