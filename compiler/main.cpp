@@ -283,7 +283,7 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(1, 1024));
   compile_app
       ->add_option("--fallback", to_compile.fallback,
-                   "cpu: a program for a GPU can run on the CPU too, where there is none and --fallback cpu is given")
+                   "cpu: a program for a GPU can run on the CPU too, where no GPU can be used and --fallback cpu is given")
       ->check(CLI::IsMember({"cpu"}));
   compile_app->add_flag("-v,--verbose", to_compile.verbose, "Say which kernels were chosen");
 

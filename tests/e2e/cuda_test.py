@@ -116,6 +116,22 @@ def check_errors(folder, driver, program):
     expect("no driver: libcuda.so.1 is not there; install the GPU's driver, or compile for another --target", said)
 
 
+def check_fallback(driver, program):
+    """A device that is there and cannot be used is as one that is not; a kernel that fails is an error all the same."""
+    def said(**settings):
+        done = driver.run(program, "--self-test", "--fallback", "cpu", **settings)
+        check("self-test passed" in done.stdout and done.stderr.count("\n") == 1, done.stdout, done.stderr)
+        print(done.stderr.strip())
+        return done.stderr
+
+    check("(CUDA error 46); is it in use, or out of memory?; it runs on the CPU" in
+          said(fail="cuDevicePrimaryCtxRetain:1:46"), "a busy device")
+    for bytes_there in (20000, 400000):  # too little for the weights, for the arena
+        check(re.search("cannot hold .*; it runs on the CPU\n$", said(memory=bytes_there)), "too little memory")
+    wrong = driver.run(program, "--self-test", "--fallback", "cpu", fail="cuModuleLoadData:2:218", status=1).stderr
+    check("kernel " in wrong and "on the CPU" not in wrong, wrong)
+
+
 def check_most_images(driver, program):
     """The stand-in starts no more blocks along y and z than CUDA, 65,535."""
     driver.run(program, "--benchmark", "0.001", "--batch", 65536, memory=1 << 36)
@@ -139,11 +155,12 @@ def check_library(folder, driver):
 def main():
     with temporary_folder() as folder:
         driver = Driver(folder)
-        compile_digits(folder, "--target", "host-cuda", "--emit", "exe,static,header,driver")
+        compile_digits(folder, "--target", "host-cuda", "--fallback", "cpu", "--emit", "exe,static,header,driver")
         program = folder / "digits_resnet8"
         check_run(folder, driver, program)
         check_devices(driver, program)
         check_errors(folder, driver, program)
+        check_fallback(driver, program)
         check_most_images(driver, program)
         check_library(folder, driver)
 
