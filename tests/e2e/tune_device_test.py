@@ -49,6 +49,9 @@ def check_records(folder, cache):
     check(records and all(re.match(kernel, r["key"]) and r["milliseconds"] > 0 for r in records), records)
     check(all((r["threads"], r["batch"], r["target"]) == (1, 7, "x86-64-linux-opencl-sse41") for r in records), records)
     check(all(r["device"] in said and "cpu" not in r for r in records), records)
+    at_most = re.search(r"(\d+) multiprocessors, blocks of (\d+) threads and (\d+) KiB", said).groups()
+    check(all((r["gpu_multiprocessors"], r["gpu_threads"], r["gpu_shared_bytes"] // 1024) == tuple(map(int, at_most))
+              for r in records), at_most, records)
     peak = float(re.search(r"measured peak ([\d.]+) GFLOP/s", said).group(1))
     for r in records + tried:
         check(0 < r["percent_of_peak"] < 150 and abs(r["gflops"] / r["percent_of_peak"] * 100 / peak - 1) < 0.1, peak, r)
