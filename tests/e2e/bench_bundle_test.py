@@ -27,6 +27,7 @@ def main():
             skip(f"{done.stderr.strip()}; scripts/setup --tests brings PoCL")
         print(done.stderr + done.stdout)
         check(done.returncode == 0 and "| digits_resnet8, 2 | " in done.stdout, done.returncode)
+        check(done.stderr.count(": tuned for ") == 2, "its cells are not tuned")
         cells = json.loads((folder / "figures.json").read_text())["cells"]
         check(len(cells) == 2 and all("self-test passed" in cell["checked"] for cell in cells), cells)
 
