@@ -23,7 +23,7 @@ def failed(command, status, errors):
 
 
 def end(process):
-    """Asks it first: resnetc ends its own children, which hold the pipes too. A driver may keep even a killed process."""
+    """Asks it first: resnetc ends its children, which hold the pipes too. A driver may keep even a killed process."""
     for signal in (process.terminate, process.kill):
         signal()
         try:

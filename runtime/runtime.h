@@ -21,7 +21,7 @@ typedef struct rn_options {
   void* arena;   /* NULL: allocated by create; else 64-byte aligned memory for this handle alone that outlives it */
   size_t arena_bytes; /* of the caller's arena */
   int device;         /* which one, where the kernels run on a device; 0 is the first */
-  int fallback;       /* 1: where the device is not there, busy or too small, on the CPU; rn_message then says why */
+  int fallback;       /* 1: where the device is not there, busy or full, on the CPU; rn_message then says why */
 } rn_options;
 
 enum {

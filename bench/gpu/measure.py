@@ -218,7 +218,7 @@ class Failures:
 
 
 def prepare_cell(budget, cell, nets, wanted, most, is_first):
-    """Tunes, compiles and checks it; returns what the check gave. wanted: seconds of tuning, for which there are `most`."""
+    """Tunes, compiles and checks it; returns what the check gave. wanted: seconds of tuning, `most` that there are."""
     start = time.perf_counter()
     seconds = min(wanted, most)
     if seconds >= min(5, wanted) > 0:

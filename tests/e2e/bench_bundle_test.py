@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What bench/gpu/pack makes of a build, unpacked elsewhere, runs with one command and no checkout, on PoCL where there is
-no other OpenCL device: bench_bundle_test.py BUILD_FOLDER"""
+"""What bench/gpu/pack makes of a build, unpacked elsewhere, runs with one command and no checkout, on PoCL where there
+is no other OpenCL device: bench_bundle_test.py BUILD_FOLDER"""
 
 import json
 import os
@@ -19,8 +19,8 @@ def main():
         for name in ("libHalide", "libfmt", "libcrypto"):
             check(f"{name}.so" in libraries and f"{folder}/bundle/bin/../lib/resnetc/{name}.so" in libraries, libraries)
         run(folder / "bundle" / "bench" / "gpu" / "run", "--help", cwd="/", env=environment())
-        arguments = ("--target", "host-opencl", "--nets", "digits_resnet8", "--batches", 1, 2, "--tune", 4, "--rounds", 1,
-                     "--seconds", "0.05", "--json", folder / "figures.json")
+        arguments = ("--target", "host-opencl", "--nets", "digits_resnet8", "--batches", 1, 2, "--tune", 4,
+                     "--rounds", 1, "--seconds", "0.05", "--json", folder / "figures.json")
         home = environment(XDG_CACHE_HOME=folder / "cache", POCL_CACHE_DIR=folder / "pocl", TMPDIR=folder)
         done = run(folder / "bundle" / "bench" / "gpu" / "run", *arguments, cwd="/", env=home, status=None)
         if "OpenCL.so.1" in done.stderr:
