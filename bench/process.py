@@ -22,12 +22,34 @@ def failed(command, status, errors):
     return Failed(f"exit status {status} of {' '.join(command)}\n{tail}")
 
 
-def output_of(command):
+def end(process):
+    """Asks it first: resnetc ends its children, which hold the pipes too. A driver may keep even a killed process."""
+    for signal in (process.terminate, process.kill):
+        signal()
+        try:
+            process.communicate(timeout=5)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+    process.stdout.close()
+    process.stderr.close()
+
+
+def output_of(command, seconds=None):
+    """seconds: the most that it may take."""
     command = [str(word) for word in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
-    if done.returncode != 0:
-        raise failed(command, done.returncode, done.stderr)
-    return done.stdout
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        end(process)
+        raise Failed(f"no end after {seconds:.0f} s of {' '.join(command)}") from None
+    except BaseException:
+        end(process)
+        raise
+    if process.returncode != 0:
+        raise failed(command, process.returncode, errors)
+    return output
 
 
 def seconds_to_output(command):

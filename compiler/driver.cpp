@@ -151,7 +151,7 @@ std::string version_text() {
 constexpr const char* header_device =
     "  int device;         /* as NAME --list-devices numbers them; the arena is in its memory: give none */\n";
 constexpr const char* header_fallback =
-    "  int fallback;       /* 1: run on the CPU where there is no such device; {p}_message then says so */\n";
+    "  int fallback;       /* 1: run on the CPU where the device is not there, busy or full; {p}_message says why */\n";
 
 // A C expression of max_batch.
 std::string arena_bytes_text(const DriverInputs& in) {

@@ -282,8 +282,9 @@ int run(int argc, char** argv) {
   compile_app->add_option("-j,--jobs", to_compile.jobs, "Processes at once (default: the CPUs usable)")
       ->check(CLI::Range(1, 1024));
   compile_app
-      ->add_option("--fallback", to_compile.fallback,
-                   "cpu: a program for a GPU can run on the CPU too, where there is none and --fallback cpu is given")
+      ->add_option(
+          "--fallback", to_compile.fallback,
+          "cpu: a program for a GPU can run on the CPU too, where no GPU can be used and --fallback cpu is given")
       ->check(CLI::IsMember({"cpu"}));
   compile_app->add_flag("-v,--verbose", to_compile.verbose, "Say which kernels were chosen");
 

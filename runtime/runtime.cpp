@@ -136,13 +136,6 @@ int make_threads(rn_model* model, int threads) {
 int make_memory(rn_model* model, const rn_options& options) {
   const rn_description& d = *model->description;
   const size_t bytes = rn_arena_bytes(&d, model->max_batch);
-  // Kernels count the floats of a tensor in 32 bits.
-  size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
-  for (uint32_t i = 0; i < d.tensor_count; i++)
-    if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
-  if (static_cast<size_t>(chunk_images(model)) > INT32_MAX / largest)
-    return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
-                INT32_MAX / largest);
   if (!model->on_cpu) {
     if (options.arena)
       return fail(model, rn_error_argument, "the arena of %s lies in the device's memory: give none", d.name);
@@ -166,13 +159,26 @@ int make_memory(rn_model* model, const rn_options& options) {
   return model->calls.steps && model->image_input ? rn_ok : fail(model, rn_error_memory, "no memory for a handle");
 }
 
-// If not, the message says why.
-bool has_device(rn_model* model, int index) {
-  const rn_device& device = *model->description->device;
-  const int count = device.count(model->message, sizeof model->message);
-  if (count >= 0 && (index < 0 || index >= count))
-    fail(model, rn_error_device, "there is no %s device %d: there are %d", device.api, index, count);
-  return index >= 0 && index < count;
+int check_batch(rn_model* model) {
+  const rn_description& d = *model->description;
+  // Kernels count the floats of a tensor in 32 bits.
+  size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
+  for (uint32_t i = 0; i < d.tensor_count; i++)
+    if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
+  if (static_cast<size_t>(chunk_images(model)) <= INT32_MAX / largest) return rn_ok;
+  return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
+              INT32_MAX / largest);
+}
+
+// Where it may fall back and there is no such device, none that can be used or none with memory enough, the handle is
+// for the CPU, and the message says why.
+int make_device_net(rn_model* model, const rn_options& options) {
+  const rn_description& d = *model->description;
+  const int status = d.device->create(&model->device_net, &d, options.device, model->calls.head_images, model->message,
+                                      sizeof model->message);
+  const bool is_for_other_devices = status == rn_error_device || status == rn_error_memory;
+  model->on_cpu = is_for_other_devices && options.fallback && d.fallback_kernels;
+  return model->on_cpu ? static_cast<int>(rn_ok) : status;
 }
 
 int initialise(rn_model* model, const rn_options& options) {
@@ -189,17 +195,16 @@ int initialise(rn_model* model, const rn_options& options) {
   model->max_batch = options.max_batch > 0 ? options.max_batch : 1;
   model->calls.head_images = rn_images_at_once(&d, 0, model->max_batch);
   model->calls.tail_images = rn_images_at_once(&d, d.tail_step, model->max_batch);
-  model->on_cpu = !d.device || (options.fallback && d.fallback_kernels && !has_device(model, options.device));
-  int status = make_memory(model, options);
+  model->on_cpu = !d.device;
+  int status = check_batch(model);
+  if (status == rn_ok && d.device) status = make_device_net(model, options);
+  if (status == rn_ok) status = make_memory(model, options);
   if (status != rn_ok) return status;
   status = make_threads(model, !model->on_cpu ? 1 : options.threads > 0 ? options.threads : default_thread_count());
   if (status == rn_error_memory)
     return fail(model, status, "no memory for the scratch of the threads: ask for fewer threads");
   if (status != rn_ok) return status;
-  if (!model->on_cpu)
-    return d.device->create(&model->device_net, &d, options.device, model->calls.head_images, model->message,
-                            sizeof model->message);
-  describe_calls(&model->calls, &model->user_context);
+  if (model->on_cpu) describe_calls(&model->calls, &model->user_context);
   return rn_ok;
 }
 

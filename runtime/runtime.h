@@ -21,7 +21,7 @@ typedef struct rn_options {
   void* arena;   /* NULL: allocated by create; else 64-byte aligned memory for this handle alone that outlives it */
   size_t arena_bytes; /* of the caller's arena */
   int device;         /* which one, where the kernels run on a device; 0 is the first */
-  int fallback;       /* 1: where there is no such device, on the CPU; rn_message then says so */
+  int fallback;       /* 1: where the device is not there, busy or full, on the CPU; rn_message then says why */
 } rn_options;
 
 enum {
@@ -56,7 +56,7 @@ void rn_profile(rn_model* model, double* seconds);
    rn_images_at_once. Sets *seconds to their time, without input and output being moved. */
 int rn_run_kernels(rn_model* model, int batch, double* seconds);
 
-/* On a device, after rn_run: sets *seconds to those of one launch of a step alone, as rn_device's time_step. */
+/* On a device: sets *seconds to those of one launch of a step alone, as rn_device's time_step. */
 int rn_time_step(rn_model* model, uint32_t step, int batch, double* seconds);
 
 /* What the device can do at most, as rn_device's measure. */

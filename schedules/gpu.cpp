@@ -116,8 +116,9 @@ PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice&, const Machine&
 }
 
 double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine) {
-  constexpr double multiprocessors = 132, memory_a_cycle = 1900, cache_a_cycle = 3000, launch = 3000, latency = 800,
-                   barriers = 150, stage = 30;
+  const double multiprocessors = machine.limits.gpu_multiprocessors > 0 ? machine.limits.gpu_multiprocessors : 132;
+  constexpr double memory_a_cycle = 1900, cache_a_cycle = 3000, launch = 3000, latency = 800, barriers = 150,
+                   stage = 30;
   const double warps = std::ceil(block.threads / 32), registers = 32 * warps * 8 * std::ceil(block.registers / 8);
   const double resident = std::max(
       1.0, std::floor(std::min({64 / warps, 65536 / registers, 32.0, 227 * 1024 / (block.shared_bytes + 1024)})));

@@ -73,8 +73,8 @@ struct GpuBlock {
 };
 
 // Estimated cycles of one of machine.batch images, each with so many blocks and bytes to move. Only ranks candidates:
-// the device is thought to be an H100, of 132 multiprocessors with 128 lanes, 65,536 registers and 227 KB of shared
-// memory each, and 1,900 bytes of memory traffic and 3,000 of its second-level cache's a cycle.
+// the device is thought to be an H100, of 132 multiprocessors (or its own number) with 128 lanes, 65,536 registers and
+// 227 KB of shared memory each, and 1,900 bytes of memory traffic and 3,000 of its second-level cache's a cycle.
 double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, const Machine& machine);
 
 // Bytes of shared memory of two Funcs that are staged together and of one that is stored after the last use of both.

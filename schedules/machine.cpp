@@ -58,22 +58,32 @@ void add_device(const Target& requested, const std::string& text, Machine& machi
   if (opencl) {
     machine.device = Device::opencl;
     machine.target.set_feature(Target::OpenCL);
-    machine.device_threads = machine.device_threads_of_few_sums = 256;
-    machine.device_shared_bytes = 32 * 1024;
   } else if (cuda) {
     machine.device = Device::cuda;
     machine.target.set_feature(Target::CUDA);
     if (!capability) machine.target.set_feature(least_cuda_capability);
     for (Target::Feature f : cuda_capabilities)
       if (requested.has_feature(f)) machine.target.set_feature(f);
-    // Not 1024: a thread with 8 x 8 sums needs more registers than so many threads may have.
-    machine.device_threads = 256;
-    machine.device_threads_of_few_sums = 512;
-    machine.device_shared_bytes = 48 * 1024;
   }
+  machine = with_limits(machine, {});
 }
 
 }  // namespace
+
+Machine with_limits(Machine machine, const DeviceLimits& limits) {
+  machine.limits = limits;
+  if (machine.device == Device::cpu) return machine;
+  const bool cuda = machine.device == Device::cuda;
+  // Of CUDA never more: a thread with 8 x 8 sums needs more registers than the 1024 threads may have that each can do.
+  constexpr int kind_threads = 256, most_threads = 1024, cuda_threads_of_few_sums = 512;
+  const int own = limits.gpu_threads;
+  machine.device_threads = own == 0 ? kind_threads : std::min(own, cuda ? kind_threads : most_threads);
+  machine.device_threads_of_few_sums = !cuda      ? machine.device_threads
+                                       : own == 0 ? cuda_threads_of_few_sums
+                                                  : std::min(own, cuda_threads_of_few_sums);
+  machine.device_shared_bytes = limits.gpu_shared_bytes > 0 ? limits.gpu_shared_bytes : (cuda ? 48 : 32) * 1024;
+  return machine;
+}
 
 std::string strongest_feature(const Target& target) {
   for (const Level& level : levels)

@@ -1,5 +1,5 @@
 // What a schedule must know of the machine that it is for. Derived from the target string alone, so that compiling
-// for a machine gives the same code wherever resnetc runs.
+// for a machine gives the same code wherever resnetc runs; a device's own limits only say which choices there are.
 #pragma once
 
 #include <Halide.h>
@@ -12,6 +12,14 @@
 
 namespace resnetc {
 
+// What one device can do at most, as its driver says; 0 where it is not known.
+struct DeviceLimits {
+  int gpu_threads = 0;  // of one block
+  int64_t gpu_shared_bytes = 0;
+  int gpu_multiprocessors = 0;
+  bool operator==(const DeviceLimits&) const = default;
+};
+
 struct Machine {
   Halide::Target target;  // operating system, architecture and instruction set; no calling-convention features
   int lanes = 4;          // float32 lanes of a vector register
@@ -23,11 +31,15 @@ struct Machine {
   int threads = 1;           // that schedules are chosen for; any number runs one with the same bits
   Device device = Device::cpu;
   int batch = 1;  // images at once, which default choices for devices are made for
-  // What every device of the kind can do, so that a program runs on each of them.
+  // What every device of the kind can do, so that a program runs on each of them; or, with limits of its own, this one.
   int device_threads = 0;              // of one block
   int device_threads_of_few_sums = 0;  // where each needs few registers
   int64_t device_shared_bytes = 0;
+  DeviceLimits limits = {};
 };
+
+// The same for the device that has these limits; of those that are not known its kind's count.
+Machine with_limits(Machine machine, const DeviceLimits& limits);
 
 // "host" or a Halide target string such as "x86-64-linux-avx2-fma", each also with "-opencl", "-cuda" or
 // "-cuda-cuda_capability_86" behind it. Implied features are spelled out. Throws Error for anything but 64-bit x86

@@ -48,6 +48,11 @@ double number_of(const Json& object, const char* name) {
   return value.get<double>();
 }
 
+// Left out where it is not known.
+int limit_of(const Json& object, const char* name) {
+  return object.contains(name) ? integer_in(field(object, name), name, 1, 1 << 30) : 0;
+}
+
 // Left out where it is false.
 bool is_said(const Json& object, const char* name) {
   const auto found = object.find(name);
@@ -104,6 +109,9 @@ std::string to_json_line(const Record& r) {
     object["cpu"] = r.cpu;
   else
     object["device"] = r.device;
+  if (r.limits.gpu_threads > 0) object["gpu_threads"] = r.limits.gpu_threads;
+  if (r.limits.gpu_shared_bytes > 0) object["gpu_shared_bytes"] = r.limits.gpu_shared_bytes;
+  if (r.limits.gpu_multiprocessors > 0) object["gpu_multiprocessors"] = r.limits.gpu_multiprocessors;
   object["halide"] = r.halide;
   object["strategy_version"] = r.strategy_version;
   return object.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -135,10 +143,13 @@ Record parse_record(std::string_view line) {
   r.default_milliseconds = number_of(object, "default_milliseconds");
   r.gflops = number_of(object, "gflops");
   r.percent_of_peak = number_of(object, "percent_of_peak");
-  if (object.contains("device"))
+  if (object.contains("device")) {
     r.device = text_of(object, "device");
-  else
+    r.limits = {limit_of(object, "gpu_threads"), limit_of(object, "gpu_shared_bytes"),
+                limit_of(object, "gpu_multiprocessors")};
+  } else {
     r.cpu = text_of(object, "cpu");
+  }
   r.halide = text_of(object, "halide");
   r.strategy_version = integer_in(field(object, "strategy_version"), "strategy_version", 1, 1'000'000);
   return r;

@@ -31,6 +31,7 @@ struct Record {
   double percent_of_peak = 0;  // of what `threads` threads reached on that machine
   std::string cpu;             // cpu_name of that machine, or
   std::string device;          // the name of the device that the target is for
+  DeviceLimits limits = {};    // of the device, which the candidates were within
   std::string halide;          // version
   int strategy_version = 1;    // of choice.strategy
 };

@@ -147,7 +147,7 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [distance, entry] : near) {
     const Record& r = entry->record;
-    if (!is_legal(key, r.choice, machine)) continue;
+    if (!is_legal(key, r.choice, with_limits(machine, r.limits))) continue;
     std::vector<std::string> differences;
     if (distance.storage) differences.emplace_back("weights stored otherwise");
     if (distance.key) differences.emplace_back("other epilogue or border");

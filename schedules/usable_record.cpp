@@ -77,7 +77,7 @@ std::optional<UsableRecord> usable(const Record& record, size_t line, UnusableRe
   if (strategy->version != record.strategy_version) return refuse(Unusable::other_version);
   UsableRecord result;
   try {
-    result.machine = machine_for(record.target, record.threads);
+    result.machine = with_limits(machine_for(record.target, record.threads), record.limits);
   } catch (const Error&) {
     return refuse(Unusable::target);
   }

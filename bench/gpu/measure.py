@@ -30,14 +30,13 @@ def parse(words=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resnetc", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--models", type=pathlib.Path, help=argparse.SUPPRESS)
-    parser.add_argument("--spent", type=float, default=0, help=argparse.SUPPRESS)  # of the budget, by bench/gpu/run
     parser.add_argument("--target", default="host-cuda-cuda_capability_86", help="default: %(default)s")
     parser.add_argument("--device", type=int, default=0)
     parser.add_argument("--nets", nargs="+", default=["resnet18", "resnet50", "resnet152"], metavar="NET")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64], metavar="N")
     parser.add_argument("--size", help="another size of the input, HxW, without PyTorch only")
     parser.add_argument("--tune", type=float, default=225, metavar="SECONDS",
-                        help="for all tuning; default: %(default)s; 0: none")
+                        help="for all tuning, larger nets and batches more of it; default: %(default)s; 0: none")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budget", type=float, default=570, metavar="SECONDS",
                         help="for all of it: where it is short there is less tuning, then fewer rounds, one at least; "
@@ -66,6 +65,7 @@ class Budget:
     """What is left of the time for all of it, of which a part is for measuring."""
 
     for_measuring = 0.3
+    for_hung, at_least = 0.15, 0.05  # of all of it, before a process counts as hung
 
     def __init__(self, seconds):
         self.seconds, self.end = seconds, time.perf_counter() + seconds
@@ -75,32 +75,51 @@ class Budget:
         return self.end - time.perf_counter()
 
     def for_tuning(self, cells):
-        """The most seconds for each of so many cells."""
-        return (self.left() - self.for_measuring * self.seconds) / cells - self.beside_tuning
+        """The most seconds for tuning so many cells."""
+        return self.left() - self.for_measuring * self.seconds - cells * self.beside_tuning
+
+    def for_process(self):
+        """The most seconds of a process: one that hangs must cost no other cell its figures."""
+        return min(max(self.left(), self.at_least * self.seconds), self.for_hung * self.seconds)
 
 
 class Cell:
     """One net at one batch size, compiled for the device."""
 
-    def __init__(self, options, net, batch, weights, folder, records):
-        self.options, self.net, self.batch, self.weights, self.records = options, net, batch, weights, records
+    def __init__(self, options, budget, net, batch, weights, folder, records):
+        self.options, self.budget, self.net, self.batch = options, budget, net, batch
+        self.weights, self.records = weights, records
         self.folder = folder / f"{net}.{batch}"
         self.program = self.folder / net
         self.name = f"{net}, batch {batch}"
         self.size = ["--size", options.size] if options.size else []
 
-    def command(self, name):
-        return [self.options.resnetc, name, self.options.models / f"{self.net}.json", "--target", self.options.target,
-                "--batch", self.batch, *self.size, "--db", self.records]
+    def resnetc(self, name, *words, seconds=0):
+        command = [self.options.resnetc, name, self.options.models / f"{self.net}.json", *words]
+        return output_of(command, seconds + self.budget.for_process())
+
+    def for_device(self):
+        return ["--target", self.options.target, "--batch", self.batch, *self.size, "--db", self.records]
+
+    def share(self):
+        """What its tuning is worth. A candidate of a large net takes longer to run, and as long to compile, as a small
+        one's: the fourth root gives ResNet-152 for 64 images 4.5 times what ResNet-18 has for one."""
+        try:
+            return (json.loads(self.resnetc("inspect", "--format", "json"))["macs"] * self.batch) ** 0.25
+        except Failed:  # as compiling it will, and say so
+            return 0
 
     def tune(self, seconds):
-        output_of([*self.command("tune"), "--device", self.options.device, "--budget", f"{max(1, round(seconds))}s"])
+        seconds = max(1, round(seconds))
+        self.resnetc("tune", *self.for_device(), "--device", self.options.device, "--budget", f"{seconds}s",
+                     seconds=seconds)
 
     def compile(self):
-        output_of([*self.command("compile"), "--weights", self.weights, "--emit", "exe", "--output", self.folder])
+        self.resnetc("compile", *self.for_device(), "--weights", self.weights, "--emit", "exe", "--output", self.folder)
 
     def run(self, *words):
-        return output_of([self.program, "--device", self.options.device, "--batch", self.batch, *words])
+        command = [self.program, "--device", self.options.device, "--batch", self.batch, *words]
+        return output_of(command, self.budget.for_process())
 
     def benchmark(self):
         figures = json.loads(self.run("--benchmark", self.options.seconds, "--json"))
@@ -198,12 +217,11 @@ class Failures:
         say(f"FAILED: {self.texts[-1]}")
 
 
-def prepare_cell(options, budget, cell, nets, cells_left, is_first):
-    """Tunes, compiles and checks it; returns what the check gave."""
-    share = options.tune / len(options.nets) / len(options.batches)
+def prepare_cell(budget, cell, nets, wanted, most, is_first):
+    """Tunes, compiles and checks it; returns what the check gave. wanted: seconds of tuning, `most` that there are."""
     start = time.perf_counter()
-    seconds = min(share, budget.for_tuning(cells_left))
-    if seconds >= min(5, share) > 0:
+    seconds = min(wanted, most)
+    if seconds >= min(5, wanted) > 0:
         cell.tune(seconds)
     else:
         seconds = 0
@@ -214,7 +232,8 @@ def prepare_cell(options, budget, cell, nets, cells_left, is_first):
         checked = cell.run("--self-test").strip()
     spent = time.perf_counter() - start
     budget.beside_tuning = max(0 if is_first else budget.beside_tuning, spent - seconds)
-    say(f"{cell.name}: {'tuned' if seconds > 0 else 'not tuned'} and compiled in {spent:.0f} s; {checked}")
+    how = f"tuned for {seconds:.0f} s and" if seconds > 0 else "not tuned,"
+    say(f"{cell.name}: {how} compiled, in {spent:.0f} s; {checked}")
     return checked
 
 
@@ -223,11 +242,15 @@ def prepare(options, budget, modules, folder, records, failures):
     cells, nets = [], {}
     if modules:
         nets = {net: Torch(modules, net, folder) for net in options.nets}
-    wanted = [(net, batch) for net in options.nets for batch in options.batches]
-    for number, (net, batch) in enumerate(wanted):
-        cell = Cell(options, net, batch, nets[net].weights if nets else "random:1", folder, records)
+    wanted = [Cell(options, budget, net, batch, nets[net].weights if nets else "random:1", folder, records)
+              for net in options.nets for batch in options.batches]
+    shares = [cell.share() for cell in wanted]
+    for number, cell in enumerate(wanted):
+        share, left, whole = shares[number], sum(shares[number:]) or 1, sum(shares) or 1
+        most = budget.for_tuning(len(wanted) - number) * share / left
         try:
-            cells.append((cell, prepare_cell(options, budget, cell, nets, len(wanted) - number, number == 0)))
+            checked = prepare_cell(budget, cell, nets, options.tune * share / whole, most, number == 0)
+            cells.append((cell, checked))
         except (Failed, OSError) as problem:
             failures.note(cell.name, problem)
     return cells, nets
@@ -295,13 +318,17 @@ def table(cells, figures, with_peer):
 
 
 def run(options, modules, folder, failures):
-    budget = Budget(options.budget - options.spent)
+    budget = Budget(options.budget)
     records = options.db or folder / "records.jsonl"
     records.touch()
     cells, nets = prepare(options, budget, modules, folder, records, failures)
     if not cells:
         return
-    device = cells[0][0].run("--list-devices").strip().splitlines()[options.device]
+    try:
+        device = cells[0][0].run("--list-devices").strip().splitlines()[options.device]
+    except Failed as problem:
+        device = f"device {options.device}"
+        failures.note(device, problem)
 
     def write(samples, rounds):
         if not options.json:

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "compiler/emit.h"
@@ -35,7 +36,11 @@ DeviceDescription describe_device(const fs::path& library, const Machine& machin
   const auto json = nlohmann::json::parse(result.output, nullptr, false);
   if (result.status != 0 || !json.is_object()) throw Error(describe_failure(command, result));
   if (json.contains("problem")) throw Error(json.at("problem").get<std::string>());
-  return {json.at("name"), json.at("memory_bytes"), json.at("cache_bytes"), json.at("peak_gflops")};
+  return {json.at("name"),
+          json.at("memory_bytes"),
+          json.at("cache_bytes"),
+          json.at("peak_gflops"),
+          {json.at("gpu_threads"), json.at("gpu_shared_bytes"), json.at("gpu_multiprocessors")}};
 }
 
 int print_device(const char* library, const char* api, int index) {
@@ -47,13 +52,19 @@ int print_device(const char* library, const char* api, int index) {
   rn_device_peak peak = {};
   nlohmann::json answer;
   runtime::Session* session = kernels->open(device, index, 0, problem, sizeof problem);
-  if (session && kernels->measure(session, &peak, problem, sizeof problem) == 0)
+  if (session && kernels->measure(session, &peak, problem, sizeof problem) == 0) {
+    const runtime::DeviceInfo& info = *kernels->info(session);
+    constexpr unsigned long long most = 1 << 30;  // that a record takes
     answer = {{"name", peak.name},
-              {"memory_bytes", kernels->info(session)->memory_bytes},
+              {"memory_bytes", info.memory_bytes},
               {"cache_bytes", peak.cache_bytes},
-              {"peak_gflops", peak.flops * 1e-9}};
-  else
+              {"peak_gflops", peak.flops * 1e-9},
+              {"gpu_threads", std::min(info.threads, most)},
+              {"gpu_shared_bytes", std::min(info.shared_bytes, most)},
+              {"gpu_multiprocessors", std::min<unsigned long long>(info.units, most)}};
+  } else {
     answer["problem"] = problem;
+  }
   if (session) kernels->close(session);
   fmt::print("{}\n", answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   return 0;

@@ -16,6 +16,7 @@ struct DeviceDescription {
   std::string name;
   uint64_t memory_bytes = 0, cache_bytes = 0;  // cache: of the last level
   double peak_gflops = 0;                      // measured
+  DeviceLimits limits = {};
 };
 
 // Links kernel_device_file into the folder.

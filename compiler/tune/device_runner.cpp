@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <list>
+#include <random>
 
 #include "compiler/toolchain.h"
 #include "runtime/device/kernels.h"
@@ -35,6 +36,16 @@ std::vector<int> windows(int checked, int batch) {
   std::vector<int> first;
   for (int n = 0; n + checked <= batch; n += checked) first.push_back(n);
   if (batch % checked != 0) first.push_back(batch - checked);
+  return first;
+}
+
+// Where results are checked: the first and the last images, and others between them, drawn each time.
+std::vector<int> checked_windows(int checked, int batch) {
+  static std::mt19937 draw{std::random_device{}()};
+  const int last = batch - checked, between = last / checked - 1;
+  std::vector<int> first = {0};
+  if (between > 0) first.push_back(checked * std::uniform_int_distribution(1, between)(draw));
+  if (last > 0) first.push_back(last);
   return first;
 }
 
@@ -201,13 +212,13 @@ DeviceRunner::~DeviceRunner() {
 std::string DeviceRunner::check() {
   DeviceData::State& s = *data_.state_;
   const TensorType& type = call_->type;
-  const int last = s.batch - s.data.batch;
+  const std::vector<int> windows = checked_windows(s.data.batch, s.batch);
   s.data.spoil_result(type);
-  for (int first : {0, last}) s.bring_up(*call_->result, type, first, s.data.result);
+  for (int first : windows) s.bring_up(*call_->result, type, first, s.data.result);
   double seconds = 0;
   if (s.device->run(s.session, {library_.kernel, call_->arguments.data(), 1, 1}, &seconds) != 0)
     return s.device->error(s.session);
-  for (int first : {0, last}) {
+  for (int first : windows) {
     DeviceData::State::Window window(s, *call_->result, type, first, s.data.result);
     if (s.device->down(s.session, &window.part.buffer) != 0) return s.device->error(s.session);
     if (std::string problem = s.data.problem_of_result(type); !problem.empty()) return problem;

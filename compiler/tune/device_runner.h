@@ -12,7 +12,7 @@
 namespace resnetc {
 
 // How many images the reference is to compute for a batch of that size on a device: of a large one a few, which the
-// first and the last images repeat, for these are what is checked.
+// others repeat. The first, the last and some between are what is checked.
 int checked_images(int batch);
 
 // An open device, and a kernel's operands and result in its memory, which all candidates share.

@@ -61,7 +61,9 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
   search.choices = candidates(key, machine);
   for (const Choice& choice : search.choices) search.cycles.push_back(estimated_cycles(key, choice, machine));
   search.tried.assign(search.choices.size(), false);
-  search.fallback = search.choices.front();
+  search.fallback =
+      machine.limits == DeviceLimits{} ? search.choices.front() : default_choice(key, with_limits(machine, {}));
+  add_choice(search, search.fallback, machine);
   search.before = before.value_or(search.fallback);
   search.best = best.value_or(search.before);
   for (const Choice& choice : {search.before, search.best}) add_choice(search, choice, machine);

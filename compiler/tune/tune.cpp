@@ -67,7 +67,7 @@ KeySearch start_search(const Tuning& t, const KeyOfNets& of, const ScheduleDb& n
     const auto match = records.find(of.key, t.machine, t.options.batch, t.hardware, of.cold);
     return match ? std::optional(match->choice) : std::nullopt;
   };
-  KeySearch search = start_search(of.key, of.calls, t.machine, choice_of(t.before), choice_of(now));
+  KeySearch search = start_search(of.key, of.calls, t.tried(), choice_of(t.before), choice_of(now));
   search.images = of.images;
   search.cold = of.cold;
   return search;
@@ -95,7 +95,7 @@ void collect_keys(Tuning& t, const ScheduleDb& now) {
       const KernelKey& key = program.kernels[k].key;
       const std::string text = to_string(key);
       if (std::holds_alternative<Input>(key.op) || std::holds_alternative<Output>(key.op)) continue;
-      if (!std::regex_search(text, wanted) || candidates(key, t.machine).size() < 2) continue;
+      if (!std::regex_search(text, wanted) || candidates(key, t.tried()).size() < 2) continue;
       const auto calls = std::count_if(program.steps.begin(), program.steps.end(),
                                        [&](const Step& s) { return s.kernel == static_cast<int>(k); });
       net.keys[text] = static_cast<int>(calls);
@@ -249,9 +249,14 @@ void find_hardware(Tuning& t) {
   t.hardware = device.name;
   t.cache_bytes = device.cache_bytes;
   t.peak_gflops = device.peak_gflops;
-  print_message("{}: {:.1f} GiB of memory, a cache of {:.1f} MiB, measured peak {:.0f} GFLOP/s\n", device.name,
-                static_cast<double>(device.memory_bytes) / (1u << 30),
-                static_cast<double>(device.cache_bytes) / (1u << 20), device.peak_gflops);
+  t.limits = device.limits;
+  print_message(
+      "{}: {:.1f} GiB of memory, a cache of {:.1f} MiB, {} multiprocessors, blocks of {} threads and {} KiB, measured "
+      "peak "
+      "{:.0f} GFLOP/s\n",
+      device.name, static_cast<double>(device.memory_bytes) / (1u << 30),
+      static_cast<double>(device.cache_bytes) / (1u << 20), device.limits.gpu_multiprocessors,
+      device.limits.gpu_threads, device.limits.gpu_shared_bytes / 1024, device.peak_gflops);
 }
 
 // With the target's vectors.

@@ -21,6 +21,7 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
     r.percent_of_peak = t.peak_gflops > 0 ? 100 * r.gflops / t.peak_gflops : 0;
   }
   (t.on_device() ? r.device : r.cpu) = t.hardware;
+  r.limits = t.limits;
   r.halide = halide_version();
   r.strategy_version = strategy_named(choice.strategy).version;
   return r;
@@ -38,7 +39,7 @@ std::optional<Record> in_force(const Tuning& t, const KeySearch& search, const s
   const std::string identity = identity_of(record_of(t, search, search.best, 0));
   std::vector<Record> same;
   std::copy_if(records.begin(), records.end(), std::back_inserter(same), [&](const Record& r) {
-    return is_of_this_version(r) && identity_of(r) == identity && is_legal(search.key, r.choice, t.machine);
+    return is_of_this_version(r) && identity_of(r) == identity && is_legal(search.key, r.choice, t.tried());
   });
   const auto found = records_in_force(same, provisional);
   return found.empty() ? std::nullopt : std::optional(found.begin()->second);

@@ -26,6 +26,7 @@ struct Tuning {
   Machine machine;
   std::string hardware = {};                  // the name of the CPU or of the device
   size_t cache_bytes = 0;                     // of its last level
+  DeviceLimits limits = {};                   // of the device
   std::filesystem::path device_library = {};  // make_kernel_device's; empty for the CPU
   std::filesystem::path records = {}, trials = {};
   std::vector<Net> nets = {};
@@ -37,6 +38,9 @@ struct Tuning {
   Clock::time_point start = {};
   std::filesystem::path folder = {};
 
+  // The machine within the limits of the device at hand: what may be tried. What is compiled without records keeps
+  // within its kind's.
+  Machine tried() const { return with_limits(machine, limits); }
   bool on_device() const { return machine.device != Device::cpu; }
   double left() const { return options.budget_s - seconds_since(start); }
 };

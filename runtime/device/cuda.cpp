@@ -1,6 +1,8 @@
 // Devices of CUDA, and the hooks by which Halide's runtime finds the one of a handle. The few declarations of the
 // driver's interface stand here, so that no toolkit is needed.
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,11 +14,15 @@ using resnetc::runtime::DeviceInfo;
 using resnetc::runtime::find;
 
 extern "C" const struct halide_device_interface_t* halide_cuda_device_interface();
+extern "C" uintptr_t halide_cuda_get_device_ptr(void* user_context, struct halide_buffer_t* buffer);
 
 namespace {
 
 constexpr int threads_of_block = 1, shared_of_block = 8, multiprocessors = 16, level2_bytes = 38, capability_major = 75,
               capability_minor = 76;
+constexpr int no_driver = 999;  // an error that the driver itself calls unknown
+
+constexpr int most_devices = 64;
 
 using Handle = void*;
 
@@ -27,12 +33,13 @@ struct Functions {
   int (*get_name)(char*, int, int);
   int (*get_memory)(size_t*, int);
   int (*get_attribute)(int*, int, int);
-  int (*create_context)(Handle*, unsigned, int);
-  int (*pop_context)(Handle*);
-  int (*destroy_context)(Handle);
+  int (*retain_context)(Handle*, int);
+  int (*release_context)(int);
   int (*push_context)(Handle);
+  int (*pop_context)(Handle*);
   int (*create_stream)(Handle*, unsigned);
   int (*destroy_stream)(Handle);
+  int (*fill)(unsigned long long, unsigned char, size_t, Handle);
 };
 
 // Not in every driver that runs the kernels: since CUDA 11.4.
@@ -56,9 +63,11 @@ bool functions(Functions* f) {
   return from && find(from, "cuInit", &f->initialise) && find(from, "cuDeviceGetCount", &f->get_count) &&
          find(from, "cuDeviceGet", &f->get) && find(from, "cuDeviceGetName", &f->get_name) &&
          find(from, "cuDeviceTotalMem_v2", &f->get_memory) && find(from, "cuDeviceGetAttribute", &f->get_attribute) &&
-         find(from, "cuCtxCreate_v2", &f->create_context) && find(from, "cuCtxPopCurrent_v2", &f->pop_context) &&
-         find(from, "cuCtxDestroy_v2", &f->destroy_context) && find(from, "cuCtxPushCurrent_v2", &f->push_context) &&
-         find(from, "cuStreamCreate", &f->create_stream) && find(from, "cuStreamDestroy_v2", &f->destroy_stream);
+         find(from, "cuDevicePrimaryCtxRetain", &f->retain_context) &&
+         find(from, "cuDevicePrimaryCtxRelease_v2", &f->release_context) &&
+         find(from, "cuCtxPushCurrent_v2", &f->push_context) && find(from, "cuCtxPopCurrent_v2", &f->pop_context) &&
+         find(from, "cuStreamCreate", &f->create_stream) && find(from, "cuStreamDestroy_v2", &f->destroy_stream) &&
+         find(from, "cuMemsetD8Async", &f->fill);
 }
 
 bool graph_functions(GraphFunctions* f) {
@@ -77,6 +86,8 @@ const char* missing() {
                                    "cuDeviceGetAttribute",
                                    "cuDeviceGetName",
                                    "cuDeviceTotalMem_v2",
+                                   "cuDevicePrimaryCtxRetain",
+                                   "cuDevicePrimaryCtxRelease_v2",
                                    "cuCtxCreate_v2",
                                    "cuCtxDestroy_v2",
                                    "cuCtxGetApiVersion",
@@ -91,6 +102,7 @@ const char* missing() {
                                    "cuModuleGetFunction",
                                    "cuMemAlloc_v2",
                                    "cuMemFree_v2",
+                                   "cuMemsetD8Async",
                                    "cuMemcpyHtoD_v2",
                                    "cuMemcpyDtoH_v2",
                                    "cuMemcpyDtoD_v2",
@@ -111,7 +123,8 @@ int count() {
   int devices = 0;
   if (!functions(&f)) return 0;
   const int error = f.initialise(0), later = error == 0 ? f.get_count(&devices) : error;
-  return later == 0 ? devices : -later;
+  if (later != 0) return -later;
+  return devices < most_devices ? devices : most_devices;
 }
 
 bool info(int index, DeviceInfo* info) {
@@ -136,38 +149,73 @@ bool info(int index, DeviceInfo* info) {
   return true;
 }
 
-bool open(DeviceContext* context, int index) {
+// The handles of a device share its primary context, by which Halide's runtime knows what it has compiled: it goes with
+// the last of them.
+struct Shared {
+  int handles, device;
+};
+Shared shared[most_devices];
+pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+
+// Runs a function with the handle's context as the thread's; returns its error, or the driver's.
+template <class Function>
+int within(DeviceContext* context, Function&& function) {
   Functions f;
-  int device = 0;
-  if (!functions(&f) || f.initialise(0) != 0 || f.get(&device, index) != 0) return false;
-  if (f.create_context(&context->context, 0, device) != 0) return false;
-  // Halide's runtime does all in this one, copies too.
-  const bool has_stream = f.create_stream(&context->queue, 0) == 0;
+  if (!functions(&f)) return no_driver;
+  if (const int error = f.push_context(context->context)) return error;
+  const int error = function();
   Handle popped = nullptr;
   f.pop_context(&popped);  // whatever the caller's thread has as its context stays so
-  return has_stream;
+  return error;
 }
 
-// Runs a function with the handle's context as the thread's.
-template <class Function>
-bool within(DeviceContext* context, Function&& function) {
-  Functions f;
-  if (!functions(&f) || f.push_context(context->context) != 0) return false;
-  const bool done = function();
-  Handle popped = nullptr;
-  f.pop_context(&popped);
-  return done;
+int retain(const Functions& f, DeviceContext* context, int index) {
+  int device = 0;
+  int error = f.initialise(0);
+  if (error == 0) error = f.get(&device, index);
+  if (error == 0) error = f.retain_context(&context->context, device);
+  if (error != 0) return error;
+  shared[index].device = device;
+  shared[index].handles++;
+  return 0;
 }
 
-void close(DeviceContext* context) {
+int open(DeviceContext* context, int index) {
   Functions f;
-  if (!functions(&f) || !context->context) return;
-  if (context->queue) within(context, [&] { return f.destroy_stream(context->queue) == 0; });
-  f.destroy_context(context->context);
+  if (!functions(&f) || index >= most_devices) return no_driver;
+  pthread_mutex_lock(&shared_lock);
+  const int error = retain(f, context, index);
+  pthread_mutex_unlock(&shared_lock);
+  if (error != 0) {
+    context->context = nullptr;
+    return error;
+  }
+  // Halide's runtime does all in this one, copies too. What else the process has in the default stream is not waited
+  // for, nor does it spoil a recording.
+  constexpr unsigned non_blocking = 1;
+  return within(context, [&] { return f.create_stream(&context->queue, non_blocking); });
+}
+
+void close(DeviceContext* context, int index) {
+  Functions f;
+  if (!context->context || !functions(&f)) return;
+  pthread_mutex_lock(&shared_lock);
+  if (--shared[index].handles == 0) halide_device_release(context, halide_cuda_device_interface());
+  if (context->queue) within(context, [&] { return f.destroy_stream(context->queue); });
+  f.release_context(shared[index].device);
+  pthread_mutex_unlock(&shared_lock);
+}
+
+int zero(DeviceContext* context, halide_buffer_t* buffer, size_t bytes) {
+  Functions f;
+  if (!functions(&f)) return no_driver;
+  const uintptr_t address = halide_cuda_get_device_ptr(context, buffer);
+  return within(context, [&] { return f.fill(address, 0, bytes, context->queue); });
 }
 
 bool measure(DeviceContext* context, int, const DeviceInfo& info, rn_device_peak* peak) {
-  return within(context, [&] { return resnetc::runtime::measure_cuda(library(), context->queue, info, peak); });
+  return within(context,
+                [&] { return resnetc::runtime::measure_cuda(library(), context->queue, info, peak) ? 0 : -1; }) == 0;
 }
 
 // A graph, with what starting it takes: functions are looked up once for each recording, not for each start.
@@ -181,7 +229,7 @@ struct Recording {
 bool begin_recording(DeviceContext* context) {
   constexpr int this_thread_only = 1;  // other threads may go on with handles of their own
   GraphFunctions f;
-  return graph_functions(&f) && within(context, [&] { return f.begin_capture(context->queue, this_thread_only) == 0; });
+  return graph_functions(&f) && within(context, [&] { return f.begin_capture(context->queue, this_thread_only); }) == 0;
 }
 
 void* end_recording(DeviceContext* context) {
@@ -190,15 +238,15 @@ void* end_recording(DeviceContext* context) {
   Handle captured = nullptr, graph = nullptr;
   if (!functions(&f) || !graph_functions(&graphs)) return nullptr;
   within(context, [&] {
-    if (graphs.end_capture(context->queue, &captured) != 0 || !captured) return false;
+    if (const int error = graphs.end_capture(context->queue, &captured); error != 0 || !captured) return error;
     if (graphs.instantiate(&graph, captured, 0) != 0) graph = nullptr;
-    return graphs.destroy_graph(captured) == 0;
+    return graphs.destroy_graph(captured);
   });
   auto* recording = graph ? static_cast<Recording*>(malloc(sizeof(Recording))) : nullptr;
   if (recording) {
     *recording = {graph, graphs.launch, f.push_context, f.pop_context};
   } else if (graph) {
-    within(context, [&] { return graphs.destroy(graph) == 0; });
+    within(context, [&] { return graphs.destroy(graph); });
   }
   return recording;
 }
@@ -215,21 +263,16 @@ int replay(DeviceContext* context, void* recording) {
 void forget(DeviceContext* context, void* recording) {
   GraphFunctions graphs;
   const Handle graph = static_cast<const Recording*>(recording)->graph;
-  if (graph_functions(&graphs)) within(context, [&] { return graphs.destroy(graph) == 0; });
+  if (graph_functions(&graphs)) within(context, [&] { return graphs.destroy(graph); });
   free(recording);
 }
 
-constexpr resnetc::runtime::Driver driver = {libcuda,
-                                             halide_cuda_device_interface,
-                                             missing,
-                                             count,
-                                             info,
-                                             open,
-                                             close,
-                                             measure,
-                                             begin_recording,
-                                             end_recording,
-                                             replay,
+constexpr resnetc::runtime::Driver driver = {libcuda,       halide_cuda_device_interface,
+                                             missing,       count,
+                                             info,          open,
+                                             close,         zero,
+                                             measure,       begin_recording,
+                                             end_recording, replay,
                                              forget};
 
 }  // namespace

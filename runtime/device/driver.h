@@ -12,7 +12,8 @@
 
 namespace resnetc::runtime {
 
-// The user context of a device's kernels. Each handle has a context and a queue of its own.
+// The user context of a device's kernels. Each handle has a queue of its own; with CUDA those of a device share its
+// context, and with it the compiled kernels.
 struct DeviceContext {
   Worker worker;  // first: hooks that know nothing of devices take the user context for one
   void* context;  // cl_context or CUcontext
@@ -39,8 +40,12 @@ struct Driver {
   const char* (*missing)();
   int (*count)();  // below 0: the driver's error
   bool (*info)(int index, DeviceInfo* info);
-  bool (*open)(DeviceContext* context, int index);  // false: the device is busy, lost or out of memory
-  void (*close)(DeviceContext* context);
+  // Returns 0, or the driver's error if the device is busy, lost or out of memory; close() is due in any case.
+  int (*open)(DeviceContext* context, int index);
+  // Releases the compiled kernels too, if no other handle has them.
+  void (*close)(DeviceContext* context, int index);
+  // Queues the zeroing of all that the buffer has on the device; returns 0 or the driver's error.
+  int (*zero)(DeviceContext* context, halide_buffer_t* buffer, size_t bytes);
   // Sets what it can do at most; false where it fails.
   bool (*measure)(DeviceContext* context, int index, const DeviceInfo& info, rn_device_peak* peak);
 

@@ -94,7 +94,7 @@ void* record_launches(Session* session, const KernelLaunches& launches) {
 int replay(Session* session, void* recording, double* seconds) {
   session->pool.error = nullptr;
   const double start = now();
-  if (session->driver->replay(&session->context, recording) != 0) return rn_error_kernel;
+  if (note(session, session->driver->replay(&session->context, recording)) != 0) return rn_error_kernel;
   const int status = wait(session);
   *seconds = now() - start;
   return status;

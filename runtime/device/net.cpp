@@ -31,6 +31,7 @@ struct Weight {
 struct Net : Session {
   const rn_description* description;
   int max_batch, batch;
+  uint32_t alone;  // the one step that is under way, or step_count: all may be
   Rows arena;
   Rows* tensors;
   Weight* weights;
@@ -70,13 +71,9 @@ int make_arena(Net* net, const Message& message) {
   net->arena.buffer.type = halide_type_t(halide_type_float, 32, 1);
   net->arena.buffer.dim = net->arena.dim;
   net->arena.buffer.dimensions = 2;
-  // Zeros, for the borders; nothing else ever writes there.
-  void* zeros = zeroed(bytes, 1);
-  net->arena.buffer.host = static_cast<uint8_t*>(zeros);
-  int status = zeros ? bring_up(net, &net->arena.buffer) : -1;
-  if (status == 0) status = wait(net);  // before what is copied is freed
-  net->arena.buffer.host = nullptr;
-  free(zeros);
+  int status = halide_device_malloc(&net->context, &net->arena.buffer, net->driver->halide());
+  // For the borders; nothing else ever writes there.
+  if (status == 0) status = note(net, net->driver->zero(&net->context, &net->arena.buffer, bytes));
   if (status != 0)
     return message.fail(rn_error_memory, "%s: cannot hold an arena of %zu bytes: use a smaller max_batch (%s)",
                         net->info.name, bytes, reason(net));
@@ -196,21 +193,30 @@ int queue_kernels(Net* net, const Message& message) {
   return rn_ok;
 }
 
-int wait_for_kernels(Net* net, const Message& message) {
-  if (wait(net) == 0) return rn_ok;
-  return message.fail(rn_error_kernel, "%s: the kernels did not end (%s)", net->info.name, reason(net));
+// What runs is known to have failed; of many kernels the device does not say in which.
+int fail_running(Net* net, const Message& message) {
+  const rn_description& d = *net->description;
+  if (net->alone < d.step_count) return fail_step(net, net->alone, message);
+  return message.fail(rn_error_kernel, "%s: failed in one of %u kernels, rerun with --profile to find it; up to %s: %s",
+                      net->info.name, d.step_count, d.kernel_keys[d.steps[d.step_count - 1].kernel_index], reason(net));
 }
 
-// Before the batch is started; what failed in the last run is forgotten.
-void begin(Net* net, int batch) {
+int wait_for_kernels(Net* net, const Message& message) {
+  return wait(net) == 0 ? rn_ok : fail_running(net, message);
+}
+
+// Before all steps are started for the batch, or one alone; what failed in the last run is forgotten.
+void begin(Net* net, int batch, uint32_t alone) {
   net->pool.error = nullptr;
+  net->alone = alone;
   set_batch(net, batch);
+}
+void begin(Net* net, int batch) {
+  begin(net, batch, net->description->step_count);
 }
 
 int start_recorded(Net* net, void* recording, const Message& message) {
-  const int error = net->driver->replay(&net->context, recording);
-  if (error == 0) return rn_ok;
-  return message.fail(rn_error_kernel, "%s: the recorded kernels cannot be started (error %d)", net->info.name, error);
+  return note(net, net->driver->replay(&net->context, recording)) == 0 ? rn_ok : fail_running(net, message);
 }
 
 // Queues the kernels: as recorded, where there is a recording for so many images.
@@ -240,8 +246,7 @@ int bring_up_input(Net* net, const float* input, const Message& message) {
 int bring_down_output(Net* net, float* output, const Message& message) {
   halide_buffer_t* down = &net->caller.buffers[1];
   down->host = reinterpret_cast<uint8_t*>(output);
-  if (bring_down(net, down) == 0) return rn_ok;
-  return message.fail(rn_error_kernel, "%s: the output cannot be brought down (%s)", net->info.name, reason(net));
+  return bring_down(net, down) == 0 ? rn_ok : fail_running(net, message);  // it waits for the kernels
 }
 
 int run(Net* net, const float* input, int batch, float* output, const Message& message) {
@@ -329,7 +334,7 @@ int time_step(void* memory, uint32_t step, int batch, double* seconds, char* tex
   constexpr int least_launches = 5, most_launches = 1000;
   auto* net = static_cast<Net*>(memory);
   const Message message = {text, bytes};
-  begin(net, batch);
+  begin(net, batch, step);
   int launches = least_launches;
   const auto queue = [&] {
     for (int i = 0; i < launches; i++)

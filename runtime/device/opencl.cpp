@@ -12,6 +12,7 @@ using resnetc::runtime::DeviceInfo;
 using resnetc::runtime::find;
 
 extern "C" const struct halide_device_interface_t* halide_opencl_device_interface();
+extern "C" uintptr_t halide_opencl_get_cl_mem(void* user_context, struct halide_buffer_t* buffer);
 
 namespace {
 
@@ -19,7 +20,7 @@ constexpr uint32_t platform_name = 0x0902;
 constexpr uint32_t device_name = 0x102B, device_cache = 0x101E, device_memory = 0x101F, device_local_memory = 0x1023,
                    device_units = 0x1002, device_group = 0x1004, device_alignment = 0x1019;
 constexpr uint64_t all_types = 0xFFFFFFFF;
-constexpr int most_devices = 64;
+constexpr int most_devices = 64, device_not_found = -1;
 
 using Handle = void*;
 
@@ -32,6 +33,7 @@ struct Functions {
   Handle (*create_queue)(Handle, Handle, uint64_t, int32_t*);
   int32_t (*release_queue)(Handle);
   int32_t (*release_context)(Handle);
+  int32_t (*fill)(Handle, Handle, const void*, size_t, size_t, size_t, uint32_t, const Handle*, Handle*);
 };
 
 constexpr const char* libopencl = "libOpenCL.so.1";
@@ -46,7 +48,8 @@ bool functions(Functions* f) {
          find(from, "clGetPlatformInfo", &f->get_platform_info) && find(from, "clGetDeviceIDs", &f->get_devices) &&
          find(from, "clGetDeviceInfo", &f->get_device_info) && find(from, "clCreateContext", &f->create_context) &&
          find(from, "clCreateCommandQueue", &f->create_queue) &&
-         find(from, "clReleaseCommandQueue", &f->release_queue) && find(from, "clReleaseContext", &f->release_context);
+         find(from, "clReleaseCommandQueue", &f->release_queue) &&
+         find(from, "clReleaseContext", &f->release_context) && find(from, "clEnqueueFillBuffer", &f->fill);
 }
 
 struct Found {
@@ -102,22 +105,33 @@ bool info(int index, DeviceInfo* info) {
   return true;
 }
 
-bool open(DeviceContext* context, int index) {
+int open(DeviceContext* context, int index) {
   Functions f;
   Found found[most_devices];
-  if (!functions(&f) || index >= find_devices(f, found)) return false;
+  if (!functions(&f) || index >= find_devices(f, found)) return device_not_found;
   int32_t status = 0;
   context->context = f.create_context(nullptr, 1, &found[index].device, nullptr, nullptr, &status);
-  if (!context->context || status != 0) return false;
+  if (status != 0) return status;
   context->queue = f.create_queue(context->context, found[index].device, 0, &status);
-  return context->queue && status == 0;
+  return status;
 }
 
-void close(DeviceContext* context) {
+void close(DeviceContext* context, int) {
   Functions f;
   if (!functions(&f)) return;
-  if (context->queue) f.release_queue(context->queue);
+  if (context->queue) {
+    halide_device_release(context, halide_opencl_device_interface());
+    f.release_queue(context->queue);
+  }
   if (context->context) f.release_context(context->context);
+}
+
+int zero(DeviceContext* context, halide_buffer_t* buffer, size_t bytes) {
+  Functions f;
+  if (!functions(&f)) return device_not_found;
+  const float pattern = 0;
+  const auto memory = reinterpret_cast<Handle>(halide_opencl_get_cl_mem(context, buffer));
+  return f.fill(context->queue, memory, &pattern, sizeof pattern, 0, bytes, 0, nullptr, nullptr);
 }
 
 bool measure(DeviceContext* context, int index, const DeviceInfo& info, rn_device_peak* peak) {
@@ -127,9 +141,13 @@ bool measure(DeviceContext* context, int index, const DeviceInfo& info, rn_devic
   return resnetc::runtime::measure_opencl(library(), context->context, context->queue, found[index].device, info, peak);
 }
 
-constexpr resnetc::runtime::Driver driver = {
-    libopencl, halide_opencl_device_interface, missing, count, info, open, close, measure, nullptr, nullptr, nullptr,
-    nullptr};
+constexpr resnetc::runtime::Driver driver = {libopencl, halide_opencl_device_interface,
+                                             missing,   count,
+                                             info,      open,
+                                             close,     zero,
+                                             measure,   nullptr,
+                                             nullptr,   nullptr,
+                                             nullptr};
 
 }  // namespace
 

@@ -26,6 +26,7 @@ void* session_memory(size_t bytes) {
 
 int open_session(Session* session, const Driver& driver, const char* api, int index, const Message& message) {
   session->driver = &driver;
+  session->api = api;
   session->user_context = &session->context;
   session->context.worker.pool = &session->pool;
   session->pool.workers = &session->context.worker;
@@ -40,17 +41,15 @@ int open_session(Session* session, const Driver& driver, const char* api, int in
     return message.fail(rn_error_device, "%s device %d says nothing of itself", api, index);
   session->opened = true;
   session->index = index;
-  if (!driver.open(&session->context, index))
-    return message.fail(rn_error_device, "%s: cannot be opened; is it in use, or out of memory?", session->info.name);
-  return rn_ok;
+  const int error = driver.open(&session->context, index);
+  if (error == 0) return rn_ok;
+  return message.fail(rn_error_device, "%s: cannot be opened (%s error %d); is it in use, or out of memory?",
+                      session->info.name, api, error);
 }
 
 void close_session(Session* session) {
-  if (session->context.context) {
-    wait(session);  // for copies from the host's memory, after an error
-    halide_device_release(&session->context, session->driver->halide());  // the compiled kernels
-  }
-  if (session->opened) session->driver->close(&session->context);
+  if (session->context.queue) wait(session);  // for copies from the host's memory, after an error
+  if (session->opened) session->driver->close(&session->context, session->index);
 }
 
 const char* reason(Session* session) {
@@ -58,6 +57,14 @@ const char* reason(Session* session) {
   for (char* c = session->error; *c; c++)
     if (*c == '\n' || *c == '\t') *c = ' ';
   return session->error;
+}
+
+int note(Session* session, int error) {
+  if (error != 0 && !session->pool.error) {
+    snprintf(session->error, sizeof session->error, "%s error %d", session->api, error);
+    set_error(&session->pool, session->error);
+  }
+  return error;
 }
 
 int bring_up(Session* session, halide_buffer_t* buffer) {

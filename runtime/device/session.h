@@ -20,10 +20,11 @@ struct Session {
   Pool pool;
   void* user_context;  // what a kernel's first argument points to
   const Driver* driver;
+  const char* api;  // rn_device's
   DeviceInfo info;
   int index;  // of the device
   bool opened;
-  char error[400];  // what Halide's runtime said
+  char error[400];  // what Halide's runtime or note() said
 };
 
 // Zeroed memory of so many bytes, which hold a Session in front; NULL without memory. For free().
@@ -37,6 +38,9 @@ void close_session(Session* session);
 
 // Why Halide's runtime failed, in one line.
 const char* reason(Session* session);
+
+// Makes an error of the driver, if it is one, the reason; returns it.
+int note(Session* session, int error);
 
 // Brings up what buffer->host holds, into new memory if it has none. The host's memory must stay as it is until wait()
 // or bring_down() has returned: CUDA may copy later.

@@ -196,7 +196,7 @@ Classifies JPEG and PNG images; a directory stands for the .jpg, .jpeg and .png 
                     : R"(  --threads N         use N threads (as many as this process may use)
 )";
   if (can_fall_back)
-    text += R"(  --fallback cpu      run on the CPU where there is no such device
+    text += R"(  --fallback cpu      run on the CPU where the device is not there, busy or short of memory
   --threads N         use N threads there
 )";
   text += R"(  --input X.npy       run these inputs instead of images: little-endian float32, C order, N x C x H x W,

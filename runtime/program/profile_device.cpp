@@ -29,6 +29,8 @@ Profile profile_device(const rn_description& net, Model& model, const Options& o
       together.add(&kernel_seconds);
     }
   };
+  // Each alone first, so that one that fails is named.
+  for (std::uint32_t s = 0; s < net.step_count; s++) model.time_step(s, at_once);
   model.run(input.data(), options.batch, output.data());
   std::optional<MachinePeak> peak;
   // The peak is read between the rounds, as what else uses the device may disturb any of them.

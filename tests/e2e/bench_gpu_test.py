@@ -75,7 +75,7 @@ def check_measured(folder):
 def check_failures(folder):
     """Another net's logits; a GPU that has no room for PyTorch."""
     peer = measure.Torch((torch, torchvision), "resnet18", folder)
-    cell = measure.Cell(options_for(folder), "resnet18", 1, peer.weights, folder, folder / "records.jsonl")
+    cell = measure.Cell(options_for(folder), measure.Budget(600), "resnet18", 1, peer.weights, folder, folder / "records.jsonl")
     cell.compile()
     print(f"logits differ by {peer.check(cell):.1e}")
     with torch.no_grad():
@@ -108,7 +108,8 @@ def check_failures(folder):
 
 def check_budget():
     budget = measure.Budget(100)
-    check(99 < budget.left() <= 100 and abs(budget.for_tuning(5) - (70 / 5 - 10)) < 0.1, budget.for_tuning(5))
+    check(abs(budget.for_process() - 15) < 0.1, budget.for_process())
+    check(99 < budget.left() <= 100 and abs(budget.for_tuning(5) - (70 - 5 * 10)) < 0.5, budget.for_tuning(5))
 
 
 def main():

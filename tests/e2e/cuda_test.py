@@ -60,7 +60,8 @@ def check_devices(driver, program):
     check(said == "".join(f"{i}  stand-in {i} (compute capability 8.6), 1.0 GiB\n" for i in range(3)), said)
     for device in (0, 2):
         driver.run(program, "--benchmark", "0.01", "--device", device, devices=3)
-        check(f"cuCtxCreate_v2 {device}" in driver.calls and driver.count("cuCtxCreate_v2") == 1, driver.calls[:20])
+        retained = "cuDevicePrimaryCtxRetain"
+        check(f"{retained} {device}" in driver.calls and driver.count(retained) == 1, driver.calls[:20])
 
 
 def check_errors(folder, driver, program):
@@ -77,8 +78,9 @@ def check_errors(folder, driver, program):
     expect("libcuda.so.1 knows no device", message(devices=0))
     expect("libcuda.so.1 knows no device", message(command=["--list-devices"], devices=0))
     expect(r"libcuda.so.1 knows no device \(error 999\)", message(fail="cuInit:1:999:lost"))
-    expect("stand-in 0: cannot be opened", message(fail="cuCtxCreate_v2:1:2"))
-    expect("stand-in 0: cannot be opened", message(fail="cuStreamCreate:1:2"))
+    for call in ("cuDevicePrimaryCtxRetain", "cuStreamCreate"):
+        expect(r"stand-in 0: cannot be opened \(CUDA error 2\); is it in use", message(fail=f"{call}:1:2"))
+    expect(r"cannot hold an arena of \d+ bytes.*\(CUDA error 719\)", message(fail="cuMemsetD8Async:1:719"))
     expect("cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(memory=20000))
     expect("use a smaller max_batch", message("--batch", 3000, memory=100 << 20))
     key = r"kernel \w+_f32 failed on stand-in 0: .*"
@@ -92,7 +94,14 @@ def check_errors(folder, driver, program):
     # The device is lost: when a handle is made, and later.
     driver.run(program, "--benchmark", "0.01")
     numbers = {call: driver.count(call) for call in {line.split()[0] for line in driver.calls}}
-    expect(r"the recorded kernels cannot be started \(error 700\)", message(fail="cuGraphLaunch:2:700:lost"))
+    # Of kernels that run together the device does not say which one failed: --profile runs each alone, first.
+    among = r"stand-in 0: failed in one of \d+ kernels, rerun with --profile to find it; up to \w+_f32: "
+    expect(among + "CUDA error 700", message(fail="cuGraphLaunch:2:700:lost"))
+    once = ("--input", folder / "x.npy", "--output", folder / "y.npy", "--batch", 5)
+    driver.run(program, *once)
+    last = driver.count("cuStreamSynchronize") - 1  # before the one of the handle's end
+    expect(among + ".*LAUNCH_FAILED", message(command=once, fail=f"cuStreamSynchronize:{last}:719:lost"))
+    expect(key + "CUDA error 700", message(command=("--profile", "0.01"), fail="cuGraphLaunch:3:700:lost"))
     for call in ("cuMemAlloc_v2", "cuMemcpyHtoDAsync_v2", "cuLaunchKernel", "cuMemcpyDtoHAsync_v2", "cuGraphLaunch"):
         # The number of runs, and with it that of other calls, is not always the same.
         later = {numbers[call] // 2, numbers[call]} if call in ("cuMemAlloc_v2", "cuLaunchKernel") else set()
@@ -109,21 +118,52 @@ def check_errors(folder, driver, program):
     expect("no driver: libcuda.so.1 is not there; install the GPU's driver, or compile for another --target", said)
 
 
+def check_fallback(driver, program):
+    """A device that is there and cannot be used is as one that is not; a kernel that fails is an error all the same."""
+    def said(**settings):
+        done = driver.run(program, "--self-test", "--fallback", "cpu", **settings)
+        check("self-test passed" in done.stdout and done.stderr.count("\n") == 1, done.stdout, done.stderr)
+        print(done.stderr.strip())
+        return done.stderr
+
+    check("(CUDA error 46); is it in use, or out of memory?; it runs on the CPU" in
+          said(fail="cuDevicePrimaryCtxRetain:1:46"), "a busy device")
+    for bytes_there in (20000, 400000):  # too little for the weights, for the arena
+        check(re.search("cannot hold .*; it runs on the CPU\n$", said(memory=bytes_there)), "too little memory")
+    wrong = driver.run(program, "--self-test", "--fallback", "cpu", fail="cuModuleLoadData:2:218", status=1).stderr
+    check("kernel " in wrong and "on the CPU" not in wrong, wrong)
+
+
+def check_most_images(driver, program):
+    """The stand-in starts no more blocks along y and z than CUDA, 65,535."""
+    driver.run(program, "--benchmark", "0.001", "--batch", 65536, memory=1 << 36)
+    check(driver.count("cuGraphLaunch") > 0, "a full batch is no graph")
+
+
 def check_library(folder, driver):
     run("cc", "-std=c11", "-I", folder, root / "tests" / "e2e" / "library" / "two_handles.c",
         folder / "libdigits_resnet8.a", "-lm", "-pthread", "-o", folder / "two_handles")
     driver.run(folder / "two_handles")
-    check(driver.count("cuCtxCreate_v2") == 2, driver.calls)
+    retained, released, modules = map(driver.count, ("cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease_v2",
+                                                     "cuModuleLoadData"))
+    check(retained == released == 2, driver.calls)
+    # What the first handle compiled serves the second too, and for as long.
+    unloaded = driver.calls.index("cuModuleUnload")
+    kernels = len(re.findall(r"^extern int \w+_on_device_argv", (folder / "digits_resnet8.c").read_text(), re.MULTILINE))
+    check(modules == driver.count("cuModuleUnload") == kernels, modules, kernels)
+    check("cuDevicePrimaryCtxRelease_v2" in driver.calls[:unloaded], "modules are unloaded with the first handle")
 
 
 def main():
     with temporary_folder() as folder:
         driver = Driver(folder)
-        compile_digits(folder, "--target", "host-cuda", "--emit", "exe,static,header,driver")
+        compile_digits(folder, "--target", "host-cuda", "--fallback", "cpu", "--emit", "exe,static,header,driver")
         program = folder / "digits_resnet8"
         check_run(folder, driver, program)
         check_devices(driver, program)
         check_errors(folder, driver, program)
+        check_fallback(driver, program)
+        check_most_images(driver, program)
         check_library(folder, driver)
 
 

@@ -32,3 +32,18 @@ TEST_CASE("machine: what a target needs, as the runtime's own bits") {
     CHECK(machine.lanes == c.lanes);
   }
 }
+
+TEST_CASE("machine: a device's own limits, and its kind's where they are not known") {
+  const Machine opencl = machine_for("x86-64-linux-sse41-opencl", 1), cuda = machine_for("x86-64-linux-sse41-cuda", 1);
+  CHECK(opencl.device_threads == 256);
+  CHECK(opencl.device_shared_bytes == 32 * 1024);
+  CHECK(with_limits(opencl, {512, 64 * 1024, 8}).device_threads == 512);
+  CHECK(with_limits(opencl, {512, 64 * 1024, 8}).device_shared_bytes == 64 * 1024);
+  CHECK(with_limits(opencl, {64, 0, 0}).device_threads == 64);
+  CHECK(with_limits(opencl, {64, 0, 0}).device_threads_of_few_sums == 64);
+  CHECK(cuda.device_threads_of_few_sums == 512);
+  CHECK(with_limits(cuda, {384, 0, 0}).device_threads_of_few_sums == 384);
+  CHECK(with_limits(opencl, {64, 0, 0}).device_shared_bytes == 32 * 1024);
+  CHECK(with_limits(cuda, {1024, 48 * 1024, 132}).device_threads == cuda.device_threads);
+  CHECK(with_limits(with_limits(opencl, {512, 1 << 16, 8}), {}).device_threads == 256);
+}

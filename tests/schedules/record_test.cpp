@@ -144,6 +144,10 @@ TEST_CASE("a record of a device names it in place of the CPU") {
   CHECK(to_json_line(read) == line);
   CHECK(read.device == record.device);
   CHECK(read.cpu.empty());
+  CHECK(read.limits == DeviceLimits{});
+  CHECK(line.find("gpu_") == std::string::npos);
+  record.limits = {1024, 48 * 1024, 132};
+  CHECK(parse_record(to_json_line(record)).limits == record.limits);
   Record other = record;
   other.device = "NVIDIA A100";
   CHECK(identity_of(record) != identity_of(other));

@@ -59,6 +59,27 @@ TEST_CASE("the nearest record of a device: its own, then the nearest batch") {
   CHECK(found({{elsewhere, many}}, key_text, on, 64, "")->choice == many.choice);
 }
 
+TEST_CASE("a record of a device is judged by the limits of that device") {
+  const std::string opencl = "x86-64-linux-avx2-fma-opencl";
+  const Machine on = machine(1, opencl), larger = with_limits(on, {1024, 64 * 1024, 16});
+  const KernelKey key = parse_key(key_text);
+  const std::vector<Choice> all = candidates(key, larger);
+  const auto beyond = std::find_if(all.begin(), all.end(), [&](const Choice& c) { return !is_legal(key, c, on); });
+  REQUIRE(beyond != all.end());
+  Record r = device_record(0, opencl);
+  r.choice = *beyond;
+  r.strategy_version = strategy_named(r.choice.strategy).version;
+  CHECK(!found({{r}}, key_text, on, 1, h100, true));
+  r.limits = larger.limits;
+  const auto match = found({{r}}, key_text, on, 1, h100);
+  REQUIRE(match);
+  CHECK(match->choice == *beyond);
+  // The other way round: the device is smaller than its kind's least.
+  r.choice = default_choice(key, on), r.limits = {32, 4096, 1};
+  r.strategy_version = strategy_named(r.choice.strategy).version;
+  CHECK(!found({{r}}, key_text, on, 1, h100, true));
+}
+
 TEST_CASE("a file of records is called by what it is for") {
   CHECK(record_file_name(machine(), here) == "amd-zen3-avx2.jsonl");
   CHECK(record_file_name(machine(1, cuda), h100) == "nvidia-h100-80gb-hbm3-cuda.jsonl");

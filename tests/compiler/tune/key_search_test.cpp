@@ -56,6 +56,17 @@ TEST_CASE("the search tries each candidate once and ends with the fastest") {
   CHECK(search.fallback_ratio == doctest::Approx(fastest / by_pixels(search.fallback)));
 }
 
+TEST_CASE("the default is what is compiled without records, within the limits of a device's kind") {
+  const Machine kind = machine_for("x86-64-linux-sse41-opencl", 1);
+  for (const DeviceLimits& limits : {DeviceLimits{1024, 64 * 1024, 16}, DeviceLimits{64, 8192, 2}}) {
+    const KeySearch search = start_search(key, 1, with_limits(kind, limits), std::nullopt);
+    CHECK(search.fallback == default_choice(key, kind));
+    CHECK(std::count(search.choices.begin(), search.choices.end(), search.fallback) == 1);
+    CHECK(search.choices.size() == search.tried.size());
+    CHECK(search.choices.size() == search.cycles.size());
+  }
+}
+
 TEST_CASE("a gain within the noise changes nothing") {
   CostModel model;
   KeySearch search = start_search(key, 1, machine(), std::nullopt);

@@ -47,6 +47,13 @@ typedef struct copy {
   struct copy* next;
 } copy;
 
+/* A device's own context, for all who retain it. */
+typedef struct primary {
+  object* context;
+  int users;
+} primary;
+
+static primary primaries[64];
 static FILE* record;
 static copy* pending;
 static int live[executable_magic + 1], calls_until_failure = -1, error_to_give, lost, is_lost, stack_depth;
@@ -189,20 +196,34 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
 }
 
 int cuCtxCreate_v2(object** context, unsigned flags, int device) {
-  char text[32];
-  (void)flags;
-  snprintf(text, sizeof text, "%d", device - 10);
-  CALLED("cuCtxCreate_v2", text);
-  *context = make(context_magic, NULL);
-  (*context)->number = device - 10;
-  require(stack_depth < 64, "contexts are pushed and never popped");
-  stack[stack_depth++] = *context;
-  return 0;
+  (void)context, (void)flags, (void)device;
+  require(0, "a context beside the device's own");
+  return 1;
 }
 int cuCtxDestroy_v2(object* context) {
-  called("cuCtxDestroy_v2", "");
-  for (int i = 0; i < stack_depth; i++) require(stack[i] != context, "a context is destroyed in use");
-  release(context, context_magic);
+  (void)context;
+  require(0, "a context is destroyed that others may have");
+  return 1;
+}
+int cuDevicePrimaryCtxRetain(object** context, int device) {
+  char text[32];
+  primary* p = &primaries[device - 10];
+  snprintf(text, sizeof text, "%d", device - 10);
+  CALLED("cuDevicePrimaryCtxRetain", text);
+  if (p->users++ == 0) {
+    p->context = make(context_magic, NULL);
+    p->context->number = device - 10;
+  }
+  *context = p->context;
+  return 0;
+}
+int cuDevicePrimaryCtxRelease_v2(int device) {
+  primary* p = &primaries[device - 10];
+  called("cuDevicePrimaryCtxRelease_v2", "");
+  require(device >= 10 && p->users > 0, "a context is released that was not retained");
+  if (--p->users > 0) return 0;
+  for (int i = 0; i < stack_depth; i++) require(stack[i] != p->context, "a context is released in use");
+  release(p->context, context_magic);
   return 0;
 }
 int cuCtxPushCurrent_v2(object* context) {
@@ -263,7 +284,7 @@ int cuProfilerStop(void) {
 }
 
 int cuStreamCreate(object** stream, unsigned flags) {
-  (void)flags;
+  require(flags == 1, "a stream that waits for the default one");
   CALLED("cuStreamCreate", "");
   *stream = make(stream_magic, current());
   return 0;
@@ -397,6 +418,16 @@ int cuMemFree_v2(uint64_t address) {
 }
 int cuPointerGetAttribute(void* result, int query, uint64_t address) {
   if (query == 1) *(object**)result = holding(address, 1)->context;
+  return 0;
+}
+
+int cuMemsetD8Async(uint64_t address, unsigned char value, size_t bytes, object* stream) {
+  char text[32];
+  snprintf(text, sizeof text, "%zu", bytes);
+  require(value == 0 && !capturing, "memory is filled with something, or while a stream is recorded");
+  checked(stream, stream_magic);
+  holding(address, bytes);
+  CALLED("cuMemsetD8Async", text);
   return 0;
 }
 

@@ -1,4 +1,5 @@
-/* Two handles of a net on a device, used in turns and destroyed in the order in which they were made. */
+/* Two handles of a net on a device, used in turns and destroyed in the order in which they were made, the second used
+   in between. */
 #include <stdio.h>
 
 #include "digits_resnet8.h"
@@ -14,6 +15,7 @@ int main(void) {
   for (int i = 0; i < 2; i++) {
     if (status != 0) fprintf(stderr, "%s\n", digits_resnet8_message(models[i]));
     digits_resnet8_destroy(models[i]);
+    if (i == 0) status |= digits_resnet8_run(models[1], input, 2, output);
   }
   return status;
 }

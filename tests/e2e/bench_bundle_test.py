@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""What bench/gpu/pack makes of a build, unpacked elsewhere, runs with one command and no checkout, on PoCL where there
+is no other OpenCL device: bench_bundle_test.py BUILD_FOLDER"""
+
+import json
+import os
+import sys
+
+from support import check, environment, root, run, skip, temporary_folder
+
+
+def main():
+    with temporary_folder() as folder:
+        bundle = folder / "bundle.tar.xz"
+        quickly = {**os.environ, "XZ_OPT": "-0 -T2"}
+        run(root / "bench" / "gpu" / "pack", sys.argv[1], bundle, env=quickly)
+        run("tar", "-xJf", bundle, cwd=folder)
+        libraries = run("ldd", folder / "bundle" / "bin" / "resnetc", env=environment()).stdout
+        for name in ("libHalide", "libfmt", "libcrypto"):
+            check(f"{name}.so" in libraries and f"{folder}/bundle/bin/../lib/resnetc/{name}.so" in libraries, libraries)
+        run(folder / "bundle" / "bench" / "gpu" / "run", "--help", cwd="/", env=environment())
+        arguments = ("--target", "host-opencl", "--nets", "digits_resnet8", "--batches", 1, 2, "--tune", 4,
+                     "--rounds", 1, "--seconds", "0.05", "--json", folder / "figures.json")
+        home = environment(XDG_CACHE_HOME=folder / "cache", POCL_CACHE_DIR=folder / "pocl", TMPDIR=folder)
+        done = run(folder / "bundle" / "bench" / "gpu" / "run", *arguments, cwd="/", env=home, status=None)
+        if "OpenCL.so.1" in done.stderr:
+            skip(f"{done.stderr.strip()}; scripts/setup --tests brings PoCL")
+        print(done.stderr + done.stdout)
+        check(done.returncode == 0 and "| digits_resnet8, 2 | " in done.stdout, done.returncode)
+        check(done.stderr.count(": tuned for ") == 2, "its cells are not tuned")
+        cells = json.loads((folder / "figures.json").read_text())["cells"]
+        check(len(cells) == 2 and all("self-test passed" in cell["checked"] for cell in cells), cells)
+
+
+main()
