@@ -45,6 +45,15 @@ def main():
         # What is dropped or provisional is not shipped.
         check(ship([better], [{**slower, "provisional": True}])[0] == [better], "a provisional line was shipped")
         check(ship([better], [{**better, "dropped": True}])[0] == [], "a dropped line was shipped")
+        # Shares are of one peak, the largest: one that another program halved would have a kernel exceed it.
+        shares = [record(key, 1.0, 1.5, gflops=80.0, percent_of_peak=share) for key, share in (("a", 40.0), ("b", 110.0))]
+        got, _ = ship(shares[:1], shares[1:])
+        check([r["percent_of_peak"] for r in got] == [40.0, 40.0], got)
+        # No reading found what a kernel reaches that is not Winograd's.
+        fast = record("c", 1.0, 1.5, gflops=240.0, percent_of_peak=120.0)
+        check([r["percent_of_peak"] for r in ship(shares, [fast])[0]] == [33.33, 33.33, 100.0], "shares beyond 100 %")
+        fast["strategy"] = "conv2d_winograd"
+        check([r["percent_of_peak"] for r in ship(shares, [fast])[0]] == [40.0, 40.0, 120.0], "Winograd's were cut")
         # Lines that are no records are named.
         no_times = {key: value for key, value in better.items() if key != "default_milliseconds"}
         got, said = ship([], [same, "{", no_times, record("e", "fast", 1.0)])
