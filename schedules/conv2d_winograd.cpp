@@ -159,7 +159,9 @@ struct Stages {
   void schedule_inputs() {
     // The elements of a transform are written side by side, a plane each. Planes that lay about a multiple of 4 KiB
     // apart would fall into one set of the first-level cache, so a dimension that makes one up is padded.
-    const int tiles_together = round_up(s.groups > 0 ? s.tile_rows * s.across : s.down * s.across, tile);
+    int tiles_together = round_up(s.groups > 0 ? s.tile_rows * s.across : s.down * s.across, tile);
+    // So many tiles would make it a multiple however many channels there are.
+    if (4 * machine.lanes * tiles_together % 4096 == 0) input.align_storage(t, ++tiles_together);
     int channels = g.ic + machine.lanes;
     while (std::abs((4 * channels * tiles_together + 2048) % 4096 - 2048) < 256) channels += machine.lanes;
     input.align_storage(c, channels);

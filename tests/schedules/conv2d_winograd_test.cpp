@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <set>
+#include <tuple>
 
 #include "tests/schedules/check_kernel.h"
 
@@ -66,6 +67,25 @@ TEST_CASE(
               parse_choice(fmt::format("conv2d_winograd {} stored=0 prefetch=0 task_strips={}", parameters, strips));
           if (is_legal(key, choice, machine)) check_choice(key, choice, machine, {1, 3});
         }
+  }
+}
+
+// A plane of these is a multiple of 4 KiB for any number of whole vectors of channels.
+TEST_CASE("Winograd pads 64, 128 and 256 tiles together, which no padding of channels moves apart") {
+  const std::tuple<const char*, int, int> sizes[] = {
+      {"host", 32, 32}, {"host", 32, 64}, {"x86-64-linux-avx2-fma-f16c", 64, 32}, {"x86-64-linux-sse41", 64, 64}};
+  for (const auto& [target, width, height] : sizes) {
+    const KernelKey key =
+        conv_key({height, width, 16, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, relu}, all_sides(1), {}, {}});
+    const Machine machine = machine_for(target, 2);
+    for (int groups : {0, 1}) {
+      const Choice choice = parse_choice(
+          fmt::format("conv2d_winograd tile=4 oc_vectors=1 pixels=8 channel_part=16 tile_rows={} channel_groups={} "
+                      "stored=0 prefetch=0",
+                      height / 4, groups));
+      REQUIRE(is_legal(key, choice, machine));
+      check_choice(key, choice, machine, {1});
+    }
   }
 }
 
