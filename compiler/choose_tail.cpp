@@ -1,4 +1,5 @@
-// From where on more images go through a net together, so that each weight is read once for all of them.
+// From where on more images go through a net together, so that direct convolutions read each weight once for all of
+// them. What Winograd ones read again for each image is counted as if they did not: the figures below hold with that.
 #include <algorithm>
 
 #include "compiler/program.h"

@@ -12,12 +12,12 @@
 // Weights are stored transformed where that is small. Otherwise they stay 3x3 in the file and in memory, for in a net
 // they come from memory: each task transforms those of its channel block, a part of the input channels at a time, into
 // a buffer that stays in its second-level cache, so that each weight is read once. Or all of its channel blocks, once
-// for several strips and for all images (task_strips): these may then be so small that their transformed inputs and
-// sums stay in the cache beside the weights. Or they are never kept: a register
-// tile takes one row of m + 2 transformed values of a few tiles, and transforms the weights of that row from 3x3 just
-// before it multiplies. That is 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing
-// t = 36 values takes 150 cycles where the buffer lies in the second-level cache of an Intel core (4.2 a line). Or half
-// a row of twice as many tiles, with two thirds of the operations for the same products, where there are so many tiles.
+// for several strips and for all images (task_strips): strips may then be so small that their transformed inputs and
+// sums stay in the cache beside the weights. Or weights are never kept: a register tile takes one row of m + 2
+// transformed values of a few tiles, and transforms the weights of that row from 3x3 just before it multiplies. That is
+// 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing t = 36 values takes 150 cycles
+// where the buffer lies in the second-level cache of an Intel core (4.2 a line). Or half a row of twice as many tiles,
+// with two thirds of the operations for the same products, where there are so many tiles.
 #include <algorithm>
 
 #include "schedules/conv2d_geometry.h"

@@ -47,7 +47,7 @@ struct WinogradShape {
   bool stored;        // weights are stored transformed
   bool in_registers;  // weights are transformed as they are multiplied, a row of values
   int row_parts;      // in so many parts
-  int task_strips;    // that a task takes one after the other, with weights transformed once; 0: one, by parts
+  int task_strips;    // that a task takes in turn, with all its weights transformed once; 0: one, by blocks
 };
 
 // Whether the weights of a part reach the products from the first-level cache: those that the task has transformed, or
