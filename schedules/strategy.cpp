@@ -11,16 +11,24 @@
 
 namespace resnetc {
 
+namespace {
+
+const int* find_parameter(const Choice& choice, std::string_view name) {
+  for (const auto& [key, value] : choice.parameters)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+}  // namespace
+
 int Choice::operator[](std::string_view name) const {
-  for (const auto& [key, value] : parameters)
-    if (key == name) return value;
+  if (const int* value = find_parameter(*this, name)) return *value;
   throw std::logic_error(fmt::format("strategy {} has no parameter {}", strategy, name));
 }
 
 int Choice::value_or(std::string_view name, int absent) const {
-  for (const auto& [key, value] : parameters)
-    if (key == name) return value;
-  return absent;
+  const int* value = find_parameter(*this, name);
+  return value ? *value : absent;
 }
 
 std::string to_string(const Choice& choice) {

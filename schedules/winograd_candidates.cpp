@@ -90,9 +90,10 @@ void add_orders(std::vector<Choice>& all, const KernelKey& key, const Conv2dGeom
     }
   if (stored != in_buffer) return;
   for (int groups : channel_groups(blocks(whole.oc, block), machine)) {
+    if (groups == 0) continue;
     // The transformed weights of a task must leave room in the second-level cache.
-    const double bytes = groups == 0 ? 0 : 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, block) / groups;
-    if (groups == 0 || bytes > 0.7 * static_cast<double>(machine.level2_bytes)) continue;
+    const double bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, block) / groups;
+    if (bytes > 0.7 * static_cast<double>(machine.level2_bytes)) continue;
     for (int rows = 1; rows <= down; rows++) {
       if (!suits(rows)) continue;
       std::set<int> of_task;

@@ -60,8 +60,7 @@ double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine
   const double input = input_transform_cycles(s.m) * tiles * g.ic / machine.lanes;
   const double output = output_transform_cycles(s.m) * tiles * oc_vectors;
   const bool kept = !s.stored && !s.in_registers;
-  const double weights =
-      kept ? weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * (s.groups > 0 ? s.tasks_of_group() : 1) : 0;
+  const double weights = kept ? weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * s.tasks_of_group() : 0;
   const double once =
       16.0 / (s.in_registers ? s.size() / s.row_parts : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
   const double products = g.block_count * strips *
@@ -71,10 +70,10 @@ double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine
   // Nets whose transformed weights are small have all their weights in the caches.
   const double weight_bytes = s.stored ? 0 : s.weight_layout().bytes();
   const int times_read = s.in_registers ? s.size() * s.row_parts * blocks(s.tile_rows * s.across, choice["pixels"]) : 1;
-  const double weight_traffic = weights_in_level1(s, machine)
-                                    ? 0
-                                    : cache_cycles(all_weights * (s.in_registers ? 7 : values) * times_read *
-                                                   (s.groups > 0 ? s.tasks_of_group() : 1));
+  const double weight_traffic =
+      weights_in_level1(s, machine)
+          ? 0
+          : cache_cycles(all_weights * (s.in_registers ? 7 : values) * times_read * s.tasks_of_group());
   const double traffic = input_traffic_cycles(s, input_bytes, machine) + 0.7 * weight_traffic;
   const double work = weights + products + output + traffic;
   const int tasks = s.groups > 0 ? s.tasks_of_group() * s.groups : g.block_count;
@@ -91,8 +90,7 @@ int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine&
   const int64_t ic = s.g.ic, oc = s.g.oc, tiles = int64_t{s.across} * s.down, size = s.size(), values = size * size;
   const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
                 output = (size + s.m) * winograd_operations(winograd_output, s.m),
-                weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) *
-                         (s.groups > 0 ? s.tasks_of_group() : 1) *
+                weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) * s.tasks_of_group() *
                          (s.in_registers ? blocks(s.tile_rows * s.across, choice["pixels"]) : 1);
   const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
   return 2 * values * tiles * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +

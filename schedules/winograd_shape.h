@@ -26,8 +26,8 @@ struct WinogradShape {
   int size() const { return m + 2; }
   int strips() const { return blocks(down, tile_rows); }
   bool kept_for_task() const { return task_strips > 0; }
-  // Of each group of channel blocks: each transforms the weights of its own.
-  int tasks_of_group() const { return blocks(strips(), std::max(task_strips, 1)); }
+  // Of each group of channel blocks, each of which transforms the weights of its own blocks; all as one if shared.
+  int tasks_of_group() const { return groups > 0 ? blocks(strips(), std::max(task_strips, 1)) : 1; }
   // In registers weights are read tap by tap of each channel, else channel by channel of each tap.
   WeightLayout weight_layout() const {
     if (stored) return {DType::f32, {g.block, g.ic, size() * size(), g.block_count}, g.lanes};
