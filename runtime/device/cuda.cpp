@@ -146,6 +146,7 @@ bool info(int index, DeviceInfo* info) {
   info->cache_bytes = static_cast<unsigned>(cache);
   info->threads = static_cast<unsigned>(threads), info->shared_bytes = static_cast<unsigned>(shared);
   info->units = static_cast<unsigned>(units);
+  info->capability = 10 * major + minor;
   return true;
 }
 

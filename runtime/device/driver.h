@@ -31,6 +31,7 @@ struct DeviceInfo {
   unsigned long long threads;      // of one block
   unsigned long long alignment;    // in bytes, of where a tensor may start in the arena
   unsigned units;                  // multiprocessors, that each run blocks of their own
+  int capability;                  // of CUDA, 10 * major + minor; else 0
 };
 
 struct Driver {

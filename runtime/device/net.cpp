@@ -74,6 +74,7 @@ int make_arena(Net* net, const Message& message) {
   int status = halide_device_malloc(&net->context, &net->arena.buffer, net->driver->halide());
   // For the borders; nothing else ever writes there.
   if (status == 0) status = note(net, net->driver->zero(&net->context, &net->arena.buffer, bytes));
+  if (status == 0) status = wait(net);  // else what fails now, or is only now given memory, is the first kernel's error
   if (status != 0)
     return message.fail(rn_error_memory, "%s: cannot hold an arena of %zu bytes: use a smaller max_batch (%s)",
                         net->info.name, bytes, reason(net));
@@ -98,16 +99,18 @@ int make_weights(Net* net, const Message& message) {
   const rn_description& d = *net->description;
   net->weights = static_cast<Weight*>(zeroed(d.weight_count, sizeof(Weight)));
   if (!net->weights) return message.fail(rn_error_memory, "no memory for a handle");
-  for (uint32_t i = 0; i < d.weight_count; i++) {
+  int status = 0;
+  for (uint32_t i = 0; i < d.weight_count && status == 0; i++) {
     Weight& weight = net->weights[i];
     dense(d.weights[i].extent, d.weights[i].dimensions, &weight.buffer, weight.dim);
     weight.buffer.host = const_cast<uint8_t*>(d.weight_blob) + d.weights[i].offset;
-    if (bring_up(net, &weight.buffer) != 0)
-      return message.fail(rn_error_memory, "%s: cannot hold %llu bytes of weights (%s)", net->info.name,
-                          static_cast<unsigned long long>(d.weight_bytes), reason(net));
+    status = bring_up(net, &weight.buffer);
     weight.buffer.host = nullptr;
   }
-  return rn_ok;
+  if (status == 0) status = wait(net);  // as of the arena
+  if (status == 0) return rn_ok;
+  return message.fail(rn_error_memory, "%s: cannot hold %llu bytes of weights (%s)", net->info.name,
+                      static_cast<unsigned long long>(d.weight_bytes), reason(net));
 }
 
 // Memory for the largest batch of the caller's tensors.
@@ -279,6 +282,7 @@ int run_once(Net* net, const Message& message) {
 int initialise(Net* net, const Driver& driver, int index, const Message& message) {
   const rn_description& d = *net->description;
   int status = open_session(net, driver, d.device->api, index, message);
+  if (status == rn_ok) status = check_capability(net, d.target, message);
   if (status != rn_ok) return status;
   if (row_bytes % (net->info.alignment > 0 ? net->info.alignment : 1) != 0)
     return message.fail(rn_error_device, "%s: wants memory aligned to %llu bytes, tensors lie at %zu", net->info.name,

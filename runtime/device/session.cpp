@@ -47,6 +47,16 @@ int open_session(Session* session, const Driver& driver, const char* api, int in
                       session->info.name, api, error);
 }
 
+int check_capability(const Session* session, const char* target, const Message& message) {
+  constexpr char feature[] = "cuda_capability_";
+  const char* named = strstr(target, feature);
+  const int least = named ? atoi(named + sizeof feature - 1) : 0, own = session->info.capability;
+  if (own >= least) return rn_ok;
+  return message.fail(rn_error_device,
+                      "%s: has compute capability %d.%d, the kernels need %d.%d: compile for --target host-cuda",
+                      session->info.name, own / 10, own % 10, least / 10, least % 10);
+}
+
 void close_session(Session* session) {
   if (session->context.queue) wait(session);  // for copies from the host's memory, after an error
   if (session->opened) session->driver->close(&session->context, session->index);

@@ -33,6 +33,10 @@ void* session_memory(size_t bytes);
 // session: of session_memory. Returns 0 or an rn_error_... with a message; close_session() is due in any case.
 int open_session(Session* session, const Driver& driver, const char* api, int index, const Message& message);
 
+// Whether an open device runs kernels of a target; else an rn_error_device with a message, where the driver would only
+// refuse the first kernel.
+int check_capability(const Session* session, const char* target, const Message& message);
+
 // All memory on the device must be free by then.
 void close_session(Session* session);
 

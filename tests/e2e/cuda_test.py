@@ -83,6 +83,9 @@ def check_errors(folder, driver, program):
     expect(r"cannot hold an arena of \d+ bytes.*\(CUDA error 719\)", message(fail="cuMemsetD8Async:1:719"))
     expect("cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(memory=20000))
     expect("use a smaller max_batch", message("--batch", 3000, memory=100 << 20))
+    # What is known when the host waits is no kernel's error either.
+    expect(r"cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:1:2"))
+    expect(r"cannot hold an arena of \d+ bytes.*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:2:2"))
     key = r"kernel \w+_f32 failed on stand-in 0: .*"
     # Of the first kernel and of a later one, at the first run.
     for call, error, name in (("cuModuleLoadData", 218, "INVALID_PTX"), ("cuModuleGetFunction", 500, "NOT_FOUND"),
@@ -107,7 +110,9 @@ def check_errors(folder, driver, program):
         later = {numbers[call] // 2, numbers[call]} if call in ("cuMemAlloc_v2", "cuLaunchKernel") else set()
         for number in sorted({1, 2} | later):
             expect("stand-in 0", message(fail=f"{call}:{number}:700:lost"))
-    # One that is older than what Halide's runtime asks for.
+    # A device that is older than what the program asks for; `program` itself asks for 5.0.
+    expect("compute capability 3.7, the kernels need 5.0: ", message(capability=37))
+    # A driver that is older than what Halide's runtime asks for.
     (folder / "old").mkdir()
     driver.build(folder / "old", "-DcuCtxGetDevice=cuOther")
     said = run(program, "--self-test", status=1, env=environment(LD_LIBRARY_PATH=folder / "old")).stderr
@@ -130,6 +135,8 @@ def check_fallback(driver, program):
           said(fail="cuDevicePrimaryCtxRetain:1:46"), "a busy device")
     for bytes_there in (20000, 400000):  # too little for the weights, for the arena
         check(re.search("cannot hold .*; it runs on the CPU\n$", said(memory=bytes_there)), "too little memory")
+    check("has compute capability 3.7, the kernels need 5.0: compile for --target host-cuda; it runs on the CPU" in
+          said(capability=37), "too old a device")
     wrong = driver.run(program, "--self-test", "--fallback", "cpu", fail="cuModuleLoadData:2:218", status=1).stderr
     check("kernel " in wrong and "on the CPU" not in wrong, wrong)
 

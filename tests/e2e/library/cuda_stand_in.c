@@ -1,9 +1,11 @@
 /* Stands in for the CUDA driver (libcuda.so.1): computes nothing, but keeps count of all that is made and released,
    takes each call only as the driver does, and fails when it is told to. Copies are as late as they may be: done when
-   the host waits for their stream. The environment says STAND_IN_MODULES  a folder for the text of each module, by its
-   number STAND_IN_LOG      the file to which each call is written, and at the end what was not released
+   the host waits for their stream. The environment says
+     STAND_IN_MODULES  a folder for the text of each module, by its number
+     STAND_IN_LOG      the file to which each call is written, and at the end what was not released
      STAND_IN_DEVICES  how many devices there are (1)
      STAND_IN_MEMORY   bytes of one (1 GiB)
+     STAND_IN_CAPABILITY  of one, 10 * major + minor (86)
      STAND_IN_FAIL     CALL:N:ERROR: the Nth call of that name fails; CALL:N:ERROR:lost: so does every later call of any
    A call that the driver would not take ends the process with status 99. */
 #include <stdarg.h>
@@ -188,8 +190,8 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
            : attribute == 8  ? 49152
            : attribute == 16 ? 2
            : attribute == 38 ? 1 << 20
-           : attribute == 75 ? 8
-           : attribute == 76 ? 6
+           : attribute == 75 ? (int)setting("STAND_IN_CAPABILITY", 86) / 10
+           : attribute == 76 ? (int)setting("STAND_IN_CAPABILITY", 86) % 10
                              : 0;
   CALLED("cuDeviceGetAttribute", "");
   return 0;
