@@ -48,7 +48,7 @@ def output_of(command, seconds=None):
         end(process)
         raise
     if process.returncode != 0:
-        raise failed(command, process.returncode, errors)
+        raise failed(command, process.returncode, errors.strip() or output)
     return output
 
 

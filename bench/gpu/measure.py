@@ -43,22 +43,33 @@ def parse(words=None):
                              "default: %(default)s")
     parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement; default: %(default)s")
     parser.add_argument("--db", type=pathlib.Path, help="the file of records to add to and to use")
-    parser.add_argument("--json", type=pathlib.Path, help="write all figures, after each round anew")
+    parser.add_argument("--json", type=pathlib.Path, help="write all figures, after each cell of the table anew")
     return parser.parse_args(words)
 
 
 def load_torch():
+    """None, and why is said, where there is none to compare with."""
+    alone = "programs are checked by their self-test and measured alone"
     try:
+        import numpy  # noqa: F401
         import torch
-        import torchvision
-    except ImportError as problem:
-        say(f"no PyTorch ({problem}): programs are checked by their self-test and measured alone")
+    except (ImportError, OSError, RuntimeError) as problem:  # it is there, and a library of its own is not
+        say(f"no PyTorch ({str(problem).strip().splitlines()[0]}): {alone}")
         return None
     if not torch.cuda.is_available():
-        say("PyTorch sees no GPU: programs are checked by their self-test and measured alone")
+        say(f"PyTorch sees no GPU: {alone}")
         return None
     torch.backends.cudnn.benchmark = True
-    return torch, torchvision
+    return torch
+
+
+def versions(torch):
+    """What the figures depend on beside the machine."""
+    driver = pathlib.Path("/proc/driver/nvidia/version")
+    result = {"driver": driver.read_text().splitlines()[0] if driver.exists() else None}
+    if torch:
+        result |= {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    return result
 
 
 class Budget:
@@ -129,12 +140,16 @@ class Cell:
 class Torch:
     """The same net in PyTorch, for the batches asked for."""
 
-    def __init__(self, modules, net, folder):
+    def __init__(self, torch, models, net, folder):
         from safetensors_file import write_safetensors
+        from torch_resnet import NoTorchForm, resnet
 
-        self.torch, torchvision = modules
-        self.torch.manual_seed(1)
-        self.model = getattr(torchvision.models, net)(weights=None).eval()
+        self.torch = torch
+        torch.manual_seed(1)
+        try:
+            self.model = resnet(models / f"{net}.json")
+        except NoTorchForm as problem:
+            raise Failed(problem) from None
         self.weights = folder / f"{net}.safetensors"
         state = self.model.state_dict()
         write_safetensors(self.weights, {name: tensor.numpy() for name, tensor in state.items() if tensor.ndim > 0})
@@ -237,11 +252,11 @@ def prepare_cell(budget, cell, nets, wanted, most, is_first):
     return checked
 
 
-def prepare(options, budget, modules, folder, records, failures):
+def prepare(options, budget, torch, folder, records, failures):
     """Cells with what checking them gave, and PyTorch's nets. Those that fail are left out."""
     cells, nets = [], {}
-    if modules:
-        nets = {net: Torch(modules, net, folder) for net in options.nets}
+    if torch:
+        nets = {net: Torch(torch, options.models, net, folder) for net in options.nets}
     wanted = [Cell(options, budget, net, batch, nets[net].weights if nets else "random:1", folder, records)
               for net in options.nets for batch in options.batches]
     shares = [cell.share() for cell in wanted]
@@ -273,9 +288,9 @@ def measure_cell(options, cell, nets, sample, failures):
             failures.note(f"{cell.name}, PyTorch", problem)
 
 
-def measure(options, budget, cells, nets, failures, after_round):
-    """Samples in milliseconds by net and batch, then by what was timed; after_round(samples, rounds) is called after each
-    round."""
+def measure(options, budget, cells, nets, failures, after_cell):
+    """Samples in milliseconds by net and batch, then by what was timed; after_cell(samples, rounds that are complete) is
+    called after each of them, for whoever gave the time may end all of it."""
     samples = [{} for _ in cells]
     longest = 0
     for number in range(options.rounds):
@@ -284,10 +299,14 @@ def measure(options, budget, cells, nets, failures, after_round):
             break
         start = time.perf_counter()
         for (cell, _), sample in zip(cells, samples):
+            if budget.left() <= 0:
+                failures.note(cell.name, "there is no time left to measure it")
+                continue
             measure_cell(options, cell, nets, sample, failures)
+            after_cell(samples, number)
         longest = max(longest, time.perf_counter() - start)
         say(f"round {number + 1} of {options.rounds} measured")
-        after_round(samples, number + 1)
+        after_cell(samples, number + 1)
     return samples
 
 
@@ -317,27 +336,38 @@ def table(cells, figures, with_peer):
     return "\n".join(lines)
 
 
-def run(options, modules, folder, failures):
+def find_device(options, budget, folder, records):
+    """The device in words. Where it cannot be used that is one message, and not one for each net and batch."""
+    probe = Cell(options, budget, "digits_resnet8", 1, "random:1", folder, records)
+    probe.size = []
+    probe.compile()
+    try:
+        devices = probe.run("--list-devices").strip().splitlines()
+        probe.run("--self-test")
+    except Failed as problem:
+        raise Failed(str(problem).splitlines()[-1]) from None
+    return devices[options.device]
+
+
+def run(options, torch, folder, failures):
     budget = Budget(options.budget)
     records = options.db or folder / "records.jsonl"
     records.touch()
-    cells, nets = prepare(options, budget, modules, folder, records, failures)
-    if not cells:
-        return
-    try:
-        device = cells[0][0].run("--list-devices").strip().splitlines()[options.device]
-    except Failed as problem:
-        device = f"device {options.device}"
-        failures.note(device, problem)
+    device = find_device(options, budget, folder, records)
+    cells, nets = prepare(options, budget, torch, folder, records, failures)
 
     def write(samples, rounds):
         if not options.json:
             return
-        result = {"machine": machine(), "device": device, "rounds": rounds, "seconds": options.seconds,
-                  "cells": [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": median_of_each(sample)}
-                            for (cell, checked), sample in zip(cells, samples)], "failures": failures.texts}
+        measured = [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": median_of_each(sample)}
+                    for (cell, checked), sample in zip(cells, samples)]
+        result = {"machine": machine(), "device": device, "versions": versions(torch), "rounds": rounds,
+                  "seconds": options.seconds, "cells": measured, "failures": failures.texts}
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
+    write([{} for _ in cells], 0)
+    if not cells:
+        return
     samples = measure(options, budget, cells, nets, failures, write)
     say(device)
     print(table(cells, [median_of_each(sample) for sample in samples], bool(nets)))
@@ -345,10 +375,10 @@ def run(options, modules, folder, failures):
 
 def main():
     options = parse()
-    modules = load_torch() if "cuda" in options.target and not options.size else None
+    torch = load_torch() if "cuda" in options.target and not options.size else None
     failures = Failures()
     with tempfile.TemporaryDirectory() as name:
-        run(options, modules, pathlib.Path(name), failures)
+        run(options, torch, pathlib.Path(name), failures)
     if failures.texts:
         raise Failed(f"{len(failures.texts)} failed, as said above")
 

@@ -18,6 +18,8 @@ def main():
         libraries = run("ldd", folder / "bundle" / "bin" / "resnetc", env=environment()).stdout
         for name in ("libHalide", "libfmt", "libcrypto"):
             check(f"{name}.so" in libraries and f"{folder}/bundle/bin/../lib/resnetc/{name}.so" in libraries, libraries)
+        for needed_with_torch in ("bench/gpu/torch_resnet.py", "tests/tools/safetensors_file.py"):
+            check((folder / "bundle" / needed_with_torch).exists(), needed_with_torch, "is not in the bundle")
         run(folder / "bundle" / "bench" / "gpu" / "run", "--help", cwd="/", env=environment())
         arguments = ("--target", "host-opencl", "--nets", "digits_resnet8", "--batches", 1, 2, "--tune", 4,
                      "--rounds", 1, "--seconds", "0.05", "--json", folder / "figures.json")

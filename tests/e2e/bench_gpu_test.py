@@ -9,7 +9,7 @@ import io
 import json
 import sys
 
-from support import check, models, resnetc, root, run, skip, temporary_folder
+from support import CudaDriver, check, environment, models, resnetc, root, run, skip, temporary_folder
 
 try:
     import torch
@@ -19,6 +19,7 @@ except ImportError as problem:
 
 sys.path.insert(0, str(root / "bench" / "gpu"))
 import measure
+import torch_resnet
 
 
 class Graph:
@@ -47,22 +48,67 @@ def options_for(folder, *words):
                           "--db", str(folder / "records.jsonl"), "--json", str(folder / "figures.json"), *words])
 
 
-def measured(folder, options, modules):
+def check_nets():
+    """PyTorch's nets are torchvision's."""
+    for net in ("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2"):
+        own, theirs = torch_resnet.resnet(models / f"{net}.json"), getattr(torchvision.models, net)(weights=None).eval()
+        with torch.inference_mode():
+            for tensor in theirs.state_dict().values():
+                if tensor.ndim == 1:  # of a normalisation, else 0 or 1 throughout
+                    tensor.uniform_(0.5, 1.5)
+            own.load_state_dict(theirs.state_dict())
+            x = torch.randn(2, 3, 64, 64)
+            check(torch.equal(own(x), theirs(x)), net, "is another net")
+        fresh = torch_resnet.resnet(models / f"{net}.json")
+        own, theirs = (float(model.layer1[0].conv1.weight.std()) for model in (fresh, theirs))
+        check(abs(own / theirs - 1) < 0.05, net, "begins with other weights", own, theirs)
+    for net in ("resnet50_v1", "resnet50d", "cifar10_resnet20", "preact_resnet18"):
+        try:
+            torch_resnet.resnet(models / f"{net}.json")
+        except torch_resnet.NoTorchForm as problem:
+            check(str(problem).startswith(f"{net}: no ResNet of torchvision's"), problem)
+        else:
+            check(False, net, "is computed as something else")
+
+
+def check_no_peer(folder):
+    """A PyTorch that cannot be loaded, and no GPU or one on which nothing is right: two messages."""
+    (folder / "torch.py").write_text("raise OSError('libcudart.so.99: cannot open shared object file')\n")
+    command = (sys.executable, root / "bench" / "gpu" / "measure.py", "--resnetc", resnetc(), "--models", models)
+
+    def last_message(*options, **variables):
+        bare = environment(PYTHONPATH=folder, LD_LIBRARY_PATH=folder, XDG_CACHE_HOME=folder / "cache", TMPDIR=folder,
+                           **variables)
+        said = run(*command, *options, env=bare, status=1).stderr.splitlines()
+        print(*said, sep="\n")
+        check(len(said) == 2 and said[0].startswith("no PyTorch (libcudart.so.99: cannot open shared object file): "), said)
+        return said[1]
+
+    (folder / "libcuda.so.1").write_text("no library\n")
+    check(last_message().startswith("bench/gpu: digits_resnet8: no driver: libcuda.so.1 is not there; "), "no driver")
+    CudaDriver.build(folder)
+    check("there is no CUDA device 3: there are 1" in last_message("--device", 3), "--device 3")
+    check("has compute capability 7.5, the kernels need 8.6" in last_message(STAND_IN_CAPABILITY=75), "too old a device")
+    check("bench/gpu: digits_resnet8: self-test failed: " in last_message(), "a driver that computes nothing")
+
+
+def measured(folder, options, peer):
     """What is printed, the figures and what failed."""
     failures, printed = measure.Failures(), io.StringIO()
     with contextlib.redirect_stdout(printed):
-        measure.run(options, modules, folder, failures)
+        measure.run(options, peer, folder, failures)
     figures = json.loads(options.json.read_text()) if options.json.exists() else {"cells": []}
     options.json.unlink(missing_ok=True)
     return printed.getvalue(), figures, failures.texts
 
 
 def check_measured(folder):
-    text, figures, failures = measured(folder, options_for(folder), (torch, torchvision))
+    text, figures, failures = measured(folder, options_for(folder), torch)
     check(not failures and figures["failures"] == [] and figures["rounds"] == 2, failures)
     names = {f"{kind}, {precision}, {layout}" for kind in ("eager", "graph", "host to host")
              for precision in ("float32", "TF32") for layout in ("contiguous", "channels_last")} | set(measure.OURS)
     check(len(figures["cells"]) == 2, figures)
+    check(figures["versions"]["torch"] == torch.__version__ and "cudnn" in figures["versions"], figures["versions"])
     for cell, batch in zip(figures["cells"], (1, 2)):
         check(cell["batch"] == batch and "logits differ from PyTorch's by " in cell["checked"], cell)
         check(set(cell["median_ms"]) == names and all(ms > 0 for name, ms in cell["median_ms"].items()
@@ -74,7 +120,7 @@ def check_measured(folder):
 
 def check_failures(folder):
     """Another net's logits; a GPU that has no room for PyTorch."""
-    peer = measure.Torch((torch, torchvision), "resnet18", folder)
+    peer = measure.Torch(torch, models, "resnet18", folder)
     cell = measure.Cell(options_for(folder), measure.Budget(600), "resnet18", 1, peer.weights, folder, folder / "records.jsonl")
     cell.compile()
     print(f"logits differ by {peer.check(cell):.1e}")
@@ -92,7 +138,7 @@ def check_failures(folder):
         raise RuntimeError("CUDA out of memory")
 
     usual, measure.Torch.measure = measure.Torch.measure, no_room
-    text, figures, failures = measured(folder, options_for(folder, "--batches", "1", "--rounds", "1"), (torch, torchvision))
+    text, figures, failures = measured(folder, options_for(folder, "--batches", "1", "--rounds", "1"), torch)
     measure.Torch.measure = usual
     check(failures == ["resnet18, batch 1, PyTorch: CUDA out of memory"] and figures["failures"] == failures, failures)
     check(set(figures["cells"][0]["median_ms"]) == set(measure.OURS) and text.count(" failed |") == 5, text)
@@ -101,6 +147,7 @@ def check_failures(folder):
     text, figures, failures = measured(folder, options_for(folder, *words), None)
     check(len(failures) == 1 and failures[0].startswith("no_such_net, batch 1: "), failures)
     check([cell["net"] for cell in figures["cells"]] == ["digits_resnet8"] and "| digits_resnet8, 1 | " in text, text)
+    check(all(figures["cells"][0]["median_ms"].values()), "the figures of a cell that did not fail")
     command = (sys.executable, root / "bench" / "gpu" / "measure.py", "--resnetc", resnetc(), "--models", models,
                "--target", "host-opencl", "--tune", 0, "--seconds", "0.02", *words)
     check("bench/gpu: 1 failed, as said above" in run(*command, status=1).stderr, "its status")
@@ -112,8 +159,44 @@ def check_budget():
     check(99 < budget.left() <= 100 and abs(budget.for_tuning(5) - (70 - 5 * 10)) < 0.5, budget.for_tuning(5))
 
 
+def check_written():
+    """Whoever gave the time may end all of it: what was measured is written at once, and after its end nothing is."""
+    options = measure.parse(["--rounds", "2", "--seconds", "0"])
+    failures, written = measure.Failures(), []
+
+    class Cell:
+        name = "a cell"
+
+        def __init__(self, then=lambda: None):
+            self.then = then
+
+        def benchmark(self):
+            self.then()
+            return {"kernels": 1}
+
+    def write(samples, rounds):
+        written.append(([len(sample.get("resnetc, kernels", [])) for sample in samples], rounds))
+
+    budget = measure.Budget(100)
+    measure.measure(options, budget, [(Cell(), ""), (Cell(), "")], {}, failures, write)
+    check(written == [([1, 0], 0), ([1, 1], 0), ([1, 1], 1), ([2, 1], 1), ([2, 2], 1), ([2, 2], 2)], written)
+    check(not failures.texts, failures.texts)
+    written.clear()
+
+    def spend():
+        budget.end -= 100
+
+    measure.measure(options, budget, [(Cell(spend), ""), (Cell(), "")], {}, failures, write)
+    check(written == [([1, 0], 0), ([1, 0], 1)], written)
+    check(failures.texts == ["a cell: there is no time left to measure it"], failures.texts)
+
+
 def main():
     check_budget()
+    check_written()
+    check_nets()
+    with temporary_folder() as folder:
+        check_no_peer(folder)
     with temporary_folder() as folder:
         probe = folder / "probe"
         run(resnetc(), "compile", models / "digits_resnet8.json", "-w", "random:1", "-o", probe, "--emit", "exe",
