@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,28 @@ void* session_memory(size_t bytes) {
   return memory;
 }
 
+namespace {
+
+// Drivers, their loader and Halide's runtime set themselves up at their first use, and not for several threads at once.
+pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+
+int find_and_open(Session* session, int index, const Message& message) {
+  const Driver& driver = *session->driver;
+  const int count = count_devices(driver, message.text, message.bytes);
+  if (count < 0) return rn_error_device;
+  if (index < 0 || index >= count)
+    return message.fail(rn_error_device, "there is no %s device %d: there are %d", session->api, index, count);
+  if (!driver.info(index, &session->info))
+    return message.fail(rn_error_device, "%s device %d says nothing of itself", session->api, index);
+  session->opened = true;
+  session->index = index;
+  if (note(session, driver.open(&session->context, index)) == 0 && wait(session) == 0) return rn_ok;
+  return message.fail(rn_error_device, "%s: cannot be opened (%s); is it in use, or out of memory?", session->info.name,
+                      reason(session));
+}
+
+}  // namespace
+
 int open_session(Session* session, const Driver& driver, const char* api, int index, const Message& message) {
   session->driver = &driver;
   session->api = api;
@@ -33,18 +56,10 @@ int open_session(Session* session, const Driver& driver, const char* api, int in
   session->pool.threads = 1;
   session->pool.message = session->error;
   session->pool.message_bytes = sizeof session->error;
-  const int count = count_devices(driver, message.text, message.bytes);
-  if (count < 0) return rn_error_device;
-  if (index < 0 || index >= count)
-    return message.fail(rn_error_device, "there is no %s device %d: there are %d", api, index, count);
-  if (!driver.info(index, &session->info))
-    return message.fail(rn_error_device, "%s device %d says nothing of itself", api, index);
-  session->opened = true;
-  session->index = index;
-  const int error = driver.open(&session->context, index);
-  if (error == 0) return rn_ok;
-  return message.fail(rn_error_device, "%s: cannot be opened (%s error %d); is it in use, or out of memory?",
-                      session->info.name, api, error);
+  pthread_mutex_lock(&opening);
+  const int status = find_and_open(session, index, message);
+  pthread_mutex_unlock(&opening);
+  return status;
 }
 
 int check_capability(const Session* session, const char* target, const Message& message) {

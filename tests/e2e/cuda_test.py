@@ -80,12 +80,13 @@ def check_errors(folder, driver, program):
     expect(r"libcuda.so.1 knows no device \(error 999\)", message(fail="cuInit:1:999:lost"))
     for call in ("cuDevicePrimaryCtxRetain", "cuStreamCreate"):
         expect(r"stand-in 0: cannot be opened \(CUDA error 2\); is it in use", message(fail=f"{call}:1:2"))
+    expect("stand-in 0: cannot be opened .*OUT_OF_MEMORY.*; is it in use", message(fail="cuStreamSynchronize:1:2"))
     expect(r"cannot hold an arena of \d+ bytes.*\(CUDA error 719\)", message(fail="cuMemsetD8Async:1:719"))
     expect("cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(memory=20000))
     expect("use a smaller max_batch", message("--batch", 3000, memory=100 << 20))
     # What is known when the host waits is no kernel's error either.
-    expect(r"cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:1:2"))
-    expect(r"cannot hold an arena of \d+ bytes.*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:2:2"))
+    expect(r"cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:2:2"))
+    expect(r"cannot hold an arena of \d+ bytes.*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:3:2"))
     key = r"kernel \w+_f32 failed on stand-in 0: .*"
     # Of the first kernel and of a later one, at the first run.
     for call, error, name in (("cuModuleLoadData", 218, "INVALID_PTX"), ("cuModuleGetFunction", 500, "NOT_FOUND"),

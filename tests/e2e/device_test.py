@@ -124,6 +124,10 @@ def check_library(folder):
             "-Wl,-rpath," + str(folder), "-lm", "-pthread", "-o", folder / "use")
         run(folder / "use")
         print(f"two handles of {library} on the device")
+    run("cc", "-std=c11", "-D_GNU_SOURCE", "-I", folder, root / "tests" / "e2e" / "library" / "device_threads.c",
+        folder / "libdigits_resnet8.a", "-lm", "-pthread", "-o", folder / "threads")
+    for _ in range(5):  # what is met depends on the threads' pace
+        run(folder / "threads")
     symbols = run("nm", "--defined-only", "--extern-only", folder / "libdigits_resnet8.a").stdout
     names = re.findall(r"^[0-9a-f]+ \w (\w+)$", symbols, re.MULTILINE)
     check(names and all(name.startswith("digits_resnet8_") for name in names), "global names", names)
