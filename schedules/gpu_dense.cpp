@@ -15,8 +15,16 @@ using Halide::MemoryType;
 using Halide::TailStrategy;
 using Halide::Var;
 
+// Of what the slices have summed, and of what the average pool gives.
+int64_t shared_bytes(const KernelKey& key, int outputs, int slices) {
+  const int pooled = std::get<Dense>(key.op).global_average ? key.operands[0].channels() : 0;
+  return 4 * (int64_t{outputs} * slices + pooled);
+}
+
+constexpr int least_outputs = 16;
+
 bool applies(const KernelKey& key, const Machine& machine) {
-  return std::holds_alternative<Dense>(key.op) && 4 * key.operands[0].channels() + 4096 <= machine.device_shared_bytes;
+  return std::holds_alternative<Dense>(key.op) && shared_bytes(key, least_outputs, 1) <= machine.device_shared_bytes;
 }
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {
@@ -36,13 +44,14 @@ double cycles(const KernelKey& key, const Choice& choice, const Machine& machine
 
 std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
   std::vector<Choice> result;
-  for (int outputs : {16, 32, 64, 128, 256})
+  for (int outputs : {least_outputs, 32, 64, 128, 256})
     for (int slices : {64, 32, 16, 8, 4}) {
-      if (outputs > 16 && outputs / 2 >= key.result.channels()) continue;
+      if (outputs > least_outputs && outputs / 2 >= key.result.channels()) continue;
       if (outputs / 4 * slices > machine.device_threads || slices > key.operands[0].channels()) continue;
+      if (shared_bytes(key, outputs, slices) > machine.device_shared_bytes) continue;
       result.push_back({"gpu_dense", {{"outputs", outputs}, {"slices", slices}}});
     }
-  if (result.empty()) result.push_back({"gpu_dense", {{"outputs", 16}, {"slices", 1}}});
+  if (result.empty()) result.push_back({"gpu_dense", {{"outputs", least_outputs}, {"slices", 1}}});
   return ranked(result, key, machine, cycles);
 }
 

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "schedules/strategy.h"
 
 using namespace resnetc;
@@ -87,4 +89,18 @@ TEST_CASE("gpu: candidates fit the shared memory of a block, and bring ahead wha
         CHECK(sum.stages_ahead == (std::string_view(strategy) == "gpu_dense" ? 0 : 1));
       }
     }
+}
+
+TEST_CASE("gpu: dense layers on a device with many threads and little shared memory fit it") {
+  const KernelKey key = parse_key("dense_i7x7x2048_w1000x2048_w1000_to_v1000_global_average1_f32");
+  const Machine machine = with_limits(machine_for("x86-64-linux-sse41-opencl", 1), {1024, 16 * 1024, 8});
+  const Strategy& dense = strategy_named("gpu_dense");
+  REQUIRE(dense.applies(key, machine));
+  const std::vector<Choice> all = dense.candidates(key, machine);
+  REQUIRE(!all.empty());
+  const auto sums = [](const Choice& choice) { return choice["outputs"] * choice["slices"]; };
+  const Choice largest =
+      *std::max_element(all.begin(), all.end(), [&](const Choice& a, const Choice& b) { return sums(a) < sums(b); });
+  CAPTURE(to_string(largest));
+  CHECK(allocated(key, largest, machine).shared_bytes <= machine.device_shared_bytes);
 }
