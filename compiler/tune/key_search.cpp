@@ -7,9 +7,6 @@
 namespace resnetc {
 namespace {
 
-// Untried candidates that the fitted model puts this far behind the best are not worth their compilation, unless they
-// are the first to show what a parameter's value does.
-constexpr double hopeless = 1.3;
 constexpr size_t enough_tried_to_judge = 24;
 
 size_t index_of(const KeySearch& search, const Choice& choice) {
@@ -28,6 +25,32 @@ bool is_known(const KeySearch& search, const Choice& choice) {
     }
     return false;
   });
+}
+
+struct Untried {
+  double milliseconds;  // as predicted
+  size_t index;
+};
+
+// The most promising first; those of them that are judged hopeless are at the end, from `judged` on.
+struct UntriedOnes {
+  std::vector<Untried> all;
+  size_t judged;
+};
+
+UntriedOnes untried_of(const KeySearch& search, CostModel& model, double hopeless) {
+  std::vector<Untried> untried;
+  for (size_t i = 0; i < search.choices.size(); i++)
+    if (!search.tried[i]) untried.push_back({model.predict(search.text, search.choices[i], search.cycles[i]), i});
+  std::sort(untried.begin(), untried.end(), [](const Untried& a, const Untried& b) {
+    return std::pair(a.milliseconds, a.index) < std::pair(b.milliseconds, b.index);
+  });
+  const bool judges = search.milliseconds > 0 && search.tried_count() >= enough_tried_to_judge;
+  const auto judged = std::stable_partition(untried.begin(), untried.end(), [&](const Untried& u) {
+    return !judges || u.milliseconds <= hopeless * search.milliseconds || !is_known(search, search.choices[u.index]);
+  });
+  const auto first = static_cast<size_t>(judged - untried.begin());
+  return {std::move(untried), first};
 }
 
 // Whether the default and `before` were among them and either ran or will never do.
@@ -70,8 +93,25 @@ KeySearch start_search(const KernelKey& key, int calls, const Machine& machine, 
   return search;
 }
 
+size_t hopeless_count(const KeySearch& search, CostModel& model, double hopeless) {
+  const UntriedOnes untried = untried_of(search, model, hopeless);
+  return untried.all.size() - untried.judged;
+}
+
+std::vector<Choice> winners_elsewhere(const std::vector<KeySearch>& keys, const KeySearch& search) {
+  std::vector<std::pair<double, Choice>> found;
+  const double flop = std::log(1.0 + static_cast<double>(flop_count(search.key)));
+  for (const KeySearch& other : keys)
+    if (other.milliseconds > 0 && other.key.op.index() == search.key.op.index() && &other != &search)
+      found.emplace_back(std::abs(std::log(1.0 + static_cast<double>(flop_count(other.key))) - flop), other.best);
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Choice> result;
+  for (size_t i = 0; i < found.size() && i < 3; i++) result.push_back(found[i].second);
+  return result;
+}
+
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
-                               size_t count) {
+                               size_t count, double hopeless) {
   if (search.given_up) return {};
   std::vector<Choice> batch = {search.best};
   const auto take = [&](const Choice& choice) {
@@ -87,18 +127,11 @@ std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const 
     if (index < search.choices.size() && !search.tried[index]) take(suggestion);
   }
 
-  std::vector<std::pair<double, size_t>> untried;
-  for (size_t i = 0; i < search.choices.size(); i++)
-    if (!search.tried[i]) untried.emplace_back(model.predict(search.text, search.choices[i], search.cycles[i]), i);
-  std::sort(untried.begin(), untried.end());
-  if (search.milliseconds > 0 && search.tried_count() >= enough_tried_to_judge)
-    std::erase_if(untried, [&](const auto& u) {
-      return u.first > hopeless * search.milliseconds && is_known(search, search.choices[u.second]);
-    });
-  for (size_t i = 0, taken = 0; i < untried.size() && batch.size() <= count; i++, taken++) {
+  const UntriedOnes untried = untried_of(search, model, hopeless);
+  for (size_t i = 0; i < untried.judged && batch.size() <= count; i++) {
     // A fixed pick from the rest: the same database and the same times give the same search.
-    const size_t far = i + (untried.size() - i) * 2 / 3;
-    take(search.choices[untried[taken % 5 == 4 ? far : i].second]);
+    const size_t far = i + (untried.judged - i) * 2 / 3;
+    take(search.choices[untried.all[i % 5 == 4 ? far : i].index]);
   }
   if (batch.size() == 1 && search.batches > 0) batch.clear();
   return batch;

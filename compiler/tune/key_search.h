@@ -20,6 +20,7 @@ struct KeySearch {
   std::vector<Choice> choices;
   std::vector<double> cycles;  // the strategies' estimates
   std::vector<bool> tried;
+  size_t hopeless = 0;  // of the untried, how many the model had judged so when the search ended
 
   Choice fallback;              // what would be chosen without any record
   Choice before;                // what stood before this search: by a record that is not provisional, or the fallback
@@ -53,9 +54,18 @@ void add_choice(KeySearch& search, const Choice& choice, const Machine& machine)
 // What to measure next: the best so far, its rival, the default and `before` where they were not measured with this
 // best (once more where that failed for a reason that may be gone), `suggestions` that are candidates, then the untried
 // ones that the model deems fastest, every fifth drawn from the rest so that the model sees what it does not expect. At
-// most `count` besides the best. No untried one: there is nothing left worth trying.
+// most `count` besides the best. Once enough were tried, those are left out that the model puts `hopeless` times as far
+// as the best, unless they are the first to show what a parameter's value does. No untried one: there is nothing left
+// worth trying.
+constexpr double first_hopeless = 1.3;
 std::vector<Choice> next_batch(const KeySearch& search, CostModel& model, const std::vector<Choice>& suggestions,
-                               size_t count);
+                               size_t count, double hopeless = first_hopeless);
+
+// How many are left out so.
+size_t hopeless_count(const KeySearch& search, CostModel& model, double hopeless = first_hopeless);
+
+// What won for other keys of the same kind, the nearest work first.
+std::vector<Choice> winners_elsewhere(const std::vector<KeySearch>& keys, const KeySearch& search);
 
 enum class Entered { nothing, no_better, better };
 

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <limits>
 #include <map>
 #include <regex>
 
@@ -20,14 +18,14 @@
 #include "compiler/tune/baselines.h"
 #include "compiler/tune/check_nets.h"
 #include "compiler/tune/device.h"
-#include "compiler/tune/machine_lock.h"
+#include "compiler/tune/peak.h"
 #include "compiler/tune/resume.h"
+#include "compiler/tune/search_keys.h"
 #include "compiler/tune/trials.h"
 #include "compiler/tune/tune_progress.h"
 #include "compiler/tune/tune_report.h"
 #include "compiler/tune/tuning.h"
 #include "runtime/cpu.h"
-#include "runtime/program/machine_peak.h"
 #include "runtime/thread_count.h"
 
 namespace resnetc {
@@ -113,19 +111,6 @@ void collect_keys(Tuning& t, const ScheduleDb& now) {
                             t.options.kernels.empty() ? "" : " and matches --kernels " + t.options.kernels));
 }
 
-// What won for other keys of the same kind, the nearest work first.
-std::vector<Choice> winners_elsewhere(const Tuning& t, const KeySearch& search) {
-  std::vector<std::pair<double, Choice>> found;
-  const double flop = std::log(1.0 + static_cast<double>(flop_count(search.key)));
-  for (const KeySearch& other : t.keys)
-    if (other.milliseconds > 0 && other.key.op.index() == search.key.op.index() && &other != &search)
-      found.emplace_back(std::abs(std::log(1.0 + static_cast<double>(flop_count(other.key))) - flop), other.best);
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Choice> result;
-  for (size_t i = 0; i < found.size() && i < 3; i++) result.push_back(found[i].second);
-  return result;
-}
-
 // Measures in a folder of its own, with so much of the budget left. The times are those of a whole batch.
 std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::vector<Choice>& choices,
                                  double left_s) {
@@ -152,6 +137,7 @@ void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) 
 void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch, double left_s) {
   const std::vector<Measurement> measured = try_out(t, search, batch, left_s);
   const Entered entered = enter(search, t.model, measured);
+  raise_peak(t, search, measured);
   if (search.given_up) print_message("{}: left for another run: {}\n", search.text, measured.front().failure);
   if (entered == Entered::nothing) return;
   if (search.milliseconds == 0)
@@ -163,41 +149,22 @@ void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batc
   for (const Measurement& m : measured) note_trial(t, search, m);
 }
 
-constexpr size_t none = std::numeric_limits<size_t>::max();
-
-size_t most_promising(const std::vector<KeySearch>& keys, const std::vector<bool>& done) {
-  size_t next = none;
-  for (size_t i = 0; i < keys.size(); i++)
-    if (!done[i] && (next == none || priority(keys[i]) > priority(keys[next]))) next = i;
-  return next;
-}
-
 // other: seconds that are reserved for baselines.
 void search_all(Tuning& t, TuneProgress& progress, double other) {
-  // What a batch costs beside its candidates is a driver's start; each may have a CPU to be compiled on.
-  const size_t batch_size = t.on_device() ? static_cast<size_t>(std::clamp(t.options.jobs, 8, 16)) : 8;
-  // The first batch, that a record is there soon.
-  constexpr size_t first_batch_size = 3;
-  std::vector<bool> done(t.keys.size(), false);
+  const auto left = [&] { return t.left() - check_reserve(t) - other; };
   double longest = 0;  // seconds of a batch; one is measured whatever the budget
-  for (;;) {
-    const double left = t.left() - check_reserve(t) - other;
-    if (longest > 0 && left < longest) break;
-    const size_t next = most_promising(t.keys, done);
-    if (next == none) break;
-    KeySearch& search = t.keys[next];
-    const std::vector<Choice> batch =
-        next_batch(search, t.model, winners_elsewhere(t, search), longest == 0 ? first_batch_size : batch_size);
-    if (batch.empty()) {
-      done[next] = true;
-      continue;
-    }
+  SearchActions actions;
+  actions.has_time = [&] { return longest == 0 || left() >= longest; };
+  actions.measure = [&](KeySearch& search, const std::vector<Choice>& batch) {
+    read_peak(t);
     const Clock::time_point start = Clock::now();
-    measure_batch(t, search, batch, std::max(left, 5.0));
+    measure_batch(t, search, batch, std::max(left(), 5.0));
     longest = std::max(0.7 * longest, seconds_since(start));
-    if (search.milliseconds == 0 && search.batches > 0) done[next] = true;
     progress.update(t.keys, seconds_since(t.start));
-  }
+  };
+  // What a batch costs beside its candidates is a driver's start; each may have a CPU to be compiled on.
+  if (t.on_device()) actions.batch_size = static_cast<size_t>(std::clamp(t.options.jobs, 8, 16));
+  search_keys(t.keys, t.model, actions);
 }
 
 // earlier: trials of the runs before.
@@ -259,14 +226,6 @@ void find_hardware(Tuning& t) {
       device.limits.gpu_threads, device.limits.gpu_shared_bytes / 1024, device.peak_gflops);
 }
 
-// With the target's vectors.
-double measured_peak_gflops(const Machine& machine, int threads) {
-  const MachineLock timing(MachineLock::time);
-  program::MachineMeter meter(threads, cpu_feature_bits(machine.target));
-  for (int reading = 0; reading < 5; reading++) meter.read();
-  return meter.peak().flops * 1e-9;
-}
-
 // Before anything is measured: the report is written at the end.
 void require_writable_folder(const fs::path& report) {
   const fs::path folder = report.has_parent_path() ? report.parent_path() : fs::path(".");
@@ -312,13 +271,15 @@ void tune(const TuneOptions& options) {
   collect_keys(t, read_all_records(options.records, shipped_records_folder()));
   const std::vector<Trial> earlier = read_trials(t.trials);
   resume(t, known, earlier);
-  if (!t.on_device()) t.peak_gflops = measured_peak_gflops(t.machine, options.threads);
 
   TuneProgress progress(options.budget_s, t.records.string());
   search_all(t, progress, options.baseline ? (options.budget_s - check_reserve(t)) / 2 : 0);
   if (options.baseline) measure_baselines(t, earlier, progress);
   progress.finish(t.keys, seconds_since(t.start));
+  read_peak(t);
   const auto comparisons = check_nets(t, progress);
+  read_peak(t);
+  for (KeySearch& search : t.keys) restate_shares(t, search);
   if (!options.report.empty()) {
     replace_file(options.report, tune_report_html(t, read_trials(t.trials), comparisons));
     print_message("{}: written\n", options.report.string());

@@ -16,7 +16,7 @@ std::string clock_text(double seconds) {
 }
 
 struct Sums {
-  size_t measured = 0, tried = 0, choices = 0;
+  size_t measured = 0, tried = 0, hopeless = 0, choices = 0;
   double before_ms = 0, now_ms = 0;
 };
 
@@ -25,6 +25,7 @@ Sums sums_of(const std::vector<KeySearch>& keys) {
   Sums sums;
   for (const KeySearch& search : keys) {
     sums.tried += search.tried_count();
+    sums.hopeless += search.hopeless;
     sums.choices += search.choices.size();
     if (search.milliseconds == 0) continue;
     sums.measured++;
@@ -36,8 +37,10 @@ Sums sums_of(const std::vector<KeySearch>& keys) {
 
 std::string summary(const std::vector<KeySearch>& keys) {
   const Sums sums = sums_of(keys);
-  return fmt::format("{}/{} kernels, {} of {} candidates tried, sum of kernels {:.4g} ms (defaults {:.4g})",
-                     sums.measured, keys.size(), sums.tried, sums.choices, sums.now_ms, sums.before_ms);
+  return fmt::format("{}/{} kernels, {} of {} candidates tried{}, sum of kernels {:.4g} ms (defaults {:.4g})",
+                     sums.measured, keys.size(), sums.tried, sums.choices,
+                     sums.hopeless > 0 ? fmt::format(", {} judged hopeless", sums.hopeless) : "", sums.now_ms,
+                     sums.before_ms);
 }
 
 }  // namespace

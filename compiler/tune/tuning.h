@@ -33,7 +33,8 @@ struct Tuning {
   std::vector<KeySearch> keys = {};
   ScheduleDb before = {};  // what stood when it began, but for wins that no whole net has confirmed
   CostModel model = {};
-  double peak_gflops = 0;      // of all threads
+  double peak_gflops = 0;  // of all threads; the largest that was seen so far
+  Clock::time_point peak_read = {};
   double earlier_seconds = 0;  // spent by earlier runs on the same file
   Clock::time_point start = {};
   std::filesystem::path folder = {};
@@ -64,6 +65,9 @@ void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_ne
 
 // The win stands without being provisional, unless another tuner's record stands.
 void confirm_win(const Tuning& t, KeySearch& search);
+
+// Where the peak turned out to be higher than the records of this run took it for, they are written again.
+void restate_shares(const Tuning& t, KeySearch& search);
 
 // Reads what is in force, and takes over what other tuners wrote of these keys.
 void take_over_news(Tuning& t, const std::map<std::string, int>& keys);

@@ -179,3 +179,21 @@ TEST_CASE("a confirmed record has the times that are known by then") {
   CHECK(read_records(two.t.records).records.back().default_milliseconds == 1.25);
   CHECK(!two.search().seen->provisional);
 }
+
+TEST_CASE("a record's share is of the largest peak that the run has seen when it ends") {
+  TwoTuners two;
+  two.t.peak_gflops = 100;
+  CHECK(write_best(two.t, two.search()));
+  const auto share = [&] { return read_records(two.t.records).records.back().percent_of_peak; };
+  const double at_first = share();
+  restate_shares(two.t, two.search());
+  CHECK(read_records(two.t.records).records.size() == 1);
+  two.t.peak_gflops = 200;
+  restate_shares(two.t, two.search());
+  CHECK(read_records(two.t.records).records.size() == 2);
+  CHECK(share() == doctest::Approx(at_first / 2));
+  // A later run whose readings are lower knows less.
+  two.t.peak_gflops = 150;
+  restate_shares(two.t, two.search());
+  CHECK(read_records(two.t.records).records.size() == 2);
+}
