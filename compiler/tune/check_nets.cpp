@@ -56,10 +56,21 @@ Program program_now(Tuning& t, const Net& net) {
   return program;
 }
 
+// times: of what compare_now times.
+bool wins_are_decided(const Tuning& t, const Net& net, const std::vector<NetTimes>& times) {
+  return std::all_of(t.keys.begin(), t.keys.end(), [&](const KeySearch& search) {
+    return !search.has_win() || !net.keys.contains(search.text) ||
+           is_decided(ratio_of(times[0], times[1], search.text));
+  });
+}
+
 NetComparison compare_now(Tuning& t, const Net& net, double seconds, bool with_defaults) {
-  const WholeNetOptions options{t.folder / "net",  t.options.cache, t.options.target,
-                                t.options.threads, t.options.batch, t.options.jobs,
-                                t.options.device,  seconds,         t.left()};
+  const WholeNetOptions options{
+      t.folder / "net", t.options.cache,
+      t.options.target, t.options.threads,
+      t.options.batch,  t.options.jobs,
+      t.options.device, seconds,
+      t.left(),         [&](const std::vector<NetTimes>& times) { return wins_are_decided(t, net, times); }};
   std::filesystem::create_directories(options.folder);
   std::vector<Program> programs = {program_now(t, net)};
   programs.push_back(program_with(t, net, &KeySearch::before, programs[0]));

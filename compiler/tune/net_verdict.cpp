@@ -21,10 +21,13 @@ class Verdict {
 
   std::vector<std::optional<NetComparison>> all() {
     for (size_t i = 0; i < nets_.size(); i++) compare(i, false);
+    drop_undecided();
     // What a comparison changes the next one judges, if there is time.
-    for (int again = 0; again < 3; again++)
+    for (int again = 0; again < 3; again++) {
       for (size_t i = 0; i < nets_.size(); i++)
         if (comparisons_[i] && !comparisons_[i]->is_of_what_stands()) compare(i, true);
+      drop_undecided();
+    }
     for (size_t i = 0; i < nets_.size(); i++) drop_all_if_slower(i);
     // What one net gives up another may have needed.
     for (bool changed = true; changed;) {
@@ -83,6 +86,28 @@ class Verdict {
                                timed.before.kernel.at(search->text)));
       drop(*search);
     }
+  }
+
+  // The burden of proof is the win's.
+  void drop_undecided() {
+    for (size_t net = 0; net < nets_.size(); net++) {
+      if (!comparisons_[net]) continue;
+      for (KeySearch* search : wins_of(net)) {
+        const NetComparison& timed = *comparisons_[net];
+        const Ratio r = ratio_of(timed.after, timed.before, search->text);
+        if (r.ratio <= 1 || is_faster_somewhere(search->text)) continue;
+        actions_.say(fmt::format("{}: {} wins alone, but in {} it takes {:.4g} x, within the noise: dropped",
+                                 search->text, to_string(search->best), nets_[net].name, r.ratio));
+        drop(*search);
+      }
+    }
+  }
+
+  bool is_faster_somewhere(const std::string& key) const {
+    return std::any_of(comparisons_.begin(), comparisons_.end(), [&](const std::optional<NetComparison>& timed) {
+      const Ratio r = timed ? ratio_of(timed->after, timed->before, key) : Ratio{1, 0};
+      return r.ratio < 1 - r.noise;
+    });
   }
 
   // Where `before` is the default, it is among the losers.

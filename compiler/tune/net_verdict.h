@@ -31,7 +31,8 @@ struct NetVerdictActions {
 };
 
 // Drops the wins whose kernel is slower in a net by more than 1 % and by more than the noise, twice the standard error
-// of the ratio's median over the rounds; and all wins of a net that is slower as a whole with those that are left, by
+// of the ratio's median over the rounds; those that seem slower within these bounds, unless another net decides that
+// they are faster; and all wins of a net that is slower as a whole with those that are left, by
 // more than 0.5 % and the noise. Where the default of a kernel is faster than what is left, by the same bound, it
 // becomes the choice; and so do the defaults of all kernels of a net that would else be slower as a whole than with
 // them. A net is timed again where one of its wins was dropped or another tuner's choice came since, and once more

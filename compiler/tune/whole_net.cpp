@@ -92,6 +92,10 @@ Ratio ratio_of(const NetTimes& a, const NetTimes& b, const std::string& kernel) 
   return of_a.empty() || of_a.size() != of_b.size() ? Ratio{1, 0} : median_ratio(of_a, of_b);
 }
 
+bool is_decided(const Ratio& r) {
+  return std::abs(r.ratio - 1) > r.noise || r.noise < 0.003;
+}
+
 std::string reservation(const NetComparison& c) {
   std::string text;
   if (c.replaced > 0) text += fmt::format("; reckoned, for {} of its choices were dropped since", c.replaced);
@@ -115,7 +119,8 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
   }
 
   constexpr int least_rounds = 2;
-  constexpr double most_seconds = 20;
+  constexpr int most_rounds = 50;
+  constexpr double most_seconds = 20;  // of the usual rounds
   const auto count = static_cast<double>(sides.size());
   const double rest = std::clamp(options.seconds - seconds_since(start), 0.0, most_seconds);
   const int rounds = std::clamp(static_cast<int>(rest / 1.5 / count), least_rounds, 9);
@@ -125,9 +130,15 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
   const auto limit = [&] {
     return std::clamp((options.left - seconds_since(start)) / 2, 10 + 3 * each, 60 + 20 * each);
   };
+  const auto times = [&] {
+    std::vector<NetTimes> result;
+    for (const size_t side : side_of) result.push_back(sides[side].times());
+    return result;
+  };
   double longest = 0;
-  for (int round = 0; round < rounds; round++) {
+  for (int round = 0; round < most_rounds; round++) {
     if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;
+    if (round >= rounds && (!options.decided || options.decided(times()))) break;
     const Clock::time_point round_start = Clock::now();
     for (size_t i = 0; i < sides.size(); i++)
       sides[(static_cast<size_t>(round) + i) % sides.size()].time(machine, options, each, limit());
@@ -135,9 +146,7 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
   }
   std::error_code ignored;
   for (const Side& side : sides) fs::remove_all(side.executable.parent_path(), ignored);
-  std::vector<NetTimes> times;
-  for (const size_t side : side_of) times.push_back(sides[side].times());
-  return times;
+  return times();
 }
 
 }  // namespace resnetc

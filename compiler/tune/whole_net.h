@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ struct NetTimes {
 // Of a's times to b's in the same rounds: of a kernel, or of the whole net where none is named. {1, 0} of a kernel
 // without times.
 Ratio ratio_of(const NetTimes& a, const NetTimes& b, const std::string& kernel = "");
+
+// Whether such a ratio says which is faster, or that the difference is too small to matter.
+bool is_decided(const Ratio& r);
 
 struct NetComparison {
   NetTimes before, after;
@@ -44,6 +48,8 @@ struct WholeNetOptions {
   int threads = 1, batch = 1, jobs = 1, device = 0;
   double seconds = 10;  // of all, about; the longer it is, the more rounds
   double left = 10;     // of the budget
+  // Of the times so far of each program: whether they suffice. Else there are more rounds than usual.
+  std::function<bool(const std::vector<NetTimes>&)> decided;
 };
 
 // Emits the programs, then runs them in turns, at least twice; one program for all that are the same. The times of

@@ -231,7 +231,7 @@ TEST_CASE("without any comparison all wins are as they were") {
   CHECK(n.wins() == "ab");
 }
 
-TEST_CASE("a kernel that is slower within the noise, or by less than 1 %, stays") {
+TEST_CASE("a win that is slower in the net goes, within the noise too; one that is not slower stays") {
   const auto wins_with = [](const std::vector<double>& after) {
     Nets n;
     n.add_win("a");
@@ -247,12 +247,34 @@ TEST_CASE("a kernel that is slower within the noise, or by less than 1 %, stays"
                 [](KeySearch&, double) {}, [](const std::string&) {}});
     return n.wins();
   };
-  CHECK(wins_with({1.001, 1.001, 1.001}) == "a");
-  CHECK(wins_with({1.009, 1.009, 1.009}) == "a");
+  CHECK(wins_with({1.0, 1.0, 1.0}) == "a");
+  CHECK(wins_with({0.95, 0.99, 1.08}) == "a");
+  CHECK(wins_with({1.001, 1.001, 1.001}) == "");
   CHECK(wins_with({1.03, 1.03, 1.03}) == "");
-  CHECK(wins_with({0.98, 1.03, 1.08}) == "a");
+  CHECK(wins_with({0.98, 1.03, 1.08}) == "");
   CHECK(wins_with({1.02, 1.03, 1.04}) == "");
   CHECK(wins_with({1.029, 1.03, 1.031}) == "");
+}
+
+TEST_CASE("a win that is slower within the noise stays where another net decides that it is faster") {
+  const auto wins_with = [](double elsewhere) {
+    Nets n;
+    n.add_win("a");
+    n.add_net("one", {{"a", 100}}, {{"a", 100.1}}, 100, 100);
+    n.add_net("other", {{"a", 100}}, {{"a", elsewhere}}, 100, 100);
+    n.judge();
+    return n.wins();
+  };
+  CHECK(wins_with(90) == "a");
+  CHECK(wins_with(100) == "");
+}
+
+TEST_CASE("a ratio is decided beyond its noise, or where little depends on it") {
+  CHECK(is_decided({0.98, 0.01}));
+  CHECK(is_decided({1.02, 0.01}));
+  CHECK(!is_decided({0.995, 0.01}));
+  CHECK(!is_decided({1.005, 0.01}));
+  CHECK(is_decided({1.001, 0.002}));
 }
 
 TEST_CASE("a whole net that is slower within the noise keeps its wins") {
