@@ -13,7 +13,8 @@ using Json = nlohmann::ordered_json;
 
 fs::path trials_file(const fs::path& records) {
   fs::path file = records;
-  return file.replace_extension(".trials.jsonl");
+  if (records.extension() == ".jsonl") return file.replace_extension(".trials.jsonl");
+  return file += ".trials.jsonl";
 }
 
 void append_trial(const fs::path& file, const Trial& trial) {

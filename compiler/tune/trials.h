@@ -20,7 +20,7 @@ struct Trial {
   int images = 0;            // of the batch that were timed together; 0: not known, as in lines of earlier versions
 };
 
-// "x.jsonl" -> "x.trials.jsonl"
+// "x.jsonl" -> "x.trials.jsonl"; "x.json" -> "x.json.trials.jsonl", which has its own.
 std::filesystem::path trials_file(const std::filesystem::path& records);
 
 void append_trial(const std::filesystem::path& file, const Trial& trial);  // throws Error

@@ -6,6 +6,12 @@
 
 using namespace resnetc;
 
+TEST_CASE("files of records that differ in their extension have trials of their own") {
+  CHECK(trials_file("d/x.jsonl") == "d/x.trials.jsonl");
+  CHECK(trials_file("d/x.json") == "d/x.json.trials.jsonl");
+  CHECK(trials_file("d/x.y") == "d/x.y.trials.jsonl");
+}
+
 TEST_CASE("a trial is one line, and reading it gives the trial back") {
   const test::TemporaryFolder folder;
   const std::filesystem::path file = folder / "trials.jsonl";
