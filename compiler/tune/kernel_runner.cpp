@@ -150,8 +150,10 @@ double KernelRunner::time(bool cold) {
   }
   threads_.wake();
   const double start = now();
-  run();
-  return now() - start;
+  const int status = run();
+  const double seconds = now() - start;
+  if (status != 0) throw Error(fmt::format("status {}", status));
+  return seconds;
 }
 
 }  // namespace resnetc
