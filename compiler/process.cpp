@@ -188,8 +188,12 @@ void catch_interrupts() {
   }
 }
 
+bool was_interrupted() {
+  return interrupted != 0;
+}
+
 void check_interrupted() {
-  if (interrupted) throw Error("interrupted");
+  if (was_interrupted()) throw Error("interrupted");
 }
 
 std::vector<CommandResult> run_commands(const std::vector<Command>& commands, int jobs,

@@ -50,5 +50,6 @@ std::string describe_failure(const Command& command, const CommandResult& result
 // that went away or a limit of file sizes is no reason to end: so temporary files always go.
 void catch_interrupts();
 void check_interrupted();
+bool was_interrupted();
 
 }  // namespace resnetc

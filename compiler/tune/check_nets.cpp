@@ -179,23 +179,26 @@ double check_reserve(const Tuning& t) {
   return reserve < smallest ? 0 : reserve;
 }
 
-std::vector<std::pair<std::string, NetComparison>> check_nets(Tuning& t, TuneProgress& progress) {
+void check_nets(Tuning& t, TuneProgress& progress, NamedComparisons& comparisons) {
   std::vector<NetOfKeys> nets;
   for (const Net& net : t.nets) nets.push_back({net.model.name, net.keys});
   Comparer compare(t, progress);
-  const NetVerdictActions actions{[&](size_t net, bool again) { return compare(net, again); },
+  const NetVerdictActions actions{[&](size_t net, bool again) {
+                                    const std::optional<NetComparison> timed = compare(net, again);
+                                    if (timed) comparisons.emplace_back(nets[net].name, *timed);
+                                    return timed;
+                                  },
                                   [&](KeySearch& search) { drop_win(t, search); },
                                   [&](KeySearch& search, double ms) { write_default(t, search, ms); },
                                   [&](const std::string& line) { progress.say(line); }};
   const std::vector<std::optional<NetComparison>> judged = judge_nets(nets, t.keys, actions);
 
-  std::vector<std::pair<std::string, NetComparison>> comparisons;
+  comparisons.clear();
   for (size_t i = 0; i < nets.size(); i++)
     if (judged[i]) comparisons.emplace_back(nets[i].name, *judged[i]);
   for (KeySearch& search : t.keys)
     if (search.has_win() && compare.has_timed(search)) confirm_win(t, search);
   for (const auto& [name, comparison] : comparisons) print_comparison(t, name, comparison);
-  return comparisons;
 }
 
 }  // namespace resnetc

@@ -11,11 +11,13 @@
 
 namespace resnetc {
 
+using NamedComparisons = std::vector<std::pair<std::string, NetComparison>>;
+
 // Seconds of the budget that check_nets needs: half of it at most, and nothing where that would not do for any net.
 double check_reserve(const Tuning& t);
 
 // Drops wins that are none in whole nets and confirms the others. A net for which there is no time is left out: its
-// wins stay provisional. The comparisons by the nets' names.
-std::vector<std::pair<std::string, NetComparison>> check_nets(Tuning& t, TuneProgress& progress);
+// wins stay provisional. comparisons: by the nets' names; those that are known where it throws Error.
+void check_nets(Tuning& t, TuneProgress& progress, NamedComparisons& comparisons);
 
 }  // namespace resnetc

@@ -26,11 +26,18 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
+bool is_lack_of_room(const std::string& described) {
+  // A limit of file sizes is a full disk too.
+  constexpr std::string_view reasons[] = {"No space left", "disk full", "File too large", "quota exceeded"};
+  return std::any_of(std::begin(reasons), std::end(reasons),
+                     [&](std::string_view reason) { return described.find(reason) != std::string::npos; });
+}
+
 bool is_temporary(const CommandResult& failed, const std::string& described) {
-  // What the kernel, the C++ library, LLVM and resnetc say; a limit of file sizes is a full disk too.
-  constexpr std::string_view reasons[] = {
-      "No space left",          "disk full", "File too large",           "quota exceeded", "out of memory",
-      "Cannot allocate memory", "bad_alloc", "threads cannot be started"};
+  // What the kernel, the C++ library, LLVM and resnetc say.
+  constexpr std::string_view reasons[] = {"out of memory", "Cannot allocate memory", "bad_alloc",
+                                          "threads cannot be started"};
+  if (is_lack_of_room(failed.errors) || is_lack_of_room(described)) return true;
   if (failed.timed_out || failed.status == 128 + SIGKILL || failed.status == 128 + SIGTERM) return true;
   return std::any_of(std::begin(reasons), std::end(reasons), [&](std::string_view reason) {
     return failed.errors.find(reason) != std::string::npos || described.find(reason) != std::string::npos;

@@ -44,6 +44,9 @@ inline TimeLimit shortened(double step_s, double left_s) {
 // described: by describe_failure, which looks at the disk.
 bool is_temporary(const CommandResult& failed, const std::string& described);
 
+// Of these the disk's: nothing else will run until there is room.
+bool is_lack_of_room(const std::string& described);
+
 // A kernel compiled to a shared object that a KernelRunner or a DeviceRunner calls.
 struct KernelObject {
   std::string failure;     // of compiling or linking; empty if there is a library

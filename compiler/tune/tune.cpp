@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <optional>
 #include <regex>
+#include <utility>
 
 #include "compiler/cold_weights.h"
 #include "compiler/files.h"
@@ -125,12 +127,22 @@ std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::
   return measured;
 }
 
-void note_trial(const Tuning& t, const KeySearch& search, const Measurement& m) {
+// They only save work: where the disk takes none, the search goes on.
+void keep_trial(Tuning& t, const Trial& trial) {
+  try {
+    append_trial(t.trials, trial);
+  } catch (const Error& e) {
+    if (!std::exchange(t.trials_are_lost, true))
+      print_message("{}; another run will try again what this one has tried\n", e.what());
+  }
+}
+
+void note_trial(Tuning& t, const KeySearch& search, const Measurement& m) {
   Trial trial{record_of(t, search, m.choice, m.failure.empty() ? m.milliseconds : 0), m.failure,
               t.earlier_seconds + seconds_since(t.start)};
   trial.temporary = m.temporary;
   trial.images = search.images;
-  append_trial(t.trials, trial);
+  keep_trial(t, trial);
 }
 
 // left_s: of the budget, for it.
@@ -138,7 +150,10 @@ void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batc
   const std::vector<Measurement> measured = try_out(t, search, batch, left_s);
   const Entered entered = enter(search, t.model, measured);
   raise_peak(t, search, measured);
-  if (search.given_up) print_message("{}: left for another run: {}\n", search.text, measured.front().failure);
+  if (search.given_up) {
+    print_message("{}: left for another run: {}\n", search.text, measured.front().failure);
+    if (is_lack_of_room(measured.front().failure)) t.no_room = measured.front().failure;
+  }
   if (entered == Entered::nothing) return;
   if (search.milliseconds == 0)
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
@@ -154,7 +169,7 @@ void search_all(Tuning& t, TuneProgress& progress, double other) {
   const auto left = [&] { return t.left() - check_reserve(t) - other; };
   double longest = 0;  // seconds of a batch; one is measured whatever the budget
   SearchActions actions;
-  actions.has_time = [&] { return longest == 0 || left() >= longest; };
+  actions.has_time = [&] { return t.no_room.empty() && (longest == 0 || left() >= longest); };
   actions.measure = [&](KeySearch& search, const std::vector<Choice>& batch) {
     read_peak(t);
     const Clock::time_point start = Clock::now();
@@ -191,7 +206,7 @@ void measure_baselines(Tuning& t, const std::vector<Trial>& earlier, TuneProgres
         left_out++;
         continue;
       }
-      append_trial(t.trials, *trial);
+      keep_trial(t, *trial);
       progress.say(trial->failure.empty() ? fmt::format("{}: {} takes {:.4g} ms, {:.4g} x the best here", search.text,
                                                         baseline->name, trial->record.milliseconds, trial->ratio)
                                           : fmt::format("{}: {}: {}", search.text, baseline->name, trial->failure));
@@ -224,6 +239,13 @@ void find_hardware(Tuning& t) {
       device.name, static_cast<double>(device.memory_bytes) / (1u << 30),
       static_cast<double>(device.cache_bytes) / (1u << 20), device.limits.gpu_multiprocessors,
       device.limits.gpu_threads, device.limits.gpu_shared_bytes / 1024, device.peak_gflops);
+}
+
+void print_kept(const Tuning& t) {
+  const auto in_force = records_in_force(read_records(t.records).records, Provisional::counts);
+  const auto provisional =
+      std::count_if(in_force.begin(), in_force.end(), [](const auto& record) { return record.second.provisional; });
+  print_message("{} records in {}, {} provisional\n", in_force.size(), t.records.string(), provisional);
 }
 
 // Before anything is measured: the report is written at the end.
@@ -273,17 +295,35 @@ void tune(const TuneOptions& options) {
   resume(t, known, earlier);
 
   TuneProgress progress(options.budget_s, t.records.string());
-  search_all(t, progress, options.baseline ? (options.budget_s - check_reserve(t)) / 2 : 0);
-  if (options.baseline) measure_baselines(t, earlier, progress);
+  NamedComparisons comparisons;
+  std::optional<Error> failed;
+  const auto attempt = [&](const std::function<void()>& step) {
+    try {
+      if (!was_interrupted()) step();
+    } catch (const Error& e) {
+      if (!failed) failed = e;
+    }
+  };
+  attempt([&] {
+    search_all(t, progress, options.baseline ? (options.budget_s - check_reserve(t)) / 2 : 0);
+    if (options.baseline) measure_baselines(t, earlier, progress);
+    read_peak(t);
+  });
   progress.finish(t.keys, seconds_since(t.start));
-  read_peak(t);
-  const auto comparisons = check_nets(t, progress);
-  read_peak(t);
-  for (KeySearch& search : t.keys) restate_shares(t, search);
+  const bool any_time =
+      std::any_of(t.keys.begin(), t.keys.end(), [](const KeySearch& search) { return search.milliseconds > 0; });
+  if (any_time) attempt([&] { check_nets(t, progress, comparisons); });
+  attempt([&] {
+    read_peak(t);
+    for (KeySearch& search : t.keys) restate_shares(t, search);
+  });
+  if (was_interrupted()) print_kept(t);
   if (!options.report.empty()) {
     replace_file(options.report, tune_report_html(t, read_trials(t.trials), comparisons));
     print_message("{}: written\n", options.report.string());
   }
+  if (failed) throw *failed;
+  if (!any_time) throw Error(t.no_room.empty() ? "no kernel could be timed" : "no kernel could be timed: " + t.no_room);
 }
 
 }  // namespace resnetc

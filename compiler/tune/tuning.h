@@ -38,6 +38,8 @@ struct Tuning {
   double earlier_seconds = 0;  // spent by earlier runs on the same file
   Clock::time_point start = {};
   std::filesystem::path folder = {};
+  bool trials_are_lost = false;  // the disk takes none
+  std::string no_room = {};      // what a kernel failed by twice, for lack of room
 
   // The machine within the limits of the device at hand: what may be tried. What is compiled without records keeps
   // within its kind's.
