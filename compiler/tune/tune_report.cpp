@@ -64,6 +64,7 @@ std::string of_peak(const Tuning& t, const KeySearch& search, double millisecond
   return fmt::format("{:.0f} %", 100 * gflops / t.peak_gflops);
 }
 
+// The time before as a ratio to the time after, so that +100 % is twice as fast.
 std::string gain(double before, double after) {
   if (after <= 0 || before <= 0) return "";
   const double percent = 100 * (before / after - 1);
@@ -134,18 +135,31 @@ std::vector<NetSide> sides_of(const NetComparison& net) {
   return sides;
 }
 
+// Of a kernel's times in a net: beyond what its rounds differ by, where they are known, or not to be taken for either.
+std::string gain_in_net(const NetComparison& net, const std::string& key, double before, double after) {
+  const Ratio r = ratio_of(net.after, net.before, key);
+  if (net.after.rounds.empty() || after == before || std::abs(r.ratio - 1) > r.noise) return gain(before, after);
+  return fmt::format("<span class=\"note\">{:+.1f} %, within the noise</span>", 100 * (before / after - 1));
+}
+
 std::string net_section(const std::string& name, const NetComparison& net) {
   const std::vector<NetSide> sides = sides_of(net);
-  std::string times, heads;
+  std::string times, heads, legend, sums;
   for (const NetSide& side : sides) {
     times += fmt::format("{}{:.3f} ms {}", times.empty() ? "" : ", ", side.times->milliseconds, side.name);
     heads += fmt::format("<th>{}</th>", side.name);
+    legend += fmt::format("<span class=\"{}\" style=\"width:9px\"></span> {} ", side.bar, side.name);
+    double sum = 0;
+    for (const auto& [key, ms] : side.times->kernel) sum += ms;
+    sums += fmt::format("<td>{:.3f} ms</td>", sum);
   }
   std::string text = fmt::format(
       "<h2>{}: {} ({})</h2><p class=\"note\">Each kernel's time in one inference of the whole net: {}before with the "
-      "default or earlier records, after with the new ones{}.</p><table><tr><th>kernel</th>{}<th></th><th></th></tr>",
+      "default or earlier records, after with the new ones{}.</p><table><tr><th>kernel</th>{}<th>time before / after - "
+      "1</th>"
+      "<th>{}</th></tr>",
       xml_escaped(name), times, gain(net.before.milliseconds, net.after.milliseconds),
-      sides.size() > 2 ? "with the default choices, " : "", reservation(net), heads);
+      sides.size() > 2 ? "with the default choices, " : "", reservation(net), heads, legend);
   std::vector<std::pair<double, std::string>> order;
   double longest = 0;
   for (const auto& [key, ms] : net.before.kernel) order.emplace_back(-ms, key);
@@ -164,9 +178,9 @@ std::string net_section(const std::string& name, const NetComparison& net) {
     }
     text +=
         fmt::format("<tr><td><code>{}</code></td>{}<td>{}</td><td style=\"text-align:left;width:210px\">{}</td></tr>",
-                    xml_escaped(key), cells, gain(-negative, after), bars);
+                    xml_escaped(key), cells, gain_in_net(net, key, -negative, after), bars);
   }
-  return text + "</table>";
+  return text + fmt::format("<tr><td>all of them</td>{}<td></td><td></td></tr></table>", sums);
 }
 
 // The last trial's, against what is the best now: an earlier best says nothing of this one.
@@ -182,9 +196,37 @@ std::string baseline_cell(const KeySearch& search, const KeyTrials& trials, cons
 
 using KeysOfReport = std::vector<std::pair<const KeySearch*, KeyTrials>>;
 
+// Of one call of each kernel that was timed against the best that stands, ours and the best baseline's.
+std::string totals_against_baselines(const KeysOfReport& keys) {
+  double ours = 0, theirs = 0;
+  int count = 0;
+  for (const auto& [search, trials] : keys) {
+    const double best = best_milliseconds(*search, trials);
+    double least = 0;
+    for (const auto& [name, trial] : trials.baselines)
+      if (trial->record.milliseconds > 0 && trial->ratio > 0 && trial->against == to_string(search->best))
+        least = least == 0 ? trial->ratio : std::min(least, trial->ratio);
+    if (best <= 0 || least == 0) continue;
+    count++;
+    ours += best;
+    theirs += best * least;
+  }
+  if (count == 0) return "";
+  return fmt::format(
+      "<p>One call of each of {} of {} kernels: {:.4g} ms; by the best of Halide's autoschedulers for each {:.4g} ms, "
+      "{:.2f} times as long.</p>",
+      count, keys.size(), ours, theirs, theirs / ours);
+}
+
 std::string key_table(const Tuning& t, const KeysOfReport& keys) {
   std::string text =
-      "<h2>Kernels</h2><table><tr><th>kernel</th><th>calls</th><th>tried</th><th>best</th><th>of peak</th>"
+      "<h2>Kernels</h2><p class=\"note\">Against the default: its time / the best's - 1, so +50 % means that the "
+      "default "
+      "takes 1.5 times as long. Shares of the peak count operations as direct convolution needs them, of which "
+      "Winograd's "
+      "kernels save some: theirs may exceed 100 %. Hopeless are candidates that the model, fitted to what was "
+      "measured, puts so far behind that they were not "
+      "tried.</p><table><tr><th>kernel</th><th>calls</th><th>tried</th><th>best</th><th>of peak</th>"
       "<th>against the default</th>";
   std::vector<const Strategy*> measured;
   for (const Strategy* baseline : baselines())
@@ -196,15 +238,16 @@ std::string key_table(const Tuning& t, const KeysOfReport& keys) {
   for (const auto& [search, trials] : keys) {
     const double best = best_milliseconds(*search, trials);
     text += fmt::format(
-        "<tr><td><code>{}</code><br><code class=\"note\">{}</code></td><td>{}</td><td>{} of {}</td><td>{}</td>"
+        "<tr><td><code>{}</code><br><code class=\"note\">{}</code></td><td>{}</td><td>{} of {}{}</td><td>{}</td>"
         "<td>{}</td><td>{}</td>",
         xml_escaped(search->text), xml_escaped(to_string(search->best)), search->calls, search->tried_count(),
-        search->choices.size(), milliseconds_text(best), of_peak(t, *search, best),
+        search->choices.size(), search->hopeless > 0 ? fmt::format(", {} hopeless", search->hopeless) : "",
+        milliseconds_text(best), of_peak(t, *search, best),
         gain(search->milliseconds / search->fallback_ratio, search->milliseconds));
     for (const Strategy* baseline : measured) text += baseline_cell(*search, trials, *baseline);
     text += "</tr>";
   }
-  return text + "</table>";
+  return text + "</table>" + totals_against_baselines(keys);
 }
 
 // What is known of one candidate: of its trials the last.
@@ -255,7 +298,7 @@ std::string tune_report_html(const Tuning& t, const std::vector<Trial>& trials,
   for (const KeySearch& search : t.keys) keys.emplace_back(&search, trials_of(t, search, trials));
   std::string text(head);
   std::string names;
-  for (const auto& [name, net] : nets) names += (names.empty() ? "" : ", ") + xml_escaped(name);
+  for (const Net& net : t.nets) names += (names.empty() ? "" : ", ") + xml_escaped(net.model.name);
   text +=
       fmt::format("<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}{}.</p>", names,
                   xml_escaped(record_target(t.machine)), t.options.threads, t.options.batch, xml_escaped(t.hardware),

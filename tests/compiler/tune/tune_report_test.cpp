@@ -120,12 +120,34 @@ TEST_CASE("report: a baseline's ratio is that to the best beside it, not to a ti
   CHECK(rows(tune_report_html(t, {}, {}))[0].back() == "against the default");
 }
 
+TEST_CASE("report: a kernel's gain within the noise of the net's rounds is no colour's") {
+  NetComparison net{{10, {{"a", 10}}, {}}, {9.9, {{"a", 9.9}}, {}}};
+  const auto rounds = [](std::vector<double> times) {
+    std::vector<NetTimes> result;
+    for (const double ms : times) result.push_back({ms, {{"a", ms}}, {}});
+    return result;
+  };
+  net.before.rounds = rounds({10, 10, 10});
+  net.after.rounds = rounds({9.5, 9.9, 10.4});
+  CHECK(rows(tune_report_html(tuning(), {}, {{"n", net}}))[1][3] == " +1.0 %, within the noise ");
+  net.after.rounds = rounds({9.89, 9.9, 9.91});
+  CHECK(rows(tune_report_html(tuning(), {}, {{"n", net}}))[1][3] == " +1.0 % ");
+}
+
+TEST_CASE("report: the heading names all nets, also those that were not timed") {
+  Tuning t = tuning();
+  t.nets.emplace_back().model.name = "a net";
+  CHECK(tune_report_html(t, {}, {}).find("<h1>resnetc tune: a net</h1>") != std::string::npos);
+}
+
 TEST_CASE("report: a net's times before and after by kernel, and with the defaults where they were timed apart") {
   const Tuning t = tuning();
   NetComparison net{{30, {{"a", 20}, {"b<", 10}}, {}}, {24, {{"a", 16}, {"b<", 8}}, {}}};
   const auto page = [&] { return tune_report_html(t, {}, {{"a net", net}}); };
   const auto table = rows(page());
-  CHECK(table[0] == std::vector<std::string>{"kernel", "before", "after", "", ""});
+  CHECK(table[0] ==
+        std::vector<std::string>{"kernel", "before", "after", "time before / after - 1", "   before    after "});
+  CHECK(table[3] == std::vector<std::string>{"all of them", "30.000 ms", "24.000 ms", "", ""});
   CHECK(table[1][0] == " a ");
   CHECK(table[1][1] == "20.000 ms");
   CHECK(table[1][2] == "16.000 ms");
@@ -139,13 +161,14 @@ TEST_CASE("report: a net's times before and after by kernel, and with the defaul
   net.defaults = NetTimes{50, {{"a", 40}, {"b<", 9}}, {}};
   net.outdated = 1;
   const auto three = rows(page());
-  CHECK(three[0] == std::vector<std::string>{"kernel", "defaults", "before", "after", "", ""});
+  CHECK(three[0] == std::vector<std::string>{"kernel", "defaults", "before", "after", "time before / after - 1",
+                                             "   defaults    before    after "});
   CHECK(three[1][1] == "40.000 ms");
   CHECK(three[2][1] == "9.000 ms");
   CHECK(three[2][3] == "8.000 ms");
   CHECK(three[1][4] == " +25.0 % ");
   CHECK(page().find("a net: 50.000 ms defaults, 30.000 ms before, 24.000 ms after (") != std::string::npos);
-  CHECK(count(page(), "class=\"bar default\"") == 2);
+  CHECK(count(page(), "class=\"bar default\"") == 2 + 1);
   // The longest of all fills the width.
   CHECK(page().find("class=\"bar default\" style=\"width:200px\"") != std::string::npos);
   CHECK(page().find("class=\"bar\" style=\"width:80px\"") != std::string::npos);
