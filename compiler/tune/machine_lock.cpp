@@ -2,10 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compiler/clock.h"
+#include "compiler/message.h"
 #include "compiler/process.h"
 
 namespace resnetc {
@@ -36,15 +47,69 @@ bool is_in_place(int descriptor, const std::filesystem::path& file) {
          own.st_ino == there.st_ino;
 }
 
+// Those that took a lock of the file, as far as /proc/locks shows them: who works in another container is not there.
+std::vector<pid_t> holders_of(int descriptor) {
+  struct stat own = {};
+  if (fstat(descriptor, &own) != 0) return {};
+  std::vector<pid_t> holders;
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    // "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF"; of one that waits, "1: -> FLOCK …".
+    std::istringstream words(line);
+    std::string number, kind, how, what, place;
+    pid_t process = 0;
+    if (!(words >> number >> kind >> how >> what >> process >> place) || kind != "FLOCK" || process <= 0) continue;
+    if (place.substr(place.rfind(':') + 1) == std::to_string(own.st_ino)) holders.push_back(process);
+  }
+  return holders;
+}
+
+std::string command_of(pid_t process) {
+  constexpr size_t most = 120;
+  std::string command;
+  std::getline(std::ifstream(fmt::format("/proc/{}/cmdline", process)), command);
+  while (!command.empty() && command.back() == '\0') command.pop_back();
+  std::replace(command.begin(), command.end(), '\0', ' ');
+  return command.size() > most ? command.substr(0, most) + " ..." : command;
+}
+
+std::string text_of(const std::vector<pid_t>& holders) {
+  std::string text;
+  for (const pid_t process : holders) {
+    const std::string command = command_of(process);
+    // Of one that was killed, its children have the lock.
+    text += fmt::format("{}process {} ({})", text.empty() ? "" : ", ", process,
+                        command.empty() ? "it has ended, what it started has not" : command);
+  }
+  return text.empty() ? "another process" : text;
+}
+
+// Two tuners wait for each other all the time: a line for each would hide all others.
+void say_once(const std::vector<pid_t>& holders) {
+  static std::set<pid_t> said;
+  bool is_new = false;
+  for (const pid_t process : holders.empty() ? std::vector<pid_t>{0} : holders) is_new |= said.insert(process).second;
+  if (!is_new) return;
+  const bool terminal = isatty(STDERR_FILENO) == 1;  // where progress may stand in the line
+  print_message("{}waiting for {}, which compiles or times kernels\n", terminal ? "\r\033[K" : "", text_of(holders));
+}
+
 }  // namespace
 
-MachineLock::MachineLock(Use use, const std::filesystem::path& file) {
+MachineLock::MachineLock(Use use, double patience_s, const std::filesystem::path& file) {
+  constexpr double seconds_until_said = 1;
   const int operation = (use == time ? LOCK_EX : LOCK_SH) | LOCK_NB;
+  const Clock::time_point start = Clock::now();
+  bool said = false;
   for (;;) {
     descriptor_ = open_lock(file);
     try {
       while (descriptor_ >= 0 && flock(descriptor_, operation) != 0 && errno == EWOULDBLOCK) {
         check_interrupted();
+        const double waited = seconds_since(start);
+        if (waited >= patience_s)
+          throw MachineIsBusy(fmt::format("no time left: {} has the machine", text_of(holders_of(descriptor_))));
+        if (waited >= seconds_until_said && !std::exchange(said, true)) say_once(holders_of(descriptor_));
         usleep(20'000);
       }
     } catch (...) {

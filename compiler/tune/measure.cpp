@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "compiler/clock.h"
 #include "compiler/emit.h"
 #include "compiler/files.h"
 #include "compiler/process.h"
@@ -22,6 +24,18 @@ constexpr double least_timing_seconds = 0.5;  // in which candidates can be time
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text.substr(0, 300);
+}
+
+// What was waited is gone from the budget. Returns why the lock was not to be had within it, "" if it was.
+std::string wait_for(std::optional<MachineLock>& lock, MachineLock::Use use, double& left_s) {
+  const Clock::time_point start = Clock::now();
+  try {
+    lock.emplace(use, left_s);
+  } catch (const MachineIsBusy& e) {
+    return one_line(e.what());
+  }
+  left_s -= seconds_since(start);
+  return "";
 }
 
 }  // namespace
@@ -45,8 +59,13 @@ bool is_temporary(const CommandResult& failed, const std::string& described) {
 }
 
 std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey, Choice>>& kernels,
-                                          const MeasureOptions& options) {
-  const MachineLock compiling(MachineLock::compile);
+                                          MeasureOptions& options) {
+  std::vector<KernelObject> objects(kernels.size());
+  std::optional<MachineLock> compiling;
+  if (const std::string busy = wait_for(compiling, MachineLock::compile, options.left_s); !busy.empty()) {
+    for (KernelObject& object : objects) object = {busy, true, OverLimit::of_budget, {}, 0};
+    return objects;
+  }
   const TimeLimit limit = shortened(options.compile_limit_s, options.left_s);
   std::vector<Command> commands;
   for (size_t i = 0; i < kernels.size(); i++) {
@@ -54,7 +73,6 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
                                       options.folder, fmt::format("{}.o", i), options.cache));
     commands.back().time_limit_s = limit.seconds;
   }
-  std::vector<KernelObject> objects(kernels.size());
   const auto fail = [&](KernelObject& object, const Command& command, const CommandResult& result) {
     object.failure = one_line(describe_failure(command, result));
     object.temporary = is_temporary(result, object.failure);
@@ -82,8 +100,7 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
   return objects;
 }
 
-std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
-                                 const MeasureOptions& options) {
+std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices, MeasureOptions options) {
   std::vector<Measurement> result;
   for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0, false, OverLimit::none});
   std::vector<std::pair<KernelKey, Choice>> kernels;
@@ -95,7 +112,12 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     result[i].over = objects[i].over;
   }
 
-  const TimeLimit limit = shortened(options.time_limit_s, options.left_s);
+  if (std::none_of(objects.begin(), objects.end(), [](const KernelObject& o) { return o.failure.empty(); }))
+    return result;
+  std::optional<MachineLock> timing;
+  const std::string busy = wait_for(timing, MachineLock::time, options.left_s);
+  const TimeLimit limit =
+      busy.empty() ? shortened(options.time_limit_s, options.left_s) : TimeLimit{0, OverLimit::of_budget};
   const auto fail_in_time = [&](Measurement& m, const std::string& failure) {
     m.failure = failure;
     m.temporary = true;
@@ -123,7 +145,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     }
     if (index.empty()) return result;
     if (left < least_timing_seconds) {
-      for (const size_t i : index) fail_in_time(result[i], "there was no time to time it");
+      for (const size_t i : index) fail_in_time(result[i], busy.empty() ? "there was no time to time it" : busy);
       return result;
     }
     if (index.size() > 1) request.limit_s *= 0.75;
@@ -131,7 +153,6 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
     fs::remove(running_object_file(request_file));
     const char* kind = options.device_library.empty() ? time_kernels_command : time_on_device_command;
     const Command command{{own_path().string(), kind, request_file.string()}, options.folder, request.limit_s};
-    const MachineLock timing(MachineLock::time);
     const CommandResult ended = run_commands({command}, 1).front();
     left -= ended.seconds;
     const std::vector<TimingAnswer> answers = parse_timing_answers(ended.output, index.size());

@@ -56,9 +56,10 @@ struct KernelObject {
   uint64_t scratch_bytes = 0;
 };
 
-// One for each, in order, `jobs` at once; what is timed meanwhile waits.
+// One for each, in order, `jobs` at once; what is timed meanwhile waits. What this waits for that is taken off
+// options.left_s; where nothing is left, all have failed.
 std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey, Choice>>& kernels,
-                                          const MeasureOptions& options);
+                                          MeasureOptions& options);
 
 struct Measurement {
   Choice choice;
@@ -71,8 +72,7 @@ struct Measurement {
 
 // One for each choice, in order; the first that runs is the one to beat. Compilations run first, `jobs` at once;
 // nothing else runs while the timing does. Where several tuners share a machine, one's timing waits for another's
-// compilations.
-std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices,
-                                 const MeasureOptions& options);
+// compilations, as long as the budget lasts.
+std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices, MeasureOptions options);
 
 }  // namespace resnetc

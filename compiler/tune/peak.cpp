@@ -21,11 +21,15 @@ bool performs_what_it_counts(const Choice& choice) {
 
 void read_peak(Tuning& t) {
   if (t.on_device() || (t.peak_gflops > 0 && seconds_since(t.peak_read) < seconds_between_readings)) return;
-  const MachineLock timing(MachineLock::time);
-  program::MachineMeter meter(t.options.threads, cpu_feature_bits(t.machine.target));
-  for (int reading = 0; reading < 2; reading++) meter.read();
-  t.peak_gflops = std::max(t.peak_gflops, meter.peak().flops * 1e-9);
-  t.peak_read = Clock::now();
+  try {
+    const MachineLock timing(MachineLock::time, t.left());
+    program::MachineMeter meter(t.options.threads, cpu_feature_bits(t.machine.target));
+    for (int reading = 0; reading < 2; reading++) meter.read();
+    t.peak_gflops = std::max(t.peak_gflops, meter.peak().flops * 1e-9);
+    t.peak_read = Clock::now();
+  } catch (const MachineIsBusy&) {
+    // Shares of the peak are for those who read them; nothing is chosen by them.
+  }
 }
 
 void raise_peak(Tuning& t, const KeySearch& search, const std::vector<Measurement>& measured) {

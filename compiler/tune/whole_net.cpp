@@ -21,7 +21,6 @@ struct Side {
   std::vector<NetTimes> rounds;
 
   void time(const Machine& machine, const WholeNetOptions& options, double seconds, double limit) {
-    const MachineLock timing(MachineLock::time);
     if (machine.device != Device::cpu) {
       // With a clock behind each kernel a device would wait for the host between them. The other half of the time is
       // for runs that move inputs and outputs too.
@@ -69,7 +68,6 @@ void emit_side(Side& side, const Model& model, const Program& program, const Mac
   emit_options.target = options.target;
   emit_options.kinds = {"exe"};
   emit_options.jobs = options.jobs;
-  const MachineLock compiling(MachineLock::compile);
   emit(model, program, machine, emit_options, {});
   side.executable = folder / model.name;
 }
@@ -106,6 +104,7 @@ std::string reservation(const NetComparison& c) {
 std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program>& programs, const Machine& machine,
                                    const WholeNetOptions& options) {
   const Clock::time_point start = Clock::now();
+  const auto left = [&] { return options.left - seconds_since(start); };
   std::vector<Side> sides;
   std::vector<size_t> side_of;
   for (size_t i = 0; i < programs.size(); i++) {
@@ -115,6 +114,7 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
     side_of.push_back(first < i ? side_of[first] : sides.size());
     if (first < i) continue;
     sides.emplace_back();
+    const MachineLock compiling(MachineLock::compile, left());
     emit_side(sides.back(), model, programs[i], machine, options, options.folder / std::to_string(i));
   }
 
@@ -127,9 +127,7 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
   // Each run measures the machine's peak too, or starts a driver, some 0.7 s.
   const double each = std::max(rest / rounds / count - 0.8, 0.1);
   // Programs that hung would else use up the budget. At least some seconds, for large nets are slow to start.
-  const auto limit = [&] {
-    return std::clamp((options.left - seconds_since(start)) / 2, 10 + 3 * each, 60 + 20 * each);
-  };
+  const auto limit = [&] { return std::clamp(left() / 2, 10 + 3 * each, 60 + 20 * each); };
   const auto times = [&] {
     std::vector<NetTimes> result;
     for (const size_t side : side_of) result.push_back(sides[side].times());
@@ -140,8 +138,10 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
     if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;
     if (round >= rounds && (!options.decided || options.decided(times()))) break;
     const Clock::time_point round_start = Clock::now();
-    for (size_t i = 0; i < sides.size(); i++)
+    for (size_t i = 0; i < sides.size(); i++) {
+      const MachineLock timing(MachineLock::time, left());
       sides[(static_cast<size_t>(round) + i) % sides.size()].time(machine, options, each, limit());
+    }
     longest = std::max(longest, seconds_since(round_start));
   }
   std::error_code ignored;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -9,9 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <limits>
 #include <thread>
 
+#include "compiler/files.h"
 #include "compiler/process.h"
 #include "tests/runtime/temporary_folder.h"
 
@@ -33,6 +38,8 @@ extern "C" int flock(int file, int operation) {
 
 namespace {
 
+constexpr double for_ever = std::numeric_limits<double>::infinity();
+
 // Until somebody has found a file locked, and does not have it: `got` stays false.
 void wait_for_refusal(const std::atomic<bool>& got) {
   for (const int before = refused; refused == before && !got;) usleep(1'000);
@@ -53,12 +60,12 @@ TEST_CASE("machine lock: several may compile, who times is alone") {
   const test::TemporaryFolder folder;
   const fs::path file = folder / "lock";
   {
-    const MachineLock one(MachineLock::compile, file), other(MachineLock::compile, file);
+    const MachineLock one(MachineLock::compile, for_ever, file), other(MachineLock::compile, for_ever, file);
     CHECK(is_free(file, LOCK_SH));
     CHECK(!is_free(file, LOCK_EX));
   }
   {
-    const MachineLock timing(MachineLock::time, file);
+    const MachineLock timing(MachineLock::time, for_ever, file);
     CHECK(!is_free(file, LOCK_SH));
   }
   CHECK(is_free(file, LOCK_EX));
@@ -70,9 +77,9 @@ TEST_CASE("machine lock: who comes later waits") {
   std::atomic<bool> has_it = false;
   std::thread later;
   {
-    const MachineLock timing(MachineLock::time, file);
+    const MachineLock timing(MachineLock::time, for_ever, file);
     later = std::thread([&] {
-      const MachineLock compiling(MachineLock::compile, file);
+      const MachineLock compiling(MachineLock::compile, for_ever, file);
       has_it = true;
     });
     wait_for_refusal(has_it);
@@ -86,7 +93,7 @@ TEST_CASE("machine lock: one file for all users, whom it need not belong to") {
   const test::TemporaryFolder folder;
   const fs::path file = folder / "lock";
   const mode_t mask = umask(0077);
-  { const MachineLock timing(MachineLock::time, file); }
+  { const MachineLock timing(MachineLock::time, for_ever, file); }
   umask(mask);
   CHECK((fs::status(file).permissions() & fs::perms::others_read) != fs::perms::none);
   // A file that its user may only read; who is root becomes another user first, for root may do anything.
@@ -97,7 +104,7 @@ TEST_CASE("machine lock: one file for all users, whom it need not belong to") {
   if (other == 0) {
     if (chdir(folder.path.c_str()) != 0 || (geteuid() == 0 && setuid(65534) != 0)) _exit(2);
     if (open("lock", O_RDWR) >= 0) _exit(3);
-    const MachineLock timing(MachineLock::time, "lock");
+    const MachineLock timing(MachineLock::time, for_ever, "lock");
     _exit(is_free("lock", LOCK_SH) ? 1 : 0);
   }
   int status = -1;
@@ -108,19 +115,19 @@ TEST_CASE("machine lock: one file for all users, whom it need not belong to") {
 TEST_CASE("machine lock: what is no file is left alone, and a file that was removed is made anew") {
   const test::TemporaryFolder folder;
   const fs::path link = folder / "link", pipe = folder / "pipe", target = folder / "target", file = folder / "lock";
-  { const MachineLock made(MachineLock::time, target); }
+  { const MachineLock made(MachineLock::time, for_ever, target); }
   fs::create_symlink(target, link);
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   for (const fs::path& other : {link, pipe, fs::path(folder.path), fs::path(folder / "none/lock")}) {
-    const MachineLock none(MachineLock::time, other);
+    const MachineLock none(MachineLock::time, for_ever, other);
     CHECK(is_free(target, LOCK_EX));
   }
   std::atomic<bool> has_it = false, is_locked = false;
   std::thread later;
   {
-    const MachineLock timing(MachineLock::time, file);
+    const MachineLock timing(MachineLock::time, for_ever, file);
     later = std::thread([&] {
-      const MachineLock compiling(MachineLock::compile, file);
+      const MachineLock compiling(MachineLock::compile, for_ever, file);
       has_it = true;
       is_locked = fs::exists(file) && !is_free(file, LOCK_EX);
     });
@@ -138,7 +145,7 @@ TEST_CASE("machine lock: of a process that was killed, what it has started holds
   const pid_t tuner = fork();
   REQUIRE(tuner >= 0);
   if (tuner == 0) {
-    const MachineLock timing(MachineLock::time, file);
+    const MachineLock timing(MachineLock::time, for_ever, file);
     run_commands({{{"cat", fifo.string()}, {}}}, 1);
     _exit(1);
   }
@@ -151,4 +158,39 @@ TEST_CASE("machine lock: of a process that was killed, what it has started holds
   const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   CHECK(flock(descriptor, LOCK_EX) == 0);
   close(descriptor);
+}
+
+TEST_CASE("machine lock: who has waited long enough is told who has it") {
+  const test::TemporaryFolder folder;
+  const fs::path file = folder / "lock";
+  const MachineLock timing(MachineLock::time, for_ever, file);
+  for (const double patience_s : {0.0, -1.0, 0.05}) {
+    std::string said;
+    try {
+      const MachineLock compiling(MachineLock::compile, patience_s, file);
+    } catch (const MachineIsBusy& e) {
+      said = e.what();
+    }
+    CHECK(said.find(fmt::format("process {} (", getpid())) != std::string::npos);
+    CHECK(said.find("_test") != std::string::npos);  // the name of this program
+  }
+  // Its own is not the only file that is locked, and those that wait are no holders.
+  const MachineLock elsewhere(MachineLock::time, 0, folder / "other");
+}
+
+TEST_CASE("machine lock: who waits says for whom, once for each process") {
+  const test::TemporaryFolder folder;
+  const fs::path file = folder / "lock", messages = folder / "messages";
+  std::fflush(stderr);
+  const int usual = dup(STDERR_FILENO), redirected = open(messages.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  REQUIRE(dup2(redirected, STDERR_FILENO) == STDERR_FILENO);
+  {
+    const MachineLock timing(MachineLock::time, for_ever, file);
+    for (int i = 0; i < 2; i++) CHECK_THROWS_AS(MachineLock(MachineLock::time, 1.2, file), MachineIsBusy);
+  }
+  dup2(usual, STDERR_FILENO);
+  close(usual), close(redirected);
+  const std::string said = read_file(messages);
+  CHECK(said.find(fmt::format("waiting for process {} (", getpid())) == 0);
+  CHECK(std::count(said.begin(), said.end(), '\n') == 1);
 }
