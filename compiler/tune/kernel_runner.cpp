@@ -18,18 +18,24 @@ namespace {
 using runtime::Pool;
 using runtime::Worker;
 
-__attribute__((target("clflushopt"))) void flush_lines_weakly_ordered(const char* first, const char* last) {
-  for (const char* line = first; line < last; line += 64) _mm_clflushopt(const_cast<char*>(line));
+constexpr size_t line_bytes = 64;
+
+// Both return the bytes of the lines that they threw out.
+__attribute__((target("clflushopt"))) size_t flush_lines_weakly_ordered(const char* first, size_t bytes) {
+  size_t done = 0;
+  for (; done < bytes; done += line_bytes) _mm_clflushopt(const_cast<char*>(first + done));
+  return done;
+}
+size_t flush_lines(const char* first, size_t bytes) {
+  size_t done = 0;
+  for (; done < bytes; done += line_bytes) _mm_clflush(first + done);
+  return done;
 }
 
-void flush_from_caches(const AlignedFloats& values) {
-  const char* first = reinterpret_cast<const char*>(values.data());
-  const char* last = first + values.size() * sizeof(float);
-  if (__builtin_cpu_supports("clflushopt")) {
-    flush_lines_weakly_ordered(first, last);
-  } else {
-    for (const char* line = first; line < last; line += 64) _mm_clflush(line);
-  }
+size_t flush_from_caches(const AlignedFloats& values) {
+  const char* first = reinterpret_cast<const char*>(values.data());  // of a line
+  const size_t bytes = values.size() * sizeof(float);
+  return __builtin_cpu_supports("clflushopt") ? flush_lines_weakly_ordered(first, bytes) : flush_lines(first, bytes);
 }
 
 // A task of a loop with as many tasks as threads, which waits until all of them have begun.
@@ -145,7 +151,7 @@ std::string KernelRunner::check() {
 
 double KernelRunner::time(bool cold) {
   if (cold) {
-    for (const AlignedFloats& values : packed_) flush_from_caches(values);
+    for (const AlignedFloats& values : packed_) flushed_bytes_ += flush_from_caches(values);
     _mm_mfence();
   }
   threads_.wake();

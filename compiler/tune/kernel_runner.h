@@ -52,8 +52,10 @@ class KernelRunner {
 
   // Runs once. Returns what is wrong with the status or the result, "" if nothing.
   std::string check();
-  // Seconds of one call. cold: the weights are first thrown out of all caches.
+  // Seconds of one call. cold: the weights are first thrown out of all caches. Throws Error for a status that is one.
   double time(bool cold);
+  // Bytes of the lines that were thrown out so far.
+  size_t flushed_bytes() const { return flushed_bytes_; }
 
  private:
   struct Call;
@@ -61,6 +63,7 @@ class KernelRunner {
   const KernelThreads& threads_;
   KernelLibrary library_;
   std::vector<AlignedFloats> packed_;
+  size_t flushed_bytes_ = 0;
   std::unique_ptr<Call> call_;
   int run();
 };
