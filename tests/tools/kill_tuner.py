@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Kills `resnetc tune` N times with SIGKILL, at random moments and in the middle of its writing, and goes on each time.
-No record that was once in the file may be lost, no line may be broken, no process may run on, and the next run must leave
-nothing of those before it.
+"""Kills `resnetc tune` N times with SIGKILL, at random moments, in the middle of its writing and while whole nets are timed,
+and goes on each time. No record that was once in the file may be lost, no line may be broken, no process may run on, and
+the next run must leave nothing of those before it, nor a win that no whole net has judged.
 
 Usage: kill_tuner.py RESNETC N [SEED]
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -18,6 +19,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "digits_resnet8.json"
 KILLS_OF_A_FILE = 10  # then a new one, so that there is always something left to try
+EVERY_NET = 4  # so many kills have one that waits for whole nets
+# Time for the whole net; of one kernel, so that it comes soon.
+WHOLE_NET = ["--budget", "14s", "--kernels", "^conv2d_i8x8x32b1_w32x3x3x32_w32_i"]
 
 
 def check(condition, *message):
@@ -25,8 +29,8 @@ def check(condition, *message):
         sys.exit("FAILED: " + " ".join(map(str, message)))
 
 
-def start(resnetc, db, temporary):
-    command = [resnetc, "tune", MODEL, "--db", db, "--budget", "4s", "--threads", "2"]
+def start(resnetc, db, temporary, options=("--budget", "4s")):
+    command = [resnetc, "tune", MODEL, "--db", db, "--threads", "2", *options]
     return subprocess.Popen(
         [*map(str, command)], stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(temporary)}
     )
@@ -68,18 +72,53 @@ def size(file):
     return file.stat().st_size if file.exists() else 0
 
 
-def kill_once(rng, process, files, duration):
-    """Returns whether it was killed before it ended by itself."""
-    if rng.random() < 0.5:
+def times_nets(temporary, earlier):
+    """Whether a run does whose folder is none of the earlier ones."""
+    return any(net.parent not in earlier for net in temporary.glob(".resnetc-tune*/net"))
+
+
+def bytes_of(files):
+    return [file.read_bytes() if file.exists() else b"" for file in files]
+
+
+def kill_once(rng, process, files, duration, in_net):
+    """in_net: says that whole nets are timed, or None. Returns whether it was killed before it ended by itself, and what was
+    in the files just before."""
+    if in_net:
+        wait_until(lambda: process.poll() is not None or in_net(), 60)
+        wait_until(lambda: process.poll() is not None, rng.uniform(0, 5))
+    elif rng.random() < 0.5:
         wait_until(lambda: process.poll() is not None, rng.uniform(0, 1.1 * duration))
     else:  # just when a line is written
         for _ in range(rng.randint(1, 12)):
             sizes = [size(file) for file in files]
             wait_until(lambda: process.poll() is not None or [size(file) for file in files] != sizes, duration)
+    seen = bytes_of(files)
     alive = process.poll() is None
     process.kill()
     process.communicate()
-    return alive
+    return alive, seen
+
+
+def provisional(db):
+    """Kernels of whose records no whole net has judged the last."""
+    last = {}
+    for record in map(json.loads, lines_of(db)):
+        last[record["key"]] = record
+    return {key for key, record in last.items() if record.get("provisional")}
+
+
+def judge(resnetc, db, temporary):
+    """Runs until whole nets have been timed: none of the wins that a kill has left stays unjudged."""
+    for budget in (14, 30, 60, 120):
+        kernels = "|".join(f"^{key}$" for key in sorted(provisional(db))) or WHOLE_NET[-1]
+        process = start(resnetc, db, temporary, ["--budget", f"{budget}s", "--kernels", kernels])
+        _, said = process.communicate(timeout=2 * budget + 100)
+        check(process.returncode == 0, "status", process.returncode, said)
+        if "after tuning" in said:
+            check(not provisional(db), "neither confirmed nor dropped:", provisional(db), said)
+            return
+    check(False, "the whole net was not timed:", said)
 
 
 def finish(resnetc, db, temporary, before):
@@ -99,7 +138,7 @@ def main():
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(10**6)
     print(f"seed {seed}", flush=True)
     rng = random.Random(seed)
-    attempts, killed, records = 0, 0, 0
+    attempts, killed, in_nets, records = 0, 0, 0, 0
     with tempfile.TemporaryDirectory(prefix="resnetc-kill-") as name:
         folder = pathlib.Path(name)
         temporary = folder / "tmp"
@@ -112,21 +151,28 @@ def main():
             files = [db, db.with_suffix(".trials.jsonl")]
             before = [lines_of(file) for file in files]
             began = time.monotonic()
-            alive = kill_once(rng, start(resnetc, db, temporary), files, duration)
+            waits = i % EVERY_NET == EVERY_NET - 1
+            in_net = functools.partial(times_nets, temporary, set(temporary.iterdir())) if waits else None
+            process = start(resnetc, db, temporary, WHOLE_NET if in_net else ("--budget", "4s"))
+            alive, seen = kill_once(rng, process, files, duration, in_net)
             killed += alive
-            if not alive:  # shorter than the first run, which shared the machine
+            in_nets += alive and in_net is not None
+            if not alive and not in_net:  # shorter than the first run, which shared the machine
                 duration = min(duration, time.monotonic() - began)
             wait_until(lambda: not processes_in(folder), 20)
             check(not processes_in(folder), f"kill {i}: still running:", *processes_in(folder))
             for file, old in zip(files, before):
                 check(lines_of(file)[: len(old)] == old, f"kill {i}: {file.name} lost a line")
+            for now, old in zip(bytes_of(files), seen):
+                check(now.startswith(old), f"kill {i}: what was written just before is lost:", old[-300:])
             check(len(os.listdir(temporary)) <= 2, f"kill {i}: folders pile up:", os.listdir(temporary))
             if killed > i and (killed % KILLS_OF_A_FILE == 0 or killed == count):
                 finish(resnetc, db, temporary, lines_of(db))
+                judge(resnetc, db, temporary)
                 records += len(lines_of(db))
         left = {path.name for path in folder.iterdir() if not path.name.endswith(".jsonl")} - {"tmp"}
         check(not left, "left behind:", left)
-    print(f"{killed} runs were killed; all {records} records are there, every line whole, nothing left behind")
+    print(f"{killed} runs were killed, {in_nets} of them while the whole net was timed; all {records} records are there, every line whole, nothing left behind")
 
 
 main()
