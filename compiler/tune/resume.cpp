@@ -11,6 +11,14 @@ bool was_recorded(const Tuning& t, const RecordFile& known, const KeySearch& sea
                      [&](const Record& r) { return r.choice == choice && identity_of(r) == identity; });
 }
 
+// Each kernel that was measured got a record, the default its own: where there is none, the file of records was removed
+// and its trials were not, or the kernel never ran.
+bool has_any_record(const Tuning& t, const RecordFile& known, const KeySearch& search) {
+  const std::string identity = identity_of(record_of(t, search, search.best, 0));
+  return std::any_of(known.records.begin(), known.records.end(),
+                     [&](const Record& r) { return identity_of(r) == identity; });
+}
+
 // The least time and the number of the trials of each of a search's choices, 0 where there are none.
 struct Tried {
   explicit Tried(const KeySearch& search) : milliseconds(search.choices.size(), 0), count(search.choices.size(), 0) {}
@@ -41,7 +49,9 @@ void try_lost_win_again(const Tuning& t, const RecordFile& known, KeySearch& sea
 
 void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials) {
   std::vector<Tried> tried;
+  std::vector<bool> counts;  // what was tried does, else it only informs the model
   for (KeySearch& search : t.keys) {
+    counts.push_back(has_any_record(t, known, search));
     search.seen = in_force(t, search, known.records);
     search.has_record = search.seen && search.seen->choice == search.best;
     tried.emplace_back(search);
@@ -55,7 +65,7 @@ void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials
       const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
       if (at == search.choices.end()) continue;
       const auto i = static_cast<size_t>(at - search.choices.begin());
-      search.tried[i] = true;
+      search.tried[i] = counts[k];
       if (!trial.failure.empty() || r.milliseconds <= 0) continue;
       t.model.add(search.text, r.choice, search.cycles[i], r.milliseconds);
       tried[k].add(i, r.milliseconds);

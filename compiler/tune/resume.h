@@ -6,8 +6,9 @@
 
 namespace resnetc {
 
-// Trials under the same conditions need no second try, but for one that was the fastest and has no record: versions
-// that wrote it before its record may have been killed between the two.
+// Trials under the same conditions inform the model, and need no second try, but for one that was the fastest and has
+// no record: versions that wrote it before its record may have been killed between the two. Of a kernel without any
+// record none counts as tried: nothing else says what was best, as when the file of records was removed.
 void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials);
 
 }  // namespace resnetc

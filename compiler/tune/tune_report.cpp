@@ -31,15 +31,18 @@ struct KeyTrials {
   std::map<std::string, const Trial*> baselines;  // the last of each
 };
 
-// Those that can be compared with each other and with what this run has measured.
+// Those that can be compared with each other and with what this run has measured; of candidates that count as tried.
 KeyTrials trials_of(const Tuning& t, const KeySearch& search, const std::vector<Trial>& trials) {
   KeyTrials result;
   for (const Trial& trial : trials) {
     const Choice& choice = trial.record.choice;
     if (!same_conditions(t, search, trial.record)) continue;
-    if (is_baseline(choice.strategy))
+    if (is_baseline(choice.strategy)) {
       result.baselines[choice.strategy] = &trial;
-    else if (std::find(search.choices.begin(), search.choices.end(), choice) != search.choices.end())
+      continue;
+    }
+    const auto at = std::find(search.choices.begin(), search.choices.end(), choice);
+    if (at != search.choices.end() && search.tried[static_cast<size_t>(at - search.choices.begin())])
       result.own.push_back(&trial);
   }
   return result;

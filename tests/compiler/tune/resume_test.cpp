@@ -23,6 +23,15 @@ Trial trial(const Tuning& t, size_t choice, double milliseconds) {
   return {record_of(t, t.keys[0], t.keys[0].choices.at(choice), milliseconds), milliseconds > 0 ? "" : "it failed", 1};
 }
 
+// With a record of the default.
+RecordFile known_with(const std::vector<Record>& records) {
+  const Tuning t = tuning();
+  RecordFile known{{record_of(t, t.keys[0], t.keys[0].best, 2)}, {}};
+  known.records.insert(known.records.end(), records.begin(), records.end());
+  return known;
+}
+const RecordFile with_default = known_with({});
+
 // Which of the first choices count as tried, as "1101".
 std::string tried(const RecordFile& known, const std::vector<std::pair<size_t, double>>& times) {
   Tuning t = tuning();
@@ -37,13 +46,13 @@ std::string tried(const RecordFile& known, const std::vector<std::pair<size_t, d
 }  // namespace
 
 TEST_CASE("what was tried is not tried again, but for a win that has no record") {
-  CHECK(tried({}, {}) == "0000");
-  CHECK(tried({}, {{0, 2.0}, {1, 3.0}, {3, 0}}) == "1101");
+  CHECK(tried(with_default, {}) == "0000");
+  CHECK(tried(with_default, {{0, 2.0}, {1, 3.0}, {3, 0}}) == "1101");
   // The fastest, by more than what is no win.
-  CHECK(tried({}, {{0, 2.0}, {1, 1.0}, {2, 1.5}}) == "1010");
-  CHECK(tried({}, {{0, 2.0}, {1, 1.99}}) == "1100");
+  CHECK(tried(with_default, {{0, 2.0}, {1, 1.0}, {2, 1.5}}) == "1010");
+  CHECK(tried(with_default, {{0, 2.0}, {1, 1.99}}) == "1100");
   // Once only.
-  CHECK(tried({}, {{0, 2.0}, {1, 1.0}, {1, 1.1}}) == "1100");
+  CHECK(tried(with_default, {{0, 2.0}, {1, 1.0}, {1, 1.1}}) == "1100");
 }
 
 TEST_CASE("what failed for a reason that may be gone is tried again, and what it is stays in the file") {
@@ -60,7 +69,7 @@ TEST_CASE("what failed for a reason that may be gone is tried again, and what it
   REQUIRE(trials.size() == 4);
   CHECK(trials[0].temporary);
   CHECK(!trials[1].temporary);
-  resume(t, {}, trials);
+  resume(t, with_default, trials);
   CHECK(!t.keys[0].tried[0]);
   CHECK(t.keys[0].tried[1]);
   CHECK(t.keys[0].tried[2]);
@@ -71,9 +80,9 @@ TEST_CASE("a win that was recorded had its turn, also where it was dropped") {
   Record win = record_of(t, t.keys[0], t.keys[0].choices[1], 1);
   Record dropped = win;
   dropped.dropped = true;
-  CHECK(tried({{win, dropped}, {}}, {{0, 2.0}, {1, 1.0}}) == "1100");
+  CHECK(tried(known_with({win, dropped}), {{0, 2.0}, {1, 1.0}}) == "1100");
   win.threads = 1;
-  CHECK(tried({{win}, {}}, {{0, 2.0}, {1, 1.0}}) == "1000");
+  CHECK(tried(known_with({win}), {{0, 2.0}, {1, 1.0}}) == "1000");
 }
 
 TEST_CASE("the file says whether the best has a record") {
@@ -87,4 +96,23 @@ TEST_CASE("the file says whether the best has a record") {
   Tuning t = tuning();
   resume(t, {{record_of(t, t.keys[0], t.keys[0].choices[1], 1)}, {}}, {});
   CHECK(!t.keys[0].has_record);
+}
+
+TEST_CASE("of a kernel without any record what was tried informs the model, but all is tried again") {
+  CHECK(tried({}, {{0, 2.0}, {1, 1.0}, {3, 0}}) == "0000");
+  Record other = with_default.records[0];
+  other.largest_winograd = 0;
+  CHECK(tried({{other}, {}}, {{0, 2.0}, {1, 1.0}}) == "0000");
+  // Of what stood once and no longer does, too: the file is there.
+  other = with_default.records[0];
+  other.dropped = true;
+  CHECK(tried({{other}, {}}, {{0, 2.0}, {1, 3.0}}) == "1100");
+
+  Tuning fresh = tuning(), informed = tuning();
+  resume(fresh, {}, {});
+  resume(informed, {}, {trial(informed, 0, 200), trial(informed, 1, 300)});
+  const auto predicted = [](Tuning& t) {
+    return t.model.predict(t.keys[0].text, t.keys[0].choices[2], t.keys[0].cycles[2]);
+  };
+  CHECK(predicted(informed) != predicted(fresh));
 }

@@ -16,6 +16,7 @@ namespace {
 Tuning tuning() {
   Tuning t = tuning_of_one_kernel();
   t.peak_gflops = 100;
+  std::fill_n(t.keys[0].tried.begin(), 4, true);
   return t;
 }
 
@@ -49,14 +50,13 @@ TEST_CASE("report: a kernel's row, and the same time of its best below") {
   Tuning t = tuning();
   KeySearch& search = t.keys[0];
   search.best = search.choices.at(2), search.milliseconds = 0.5, search.fallback_ratio = 0.8;
-  search.tried[0] = search.tried[1] = search.tried[2] = true;
   const std::string page =
       tune_report_html(t, {trial(t, 0, 0.7), trial(t, 1, 0.4), trial(t, 2, 0.6), trial(t, 3, 0)}, {});
   const auto table = rows(page);
   REQUIRE(table.size() == 2 + 5);
   const double gflops = static_cast<double>(flop_count(search.key)) / 0.5 * 1e-6;
   CHECK(table[1][1] == "3");
-  CHECK(table[1][2] == "3 of " + std::to_string(search.choices.size()));
+  CHECK(table[1][2] == "4 of " + std::to_string(search.choices.size()));
   CHECK(table[1][3] == "0.5 ms");
   CHECK(table[1][4] == std::to_string(std::lround(gflops)) + " %");
   CHECK(table[1][5].find("+25.0 %") != std::string::npos);
@@ -102,6 +102,13 @@ TEST_CASE("report: trials of other machines, conditions and versions are left ou
   }
   CHECK(tune_report_html(t, trials, {}) == tune_report_html(t, {own}, {}));
   CHECK(count(tune_report_html(t, trials, {}), "<circle") == 1);
+}
+
+TEST_CASE("report: what does not count as tried is left out, as of a kernel without any record") {
+  Tuning t = tuning();
+  const std::vector<Trial> trials = {trial(t, 0, 0.25), trial(t, 1, 0.125)};
+  t.keys[0].tried[1] = false;
+  CHECK(tune_report_html(t, trials, {}) == tune_report_html(t, {trials[0]}, {}));
 }
 
 TEST_CASE("report: a baseline's ratio is that to the best beside it, not to a time of another moment") {
