@@ -150,9 +150,10 @@ void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batc
   const std::vector<Measurement> measured = try_out(t, search, batch, left_s);
   const Entered entered = enter(search, t.model, measured);
   raise_peak(t, search, measured);
+  if (search.milliseconds == 0) t.why_none = measured.front().failure;
   if (search.given_up) {
-    print_message("{}: left for another run: {}\n", search.text, measured.front().failure);
-    if (is_lack_of_room(measured.front().failure)) t.no_room = measured.front().failure;
+    print_message("{}: left for another run: {}\n", search.text, t.why_none);
+    t.has_room = !is_lack_of_room(t.why_none);
   }
   if (entered == Entered::nothing) return;
   if (search.milliseconds == 0)
@@ -169,7 +170,7 @@ void search_all(Tuning& t, TuneProgress& progress, double other) {
   const auto left = [&] { return t.left() - check_reserve(t) - other; };
   double longest = 0;  // seconds of a batch; one is measured whatever the budget
   SearchActions actions;
-  actions.has_time = [&] { return t.no_room.empty() && (longest == 0 || left() >= longest); };
+  actions.has_time = [&] { return t.has_room && (longest == 0 || left() >= longest); };
   actions.measure = [&](KeySearch& search, const std::vector<Choice>& batch) {
     read_peak(t);
     const Clock::time_point start = Clock::now();
@@ -323,7 +324,7 @@ void tune(const TuneOptions& options) {
     print_message("{}: written\n", options.report.string());
   }
   if (failed) throw *failed;
-  if (!any_time) throw Error(t.no_room.empty() ? "no kernel could be timed" : "no kernel could be timed: " + t.no_room);
+  if (!any_time) throw Error("no kernel could be timed: " + t.why_none);
 }
 
 }  // namespace resnetc

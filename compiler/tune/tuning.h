@@ -39,7 +39,8 @@ struct Tuning {
   Clock::time_point start = {};
   std::filesystem::path folder = {};
   bool trials_are_lost = false;  // the disk takes none
-  std::string no_room = {};      // what a kernel failed by twice, for lack of room
+  bool has_room = true;          // for what is compiled; else nothing will run
+  std::string why_none = {};     // how the best of a kernel that has no time yet failed last
 
   // The machine within the limits of the device at hand: what may be tried. What is compiled without records keeps
   // within its kind's.

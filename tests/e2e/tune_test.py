@@ -2,8 +2,10 @@
 """`resnetc tune` on a small net: records that compile uses, resuming, bad lines, an interruption, two tuners at once.
 kill_tuner.py kills it; install_test.py has Halide's autoschedulers as baselines."""
 
+import fcntl
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -138,6 +140,20 @@ def check_full_disk(folder):
     check(lines(db) and all(t["milliseconds"] > 0 for t in trials(db)), said, trials(db))
 
 
+def check_lost_records(folder, db):
+    """Trials without records say nothing of what is best: all is tried anew."""
+    lost, kernel = folder / "lost.jsonl", "^conv2d_i8x8x32b1_w32x3x3x32_w32_i"
+    shutil.copy(db.with_suffix(".trials.jsonl"), lost.with_suffix(".trials.jsonl"))
+    earlier = [words(t) for t in trials(lost)]
+    for budget in ("6s", "20s", "60s"):
+        said = tune(lost, "--kernels", kernel, "--budget", budget).stderr
+        again = [words(t) for t in trials(lost)[len(earlier) :]]
+        if len({w for w in again if w in earlier}) > 3:
+            break
+    check(len({w for w in again if w in earlier}) > 3, "what was tried is not tried again:", said, again)
+    check(lines(lost), said)
+
+
 def check_hangs(folder):
     """Candidates that hang, here when they are loaded, cost one limit together: the first leaves the others some time,
     and when all but the best do, the budget is kept."""
@@ -176,6 +192,21 @@ def check_hanging_net(folder):
     check("timing the whole net again" in said and "after tuning" in said, said)
 
 
+def check_busy_machine(folder):
+    """Where another has the machine, it says whom it waits for, and no longer than its budget lasts."""
+    lock = pathlib.Path("/tmp/resnetc-tune.lock")
+    if not lock.exists():
+        lock.touch(0o644)
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        start = time.monotonic()
+        said = tune(folder / "busy.jsonl", "--budget", "6s", "--report", folder / "busy.html", status=1).stderr
+        check(time.monotonic() - start < 40, "a budget of 6 s took", time.monotonic() - start, said)
+        check(said.count("waiting for ") == 1 and f"process {os.getpid()} (" in said, said)
+        check(said.endswith("has the machine\n") and "no kernel could be timed: " in said, said)
+        check(not lines(folder / "busy.jsonl"), said)
+
+
 def check_budget(folder):
     """Many nets that cannot all be timed within the budget, which takes more than twice the time allowed."""
     start = time.monotonic()
@@ -203,6 +234,8 @@ def main():
         check_hangs(folder)
         check_hanging_net(folder)
         check_budget(folder)
+        check_busy_machine(folder)
+        check_lost_records(folder, db)
         said = tune(db, "--budget", "15s", "--report", folder / "none" / "report.html", status=1).stderr
         check("none" in said and "tuning for" not in said, "a report that cannot be written", said)
 
