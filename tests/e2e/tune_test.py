@@ -177,6 +177,30 @@ def check_hangs(folder):
             check(lines(db) and any(t["milliseconds"] > 0 for t in trials(db)), said, trials(db))
 
 
+def check_hungry(folder):
+    """A candidate that takes memory without end, here when it is loaded, meets its limit; the others are timed without it."""
+    kernel, tools, db = "^conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "hungry", folder / "hungry.jsonl"
+    tools.mkdir()
+    (tools / "eat.c").write_text("""#include <stdlib.h>
+#include <sys/mman.h>
+__attribute__((constructor)) static void eat(void) {
+  for (int gib = 0; gib < 256; gib++)  // which it does not touch: where there is no limit they are to be had
+    if (mmap(0, 1ul << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED) abort();
+}
+""")
+    run("cc", "-c", "-fPIC", "-o", tools / "eat.o", tools / "eat.c")
+    ld = tools / "ld"
+    ld.write_text(f'#!/bin/sh\ntest "$3" = 1.so && set -- "$@" {tools}/eat.o\nexec {shutil.which("ld")} "$@"\n')
+    ld.chmod(0o755)
+    command = [resnetc(), "tune", model, "--db", db, "--threads", 2, "--kernels", kernel, "--budget"]
+    for budget in ("8s", "30s", "120s"):
+        said = run("env", f"PATH={tools}:{os.environ['PATH']}", *command, budget, status=None).stderr
+        if lines(db):
+            break
+    check(any("status 134" in t.get("failure", "") for t in trials(db)), said, trials(db))
+    check(any(t["milliseconds"] > 0 for t in trials(db)) and lines(db), said, trials(db))
+
+
 def check_hanging_net(folder):
     """A whole net that hangs, here before it begins, is given half of the budget that is left, and a second try."""
     kernel, tools, db = "^conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "tools", folder / "hanging_net.jsonl"
@@ -233,6 +257,7 @@ def main():
         check_full_disk(folder)
         check_hangs(folder)
         check_hanging_net(folder)
+        check_hungry(folder)
         check_budget(folder)
         check_busy_machine(folder)
         check_lost_records(folder, db)
