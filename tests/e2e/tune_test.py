@@ -297,17 +297,24 @@ def main():
         check(f"{useless}:3: strategy 'conv2d_magic'" in said and said.count(f"{useless}:") == 2, said)
         check(f"{useless}:4: of Halide '1.0.0'" in verbose and verbose.count(f"{useless}:") == 3, verbose)
 
-        # Interrupted, it says so and keeps what it found.
-        shared = folder / "shared" / "records.jsonl"
-        command = [resnetc(), "tune", str(model), "--db", str(shared), "--budget", "60s"]
+        # What it has found so far is used while it runs. Interrupted, it says so, keeps that and writes the report of it.
+        shared, page = folder / "shared" / "records.jsonl", folder / "interrupted.html"
+        command = [resnetc(), "tune", str(model), "--db", str(shared), "--report", str(page), "--budget", "60s"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         while not lines(shared) and process.poll() is None:
             time.sleep(0.05)
+        run(*compiling, shared)
+        used = json.loads((folder / "out" / "report.json").read_text())["kernels"]
+        check(any((k["record"] or "").startswith(shared.name) for k in used), used)
+        check(process.poll() is None, "it ended before it was interrupted")
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
         check(process.returncode == 1 and said.endswith("resnetc: interrupted\n"), process.returncode, said)
         complete = shared.read_text().splitlines()
         check(complete and all(json.loads(line) for line in complete), complete)
+        count = len({record["key"] for record in lines(shared)})
+        check(f"{count} records in {shared}, " in said and f"{page}: written" in said, said)
+        check(lines(shared)[0]["key"] in page.read_text(), "the report lacks a key")
 
         # Two tuners on one file.
         pair = [
