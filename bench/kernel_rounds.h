@@ -15,6 +15,7 @@ namespace resnetc {
 struct RoundsOptions {
   std::string target;
   int threads = 1;
+  int batch = 1;                 // images of a call
   int rounds = 5;                // odd, so that a median is a figure of one round
   std::filesystem::path folder;  // for objects, removed by the caller
   std::filesystem::path cache;   // of compiled kernels, or empty

@@ -26,6 +26,7 @@ struct Arguments {
   std::vector<fs::path> models;
   std::string target = "host";
   int threads = runtime::default_thread_count();
+  int batch = 1;
   int rounds = 5;
   std::string filter;
   std::vector<std::string> choices;
@@ -96,7 +97,7 @@ std::vector<BenchKernel> kernels_of(const Arguments& arguments, const Machine& m
 // Those with one choice each take turns; all candidates of a kernel do among themselves, for their weights take memory.
 void time_all(std::vector<BenchKernel>& kernels, const Arguments& arguments, program::MachineMeter& meter) {
   const StagingFolder working(fs::temp_directory_path() / "resnetc-bench-kernels");
-  RoundsOptions options{arguments.target, arguments.threads, arguments.rounds, {}, arguments.cache};
+  RoundsOptions options{arguments.target, arguments.threads, arguments.batch, arguments.rounds, {}, arguments.cache};
   const size_t at_once = arguments.candidates ? 1 : kernels.size();
   for (size_t first = 0; first < kernels.size(); first += at_once) {
     std::vector<std::pair<KernelKey, Choice>> group;
@@ -133,6 +134,7 @@ Json to_json(const std::vector<BenchKernel>& kernels, const Arguments& arguments
   }
   return {{"target", machine.target.to_string()},
           {"threads", arguments.threads},
+          {"batch", arguments.batch},
           {"rounds", arguments.rounds},
           {"vectors", peak.vectors},
           {"peak_gflops", peak.flops * 1e-9},
@@ -153,7 +155,7 @@ std::string table(const std::vector<BenchKernel>& kernels, const Arguments& argu
     text += to_string(kernel.key) + "\n ";
     for (const auto& [model, count] : kernel.calls) text += fmt::format(" {} x in {}", count, model);
     text += "\n";
-    const double flop = static_cast<double>(flop_count(kernel.key));
+    const double flop = static_cast<double>(flop_count(kernel.key) * arguments.batch);
     const auto figures = [&](const Milliseconds& ms) {
       const auto percent = [&](double milliseconds) { return flop / milliseconds * 1e5 / peak.flops; };
       return fmt::format("{:9.4f} ms {:4.0f} % ({:3.0f} %)", ms.median, percent(ms.median), percent(ms.least));
@@ -177,6 +179,7 @@ int bench(int argc, char** argv) {
   app.add_option("MODEL.json", arguments.models, "The topology files")->required()->check(CLI::ExistingFile);
   app.add_option("-t,--target", arguments.target, "host, or a Halide target that this CPU runs")->capture_default_str();
   app.add_option("--threads", arguments.threads, "Default: this machine's")->check(CLI::Range(1, 4096));
+  app.add_option("--batch", arguments.batch, "Images of each call")->capture_default_str()->check(CLI::Range(1, 64));
   app.add_option("--rounds", arguments.rounds, "Medians are over so many rounds, an odd number")
       ->capture_default_str()
       ->check(CLI::Range(1, 999));

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "schedules/cost.h"
-#include "schedules/winograd_transforms.h"
 
 namespace resnetc {
 namespace {
@@ -63,8 +62,9 @@ double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine
   const double weights = kept ? weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * s.tasks_of_group() : 0;
   const double once =
       16.0 / (s.in_registers ? s.size() / s.row_parts : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
+  const double not_spared = static_cast<double>(s.products()) / (values * s.across * s.down);
   const double products = g.block_count * strips *
-                          (products_cycles(s, choice) * g.ic +
+                          (products_cycles(s, choice) * not_spared * g.ic +
                            values * blocks(s.tile_rows * s.across, choice["pixels"]) * once * blocks(g.ic, s.part));
   const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
   // Nets whose transformed weights are small have all their weights in the caches.
@@ -93,7 +93,7 @@ int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine&
                 weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) * s.tasks_of_group() *
                          (s.in_registers ? blocks(s.tile_rows * s.across, choice["pixels"]) : 1);
   const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
-  return 2 * values * tiles * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
+  return int64_t{2} * s.products() * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
          (s.stored ? 0 : weight * ic * oc);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "schedules/conv2d_geometry.h"
+#include "schedules/winograd_transforms.h"
 
 namespace resnetc {
 
@@ -16,6 +17,7 @@ struct WinogradShape {
         m(choice["tile"]),
         across(blocks(g.ow, m)),
         down(blocks(g.oh, m)),
+        pixels(choice["pixels"]),
         part(choice["channel_part"]),
         tile_rows(choice["tile_rows"]),
         groups(choice["channel_groups"]),
@@ -24,6 +26,13 @@ struct WinogradShape {
         row_parts(choice["stored"] == never_kept_in_halves ? 2 : 1),
         task_strips(choice.value_or("task_strips", 0)) {}
   int size() const { return m + 2; }
+  // Products along an axis that the last tile of a row or column of tiles does without (winograd_spared). None where
+  // register tiles begin at other places in other rows, for each product would have to ask.
+  int spared_columns() const { return rows_alike() ? winograd_spared(across * m - g.ow) : 0; }
+  int spared_rows() const { return rows_alike() ? winograd_spared(down * m - g.oh) : 0; }
+  bool rows_alike() const { return across % pixels == 0 || pixels % across == 0; }
+  // Of all tiles, for each input and output channel.
+  int products() const { return (size() * across - spared_columns()) * (size() * down - spared_rows()); }
   int strips() const { return blocks(down, tile_rows); }
   bool kept_for_task() const { return task_strips > 0; }
   // Of each group of channel blocks, each of which transforms the weights of its own blocks; all as one if shared.
@@ -41,6 +50,7 @@ struct WinogradShape {
   Conv2dGeometry g;
   int m;              // a tile is m x m pixels
   int across, down;   // tiles
+  int pixels;         // tiles of a register tile
   int part;           // input channels whose products are summed in registers
   int tile_rows;      // that go from products to outputs together
   int groups;         // of channel blocks, for each of which a task transforms its strip; 0: shared

@@ -81,6 +81,18 @@ std::vector<T> winograd_output(int m, const std::vector<T>& s) {
           odd1 + odd2 * T(32.0f) + odd3 * T(0.03125f) + s[7]};
 }
 
+// A tile whose last `over` outputs along an axis nobody wants, as where it reaches over the edge of an image, does
+// without so many of its products, the last ones. Infinity's goes into the last output alone. The one before is zero if
+// d[m] is winograd_beyond(m, d), and d[m] and d[m + 1] reach only the last two outputs.
+constexpr int winograd_spared(int over) {
+  return over < 2 ? over : 2;
+}
+template <class T>
+T winograd_beyond(int m, const std::vector<T>& d) {
+  if (m == 4) return d[2] + (d[3] - d[1]) * T(2.0f);
+  return d[1] * T(2.0f) - d[2] * T(4.0f) - d[3] * T(2.5f) + d[4] * T(5.0f) + d[5] * T(0.5f);
+}
+
 // Counts the operations of a transform instead of computing it.
 struct Operations {
   Operations() = default;

@@ -2,8 +2,10 @@
 // no integers keep to as well.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 #include "tests/schedules/check_kernel.h"
@@ -67,6 +69,62 @@ TEST_CASE(
               parse_choice(fmt::format("conv2d_winograd {} stored=0 prefetch=0 task_strips={}", parameters, strips));
           if (is_legal(key, choice, machine)) check_choice(key, choice, machine, {1, 3});
         }
+  }
+}
+
+// Two tiles by two, which reach over the right and the lower edge by none up to m - 1 pixels; register tiles of two
+// that are alike in both rows of them, and of three that are not.
+TEST_CASE("Winograd equals the reference where the last tiles overrun the image") {
+  const std::pair<int, int> sizes[] = {{2, 1}, {4, 0}, {4, 1}, {4, 2}, {4, 3}, {6, 1}, {6, 2}};
+  const std::pair<const char*, const char*> orders[] = {{"tile_rows=2 channel_groups=0", ""},
+                                                        {"tile_rows=1 channel_groups=1", ""},
+                                                        {"tile_rows=1 channel_groups=1", " task_strips=2"}};
+  for (const char* target : {"host", "x86-64-linux-avx2-fma-f16c"}) {
+    Machine machine = machine_for(target, 2);
+    machine.largest_winograd = 6;
+    for (const auto& [m, over] : sizes) {
+      if (m != 4 && std::string_view(target) != "host") continue;
+      const Conv2d conv{{1, 1}, {1, 1}, all_sides(1), 1, add_relu};
+      const KernelKey key = conv_key({m + 1 + over, 2 * m - over, 32, 16, {3, 3}, conv, all_sides(1 + over % 2)});
+      int checked = 0;
+      for (int stored : {0, 1, 2, 3})
+        for (int pixels : {2, 3}) {
+          const auto& [order, task_strips] = orders[(stored + pixels + over) % 3];
+          const Choice choice = parse_choice(
+              fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels={} channel_part=32 {} stored={} prefetch=0{}", m,
+                          pixels, order, stored, stored == 0 ? task_strips : ""));
+          if (!is_legal(key, choice, machine)) continue;
+          check_choice(key, choice, machine, {2});
+          checked++;
+        }
+      CHECK(checked >= 4);
+    }
+  }
+}
+
+// Weights whose transform at -2 alone overflows: times what should be zero that were not a number.
+TEST_CASE("Winograd makes no product that it is spared") {
+  const Machine machine = machine_for("host", 2);
+  const KernelKey key =
+      conv_key({2, 2, 32, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
+  for (const bool columns : {true, false}) {
+    std::vector<Tensor> operands = normal_operands(key, 1, 7);
+    for (float& value : operands[0].values) value *= 1e-30f;
+    const auto channels = static_cast<size_t>(key.operands[1].dims[3]);
+    for (size_t i = 0; i < operands[1].values.size(); i++) {
+      const size_t tap = i / channels % 9, along = columns ? tap % 3 : tap / 3, across = columns ? tap / 3 : tap % 3;
+      operands[1].values[i] = across > 0 ? 0.0f : along == 0 ? 2e38f : along == 1 ? -1e38f : 0.0f;
+    }
+    for (int stored : {0, 1, 2, 3}) {
+      const Choice choice = parse_choice(
+          fmt::format("conv2d_winograd tile=4 oc_vectors=1 pixels=1 channel_part=32 tile_rows=1 channel_groups=1 "
+                      "stored={} prefetch=0",
+                      stored));
+      REQUIRE(is_legal(key, choice, machine));
+      CAPTURE(columns);
+      CAPTURE(stored);
+      for (const float value : run_kernel(key, choice, machine, operands).values) CHECK(std::isfinite(value));
+    }
   }
 }
 

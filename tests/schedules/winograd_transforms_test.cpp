@@ -40,3 +40,26 @@ TEST_CASE("winograd transforms: three taps, exactly") {
         for (size_t j = 0; j < y.size(); j++) CHECK(y[j] == Rational(j + k == i, 1));
       }
 }
+
+TEST_CASE("winograd transforms: products that a tile is spared are zero, or reach no output that is wanted") {
+  for (const int m : {2, 4, 6})
+    for (int over = 1; over < m; over++) {
+      CAPTURE(m);
+      CAPTURE(over);
+      const auto size = static_cast<size_t>(m + 2), wanted = static_cast<size_t>(m - over);
+      const size_t kept = size - static_cast<size_t>(winograd_spared(over));
+      for (size_t k = 0; k < 3; k++)
+        for (size_t i = 0; i < wanted + 2; i++) {
+          CAPTURE(k);
+          CAPTURE(i);
+          Row d = unit(size, i);
+          if (winograd_spared(over) == 2) d[static_cast<size_t>(m)] = winograd_beyond(m, d);
+          const Row weight = winograd_weight(m, unit(3, k)), input = winograd_input(m, d);
+          Row products(size, Rational(0, 1));
+          for (size_t p = 0; p < kept; p++) products[p] = weight[p] * input[p];
+          if (winograd_spared(over) == 2) CHECK(input[size - 2] == Rational(0, 1));
+          const Row y = winograd_output(m, products);
+          for (size_t j = 0; j < wanted; j++) CHECK(y[j] == Rational(j + k == i, 1));
+        }
+    }
+}
