@@ -37,6 +37,10 @@ const DeviceInfo* info(const Session* session) {
   return &session->info;
 }
 
+int check(const Session* session, const char* target, char* message, size_t bytes) {
+  return check_capability(session, target, {message, bytes});
+}
+
 void* context(Session* session) {
   return &session->user_context;
 }
@@ -112,7 +116,8 @@ void forget(Session* session, void* recording) {
 }  // namespace resnetc::runtime
 
 extern "C" const resnetc::runtime::KernelDevice rn_kernel_device = {
-    resnetc::runtime::open,    resnetc::runtime::info,    resnetc::runtime::context,         resnetc::runtime::allocate,
-    resnetc::runtime::up,      resnetc::runtime::down,    resnetc::runtime::share,           resnetc::runtime::unshare,
-    resnetc::runtime::release, resnetc::runtime::run,     resnetc::runtime::record_launches, resnetc::runtime::replay,
-    resnetc::runtime::forget,  resnetc::runtime::measure, resnetc::runtime::reason,          resnetc::runtime::close};
+    resnetc::runtime::open,     resnetc::runtime::info,    resnetc::runtime::check,   resnetc::runtime::context,
+    resnetc::runtime::allocate, resnetc::runtime::up,      resnetc::runtime::down,    resnetc::runtime::share,
+    resnetc::runtime::unshare,  resnetc::runtime::release, resnetc::runtime::run,     resnetc::runtime::record_launches,
+    resnetc::runtime::replay,   resnetc::runtime::forget,  resnetc::runtime::measure, resnetc::runtime::reason,
+    resnetc::runtime::close};

@@ -23,6 +23,8 @@ struct KernelDevice {
   // strategies ask for none. NULL: the message says why.
   Session* (*open)(const rn_device* device, int index, size_t scratch_bytes, char* message, size_t bytes);
   const DeviceInfo* (*info)(const Session* session);
+  // Whether it runs kernels of a target; error() does not say why not.
+  int (*check)(const Session* session, const char* target, char* message, size_t bytes);
   // What a kernel's first argument is.
   void* (*context)(Session* session);
 

@@ -6,7 +6,7 @@ import json
 import re
 
 import numpy as np
-from support import CudaDriver, check, compile_digits, environment, root, run, temporary_folder
+from support import CudaDriver, check, compile_digits, environment, models, resnetc, root, run, temporary_folder
 
 
 class Driver(CudaDriver):
@@ -112,7 +112,7 @@ def check_errors(folder, driver, program):
         for number in sorted({1, 2} | later):
             expect("stand-in 0", message(fail=f"{call}:{number}:700:lost"))
     # A device that is older than what the program asks for; `program` itself asks for 5.0.
-    expect("compute capability 3.7, the kernels need 5.0: ", message(capability=37))
+    expect("compute capability 3.7, the kernels need 5.0\n$", message(capability=37))
     # A driver that is older than what Halide's runtime asks for.
     (folder / "old").mkdir()
     driver.build(folder / "old", "-DcuCtxGetDevice=cuOther")
@@ -136,8 +136,7 @@ def check_fallback(driver, program):
           said(fail="cuDevicePrimaryCtxRetain:1:46"), "a busy device")
     for bytes_there in (20000, 400000):  # too little for the weights, for the arena
         check(re.search("cannot hold .*; it runs on the CPU\n$", said(memory=bytes_there)), "too little memory")
-    check("has compute capability 3.7, the kernels need 5.0: compile for --target host-cuda; it runs on the CPU" in
-          said(capability=37), "too old a device")
+    check("has compute capability 3.7, the kernels need 5.0; it runs on the CPU" in said(capability=37), "too old a device")
     wrong = driver.run(program, "--self-test", "--fallback", "cpu", fail="cuModuleLoadData:2:218", status=1).stderr
     check("kernel " in wrong and "on the CPU" not in wrong, wrong)
 
@@ -146,6 +145,17 @@ def check_most_images(driver, program):
     """The stand-in starts no more blocks along y and z than CUDA, 65,535."""
     driver.run(program, "--benchmark", "0.001", "--batch", 65536, memory=1 << 36)
     check(driver.count("cuGraphLaunch") > 0, "a full batch is no graph")
+
+
+def check_tuning(folder, driver):
+    """A device that is too old for the target is no candidate's fault: it ends the tuning and leaves nothing behind."""
+    db = folder / "records.jsonl"
+    env = environment(LD_LIBRARY_PATH=driver.folder, STAND_IN_CAPABILITY=75, XDG_CACHE_HOME=folder / "cache")
+    said = run(resnetc(), "tune", models / "digits_resnet8.json", "--target", "host-cuda-cuda_capability_86", "--kernels",
+               "^dense", "--budget", "20s", "--db", db, status=1, env=env).stderr
+    print(said.splitlines()[-1])
+    check("has compute capability 7.5, the kernels need 8.6: use --target host-cuda\n" in said, said)
+    check(not any(file.exists() and file.read_text() for file in (db, db.with_suffix(".trials.jsonl"))), "what it left")
 
 
 def check_library(folder, driver):
@@ -173,6 +183,7 @@ def main():
         check_fallback(driver, program)
         check_most_images(driver, program)
         check_library(folder, driver)
+        check_tuning(folder, driver)
 
 
 main()
