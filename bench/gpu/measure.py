@@ -17,6 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "tools"))
+from files import check_writable, write_whole  # noqa: E402
 from process import Failed, machine, output_of, say  # noqa: E402
 
 OURS = ("resnetc, kernels", "resnetc, host to host")
@@ -363,7 +364,7 @@ def run(options, torch, folder, failures):
                     for (cell, checked), sample in zip(cells, samples)]
         result = {"machine": machine(), "device": device, "versions": versions(torch), "rounds": rounds,
                   "seconds": options.seconds, "cells": measured, "failures": failures.texts}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_whole(options.json, json.dumps(result, indent=2) + "\n")
 
     write([{} for _ in cells], 0)
     if not cells:
@@ -375,6 +376,11 @@ def run(options, torch, folder, failures):
 
 def main():
     options = parse()
+    try:
+        if options.json:
+            check_writable(options.json)
+    except ValueError as problem:
+        raise Failed(problem) from None
     torch = load_torch() if "cuda" in options.target and not options.size else None
     failures = Failures()
     with tempfile.TemporaryDirectory() as name:

@@ -103,7 +103,12 @@ def measured(folder, options, peer):
 
 
 def check_measured(folder):
-    text, figures, failures = measured(folder, options_for(folder), torch)
+    before = folder / "figures.json"
+    before.write_text("of before")
+    with before.open() as still_open:
+        text, figures, failures = measured(folder, options_for(folder), torch)
+        check(still_open.read() == "of before", "the figures are written in place: a kill may leave half of them")
+    check(not list(folder.glob(".figures.json*")), "what is written beside it stays")
     check(not failures and figures["failures"] == [] and figures["rounds"] == 2, failures)
     names = {f"{kind}, {precision}, {layout}" for kind in ("eager", "graph", "host to host")
              for precision in ("float32", "TF32") for layout in ("contiguous", "channels_last")} | set(measure.OURS)
