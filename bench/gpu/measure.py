@@ -300,6 +300,9 @@ def measure(options, budget, cells, nets, failures, after_cell):
             break
         start = time.perf_counter()
         for (cell, _), sample in zip(cells, samples):
+            if budget.left() <= 0 and number > 0:
+                say(f"{number} of {options.rounds} rounds and a part of the next: there is no time for more")
+                return samples
             if budget.left() <= 0:
                 failures.note(cell.name, "there is no time left to measure it")
                 continue

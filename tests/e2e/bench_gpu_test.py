@@ -195,6 +195,20 @@ def check_written():
     check(written == [([1, 0], 0), ([1, 0], 1)], written)
     check(failures.texts == ["a cell: there is no time left to measure it"], failures.texts)
 
+    # In a later round it costs no cell its figures.
+    written.clear()
+    failures, budget, turns = measure.Failures(), measure.Budget(100), []
+
+    def spend_in_round_two():
+        turns.append(1)
+        if len(turns) == 2:
+            spend()
+
+    cells = [(Cell(spend_in_round_two), ""), (Cell(), "")]
+    samples = measure.measure(options, budget, cells, {}, failures, write)
+    check(written == [([1, 0], 0), ([1, 1], 0), ([1, 1], 1), ([2, 1], 1)], written)
+    check(len(samples) == 2 and not failures.texts, failures.texts)
+
 
 def main():
     check_budget()
