@@ -19,8 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "tools"))
 from files import check_writable, write_whole  # noqa: E402
 from process import Failed, machine, output_of, say  # noqa: E402
-
-OURS = ("resnetc, kernels", "resnetc, host to host")
+from table import table  # noqa: E402
 
 # PyTorch on the CPU, where sums run in another order, is the reference.
 RELATIVE_BOUND = 1e-4
@@ -213,11 +212,6 @@ class Torch:
         return figures
 
 
-def best(figures, kind, precision):
-    """None where PyTorch failed."""
-    return min((ms for name, ms in figures.items() if name.startswith(f"{kind}, {precision}")), default=None)
-
-
 def median_of_each(sample):
     return {name: statistics.median(ms) for name, ms in sample.items()}
 
@@ -242,7 +236,7 @@ def prepare_cell(budget, cell, nets, wanted, most, is_first):
     else:
         seconds = 0
     cell.compile()
-    if nets:
+    if cell.net in nets:
         checked = f"logits differ from PyTorch's by {nets[cell.net].check(cell):.1e} of the largest"
     else:
         checked = cell.run("--self-test").strip()
@@ -253,13 +247,31 @@ def prepare_cell(budget, cell, nets, wanted, most, is_first):
     return checked
 
 
+def known_nets(options, failures):
+    known = [net for net in options.nets if (options.models / f"{net}.json").exists()]
+    for net in options.nets:
+        if net not in known:
+            failures.note(net, "there is no such net")
+    return known
+
+
+def torch_nets(torch, options, known, folder, failures):
+    """By name, but for those that have no form in PyTorch: programs of theirs check themselves and are measured alone."""
+    nets = {}
+    for net in known if torch else []:
+        try:
+            nets[net] = Torch(torch, options.models, net, folder)
+        except (Failed, OSError, RuntimeError) as problem:
+            failures.note(f"{net}, PyTorch", problem)
+    return nets
+
+
 def prepare(options, budget, torch, folder, records, failures):
     """Cells with what checking them gave, and PyTorch's nets. Those that fail are left out."""
-    cells, nets = [], {}
-    if torch:
-        nets = {net: Torch(torch, options.models, net, folder) for net in options.nets}
-    wanted = [Cell(options, budget, net, batch, nets[net].weights if nets else "random:1", folder, records)
-              for net in options.nets for batch in options.batches]
+    known = known_nets(options, failures)
+    cells, nets = [], torch_nets(torch, options, known, folder, failures)
+    wanted = [Cell(options, budget, net, batch, nets[net].weights if net in nets else "random:1", folder, records)
+              for net in known for batch in options.batches]
     shares = [cell.share() for cell in wanted]
     for number, cell in enumerate(wanted):
         share, left, whole = shares[number], sum(shares[number:]) or 1, sum(shares) or 1
@@ -282,7 +294,7 @@ def measure_cell(options, cell, nets, sample, failures):
         add_figures(sample, {f"resnetc, {kind}": ms for kind, ms in cell.benchmark().items()})
     except (Failed, OSError) as problem:
         failures.note(cell.name, problem)
-    if nets:
+    if cell.net in nets:
         try:
             add_figures(sample, nets[cell.net].measure(cell.batch, options.seconds / 2))
         except RuntimeError as problem:  # CUDA's errors, a lack of memory among them
@@ -312,32 +324,6 @@ def measure(options, budget, cells, nets, failures, after_cell):
         say(f"round {number + 1} of {options.rounds} measured")
         after_cell(samples, number + 1)
     return samples
-
-
-def against(theirs, ours):
-    return f" {theirs:.3f} ({theirs / ours:.2f}) |" if theirs is not None else " failed |"
-
-
-def table(cells, figures, with_peer):
-    lines = ["| net, batch | resnetc | host to host |", "|---|---|---|"]
-    if with_peer:
-        lines = ["Milliseconds; in brackets PyTorch's time against resnetc's.", "",
-                 "| net, batch | resnetc | PyTorch | with CUDA graphs | TF32 | TF32, graphs | host to host: resnetc | PyTorch, graphs |",
-                 "|---|---|---|---|---|---|---|---|"]
-    for (cell, _), ms in zip(cells, figures):
-        if not all(name in ms for name in OURS):
-            lines.append(f"| {cell.net}, {cell.batch} | failed |" + (len(lines[-1].split("|")) - 4) * " |")
-            continue
-        kernels, moved = (ms[name] for name in OURS)
-        row = f"| {cell.net}, {cell.batch} | {kernels:.3f} |"
-        if with_peer:
-            for kind, precision in (("eager", "float32"), ("graph", "float32"), ("eager", "TF32"), ("graph", "TF32")):
-                row += against(best(ms, kind, precision), kernels)
-            row += f" {moved:.3f} |" + against(best(ms, "host to host", "float32"), moved)
-        else:
-            row += f" {moved:.3f} |"
-        lines.append(row)
-    return "\n".join(lines)
 
 
 def find_device(options, budget, folder, records):

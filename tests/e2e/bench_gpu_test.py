@@ -19,6 +19,7 @@ except ImportError as problem:
 
 sys.path.insert(0, str(root / "bench" / "gpu"))
 import measure
+import table
 import torch_resnet
 
 
@@ -111,7 +112,7 @@ def check_measured(folder):
     check(not list(folder.glob(".figures.json*")), "what is written beside it stays")
     check(not failures and figures["failures"] == [] and figures["rounds"] == 2, failures)
     names = {f"{kind}, {precision}, {layout}" for kind in ("eager", "graph", "host to host")
-             for precision in ("float32", "TF32") for layout in ("contiguous", "channels_last")} | set(measure.OURS)
+             for precision in ("float32", "TF32") for layout in ("contiguous", "channels_last")} | set(table.OURS)
     check(len(figures["cells"]) == 2, figures)
     check(figures["versions"]["torch"] == torch.__version__ and "cudnn" in figures["versions"], figures["versions"])
     for cell, batch in zip(figures["cells"], (1, 2)):
@@ -146,11 +147,21 @@ def check_failures(folder):
     text, figures, failures = measured(folder, options_for(folder, "--batches", "1", "--rounds", "1"), torch)
     measure.Torch.measure = usual
     check(failures == ["resnet18, batch 1, PyTorch: CUDA out of memory"] and figures["failures"] == failures, failures)
-    check(set(figures["cells"][0]["median_ms"]) == set(measure.OURS) and text.count(" failed |") == 5, text)
+    check(set(figures["cells"][0]["median_ms"]) == set(table.OURS) and text.count(" failed |") == 5, text)
+
+    # A net that PyTorch has no form of is measured alone.
+    words = ("--nets", "digits_resnet8", "no_such_net", "resnet18", "--batches", "1", "--rounds", "1")
+    text, figures, failures = measured(folder, options_for(folder, *words), torch)
+    check(len(failures) == 2 and failures[0] == "no_such_net: there is no such net" and
+          failures[1].startswith("digits_resnet8, PyTorch: ") and "\n" not in failures[1], failures)
+    alone, beside = figures["cells"]
+    check("self-test passed" in alone["checked"] and set(alone["median_ms"]) == set(table.OURS), alone)
+    check("logits differ from PyTorch's" in beside["checked"] and len(beside["median_ms"]) > len(table.OURS), beside)
+    check(text.count("| digits_resnet8, 1 | ") == 1 and text.count(" failed |") == 5, text)
 
     words = ("--nets", "no_such_net", "digits_resnet8", "--batches", "1", "--rounds", "1")
     text, figures, failures = measured(folder, options_for(folder, *words), None)
-    check(len(failures) == 1 and failures[0].startswith("no_such_net, batch 1: "), failures)
+    check(len(failures) == 1 and failures[0].startswith("no_such_net: "), failures)
     check([cell["net"] for cell in figures["cells"]] == ["digits_resnet8"] and "| digits_resnet8, 1 | " in text, text)
     check(all(figures["cells"][0]["median_ms"].values()), "the figures of a cell that did not fail")
     command = (sys.executable, root / "bench" / "gpu" / "measure.py", "--resnetc", resnetc(), "--models", models,
