@@ -12,7 +12,10 @@ from support import check, environment, root, run, skip, temporary_folder
 def main():
     with temporary_folder() as folder:
         bundle = folder / "bundle.tar.xz"
-        quickly = {**os.environ, "XZ_OPT": "-0 -T2"}
+        quickly = {**os.environ, "XZ_OPT": "-0 -T2", "MOST_BYTES": str(1 << 30)}
+        bundle.write_text("an older one")
+        said = run(root / "bench" / "gpu" / "pack", sys.argv[1], bundle, env={**quickly, "MOST_BYTES": "1000"}, status=1).stderr
+        check("bytes, more than 1000\n" in said and not bundle.exists(), said)
         run(root / "bench" / "gpu" / "pack", sys.argv[1], bundle, env=quickly)
         run("tar", "-xJf", bundle, cwd=folder)
         libraries = run("ldd", folder / "bundle" / "bin" / "resnetc", env=environment()).stdout
