@@ -181,7 +181,7 @@ def check_written():
     failures, written = measure.Failures(), []
 
     class Cell:
-        name = "a cell"
+        net = name = "a cell"
 
         def __init__(self, then=lambda: None):
             self.then = then
