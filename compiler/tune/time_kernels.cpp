@@ -145,6 +145,7 @@ int time_on_cpu(const TimingRequest& request, const Machine& machine, RunningObj
       contenders.push_back({i, running.timed(i, [runner, &request] { return runner->time(request.cold); })});
   }
   if (contenders.empty()) return 0;
+  const size_t reference = contenders.front().index;  // what all ratios are to
   std::vector<size_t> finalists;
   try {
     time_in_turns(std::move(contenders), deadlines.turns(std::numeric_limits<double>::infinity()), [&](const Turns& t) {
@@ -156,12 +157,15 @@ int time_on_cpu(const TimingRequest& request, const Machine& machine, RunningObj
     return lost_device_status;
   }
   // What was right once may be wrong another time, as where threads race.
+  bool reference_failed = false;
   for (const size_t i : finalists) {
     running.is(i);
-    if (const std::string failure = runners[i]->check(); !failure.empty())
-      answer({{"object", i}, {"failure", failure}});
+    const std::string failure = runners[i]->check();
+    if (failure.empty()) continue;
+    answer({{"object", i}, {"failure", failure}});
+    reference_failed |= i == reference;
   }
-  return 0;
+  return reference_failed ? lost_device_status : 0;
 }
 
 int time_on_device(const TimingRequest& request, const Machine& machine, RunningObject& running,

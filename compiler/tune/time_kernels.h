@@ -15,8 +15,9 @@ namespace resnetc {
 // has no limit of memory.
 inline constexpr const char *time_kernels_command = "time-kernels", *time_on_device_command = "time-on-device";
 
-// Its exit status when a kernel has broken the device, as far as this process goes, or failed after it was checked: its
-// failure is among the answers, and the others are to be timed again without it.
+// Its exit status when a kernel has broken the device, as far as this process goes, or failed after it was checked, in
+// a timed call or, where it is the one that ratios are to, in its second check: its failure is among the answers, and
+// the others are to be timed again without it.
 inline constexpr int lost_device_status = 3;
 
 struct TimedObject {

@@ -8,6 +8,7 @@
 
 #include "compiler/files.h"
 #include "compiler/process.h"
+#include "compiler/tune/time_kernels.h"
 #include "schedules/compile_kernel.h"
 #include "tests/runtime/temporary_folder.h"
 
@@ -123,6 +124,30 @@ TEST_CASE("a status that is an error is refused, also of a call that is timed") 
   CHECK(once.check == "");
   CHECK(once.time == "status -3");
   CHECK(once.check_again == "");
+}
+
+TEST_CASE("times are no ratios to a kernel that fails its second check: the others are to be timed again") {
+  const test::TemporaryFolder folder;
+  const KernelKey key = relu_with_border();
+  const auto library = [&](const std::string& name, const std::string& breaks) {
+    const auto compiled_now =
+        compiled(folder, fmt::format(fmt::runtime(source), fmt::arg("breaks", breaks), fmt::arg("begins", ""),
+                                     fmt::arg("symbol", kernel_symbol(key, Device::cpu))));
+    const std::string named = folder / name;
+    std::filesystem::rename(compiled_now, named);
+    return named;
+  };
+  const std::string breaks = "if (calls > 1) *at(result, 0, 0, 0, 0) += 1;";
+  const TimedObject right{candidates(key, machine()).front(), library("right.so", ""), 0},
+      wrong{right.choice, library("wrong.so", breaks), 0}, never{right.choice, library("never.so", "return 1;"), 0};
+  const auto status_of = [&](const std::vector<TimedObject>& objects) {
+    TimingRequest request{to_string(key), machine().target.to_string(), 1, 2, false, "", 0, objects};
+    write_file(folder / "request.json", to_json(request));
+    return time_kernels(folder / "request.json");
+  };
+  CHECK(status_of({right, wrong}) == 0);
+  CHECK(status_of({wrong, right}) == lost_device_status);
+  CHECK(status_of({never, wrong, right}) == lost_device_status);
 }
 
 TEST_CASE("before a call with cold weights all lines of all packed weights are thrown out, else none") {
