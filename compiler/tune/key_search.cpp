@@ -62,10 +62,37 @@ bool were_compared(const KeySearch& search, const std::vector<Measurement>& meas
   return was(search.fallback) && was(search.before);
 }
 
+// running: what ran in the same batch, or nullptr. Returns whether there is another choice.
+bool give_up_wrong_best(KeySearch& search, const Measurement* running) {
+  const Choice wrong = search.best;
+  if (search.before != wrong) {
+    take_back(search);
+  } else if (search.fallback != wrong) {
+    take_default(search, 0);
+  } else if (running) {
+    search.best = running->choice;
+    search.milliseconds = running->milliseconds;
+  } else {
+    return false;
+  }
+  search.wrong.push_back(wrong);
+  if (search.before == wrong) search.before = search.best;
+  if (search.fallback == wrong) search.fallback = search.best;
+  if (search.before == search.best) search.before_ratio = 1;
+  if (search.fallback == search.best) search.fallback_ratio = 1;
+  search.compared = false;
+  search.not_compared = 0;
+  return true;
+}
+
 }  // namespace
 
 size_t KeySearch::tried_count() const {
   return static_cast<size_t>(std::count(tried.begin(), tried.end(), true));
+}
+
+bool KeySearch::is_wrong(const Choice& choice) const {
+  return std::find(wrong.begin(), wrong.end(), choice) != wrong.end();
 }
 
 void add_choice(KeySearch& search, const Choice& choice, const Machine& machine) {
@@ -154,10 +181,11 @@ Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement
     model.add(search.text, m.choice, search.cycles[index], m.milliseconds);
     if (!reference) reference = &m;
   }
+  const bool best_failed = reference != &first, ran_before = search.milliseconds > 0;
+  if (best_failed && ran_before && !first.temporary && give_up_wrong_best(search, reference)) return Entered::wrong;
   if (!reference) return Entered::no_better;
-  const bool best_failed = reference != &measured.front();
-  if (best_failed && search.milliseconds > 0) {
-    // It ran before: the machine may be busy.
+  if (best_failed && ran_before) {
+    // The machine may be busy.
     search.fruitless++;
     return Entered::no_better;
   }

@@ -37,8 +37,11 @@ struct KeySearch {
   int fruitless = 0;            // of those, since the last that found a better one
   bool best_failed = false;     // once, before it was ever measured
   bool given_up = false;        // for this run: twice, and it may be the machine's fault
+  std::vector<Choice> wrong;    // ran once and failed later, not by the machine's fault: never to be taken again
+  bool wrote = false;           // `seen` is a line of this run's own
 
   size_t tried_count() const;
+  bool is_wrong(const Choice& choice) const;
   // Whether a later whole net has to confirm what the file of records says.
   bool has_win() const { return has_record && best != before; }
 };
@@ -67,12 +70,14 @@ size_t hopeless_count(const KeySearch& search, CostModel& model, double hopeless
 // What won for other keys of the same kind, the nearest work first.
 std::vector<Choice> winners_elsewhere(const std::vector<KeySearch>& keys, const KeySearch& search);
 
-enum class Entered { nothing, no_better, better };
+enum class Entered { nothing, no_better, better, wrong };
 
 // Enters what was measured. Better: `best` was beaten by more than 1 % and by more than the noise, or it does not run
 // here. Nothing: the best failed before it was ever measured; on a busy machine anything may fail once, so the batch is
 // to be measured again, unless it failed twice for a reason that may be gone another time. A default that computes
-// something else, or does not run for another lasting reason, is none: what is best then stands for it.
+// something else, or does not run for another lasting reason, is none: what is best then stands for it. Wrong: the best
+// ran before, and now fails for a lasting reason. It is among the wrong ones, and `before` the best again, or the
+// default, or what ran beside it.
 Entered enter(KeySearch& search, CostModel& model, const std::vector<Measurement>& measured);
 
 // `before` is the best again, with the time that it has by what was measured.

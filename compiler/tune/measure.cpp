@@ -27,15 +27,18 @@ std::string one_line(std::string text) {
 }
 
 // What was waited is gone from the budget. Returns why the lock was not to be had within it, "" if it was.
-std::string wait_for(std::optional<MachineLock>& lock, MachineLock::Use use, double& left_s) {
+std::string wait_for(std::optional<MachineLock>& lock, MachineLock::Use use, MeasureOptions& options) {
   const Clock::time_point start = Clock::now();
+  std::string busy;
   try {
-    lock.emplace(use, left_s);
+    lock.emplace(use, options.left_s);
   } catch (const MachineIsBusy& e) {
-    return one_line(e.what());
+    busy = one_line(e.what());
   }
-  left_s -= seconds_since(start);
-  return "";
+  const double waited = seconds_since(start);
+  options.left_s -= waited;
+  options.waited_s += waited;
+  return busy;
 }
 
 }  // namespace
@@ -62,11 +65,12 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
                                           MeasureOptions& options) {
   std::vector<KernelObject> objects(kernels.size());
   std::optional<MachineLock> compiling;
-  if (const std::string busy = wait_for(compiling, MachineLock::compile, options.left_s); !busy.empty()) {
+  if (const std::string busy = wait_for(compiling, MachineLock::compile, options); !busy.empty()) {
     for (KernelObject& object : objects) object = {busy, true, OverLimit::of_budget, {}, 0};
     return objects;
   }
-  const TimeLimit limit = shortened(options.compile_limit_s, options.left_s);
+  const Clock::time_point start = Clock::now();
+  TimeLimit limit = shortened(options.compile_limit_s, options.left_s);
   std::vector<Command> commands;
   for (size_t i = 0; i < kernels.size(); i++) {
     commands.push_back(kernel_command(kernels[i].first, kernels[i].second, options.target, options.threads,
@@ -86,6 +90,7 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
       options.device_library.empty() ? runtime_folder() / "libresnetc_runtime.a" : options.device_library;
   std::vector<Command> links;
   std::vector<size_t> linked;
+  limit = shortened(options.compile_limit_s, options.left_s - seconds_since(start));
   for (size_t i = 0; i < kernels.size(); i++) {
     if (!objects[i].failure.empty()) continue;
     objects[i].library = options.folder / fmt::format("{}.so", i);
@@ -97,10 +102,11 @@ std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey,
   run_commands(links, options.jobs, [&](size_t i, const CommandResult& result) {
     if (result.status != 0) fail(objects[linked[i]], links[i], result);
   });
+  options.left_s -= seconds_since(start);
   return objects;
 }
 
-std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices, MeasureOptions options) {
+std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices, MeasureOptions& options) {
   std::vector<Measurement> result;
   for (const Choice& choice : choices) result.push_back({choice, "", 0, 0, 0, false, OverLimit::none});
   std::vector<std::pair<KernelKey, Choice>> kernels;
@@ -115,7 +121,7 @@ std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>
   if (std::none_of(objects.begin(), objects.end(), [](const KernelObject& o) { return o.failure.empty(); }))
     return result;
   std::optional<MachineLock> timing;
-  const std::string busy = wait_for(timing, MachineLock::time, options.left_s);
+  const std::string busy = wait_for(timing, MachineLock::time, options);
   const TimeLimit limit =
       busy.empty() ? shortened(options.time_limit_s, options.left_s) : TimeLimit{0, OverLimit::of_budget};
   const auto fail_in_time = [&](Measurement& m, const std::string& failure) {

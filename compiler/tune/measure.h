@@ -25,6 +25,7 @@ struct MeasureOptions {
   double compile_limit_s = 30;
   double time_limit_s = 60;
   double left_s = std::numeric_limits<double>::infinity();  // of the budget: no step takes longer
+  double waited_s = 0;                                      // of it, what was waited for other tuners
 };
 
 // The limit of time that something did not keep: that of its step, or what was left of the budget, which says nothing
@@ -56,8 +57,8 @@ struct KernelObject {
   uint64_t scratch_bytes = 0;
 };
 
-// One for each, in order, `jobs` at once; what is timed meanwhile waits. What this waits for that is taken off
-// options.left_s; where nothing is left, all have failed.
+// One for each, in order, `jobs` at once; what is timed meanwhile waits. What this takes is taken off options.left_s;
+// where that is used up by waiting, all have failed.
 std::vector<KernelObject> compile_objects(const std::vector<std::pair<KernelKey, Choice>>& kernels,
                                           MeasureOptions& options);
 
@@ -72,7 +73,7 @@ struct Measurement {
 
 // One for each choice, in order; the first that runs is the one to beat. Compilations run first, `jobs` at once;
 // nothing else runs while the timing does. Where several tuners share a machine, one's timing waits for another's
-// compilations, as long as the budget lasts.
-std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices, MeasureOptions options);
+// compilations, as long as the budget lasts; options.waited_s says how long.
+std::vector<Measurement> measure(const KernelKey& key, const std::vector<Choice>& choices, MeasureOptions& options);
 
 }  // namespace resnetc

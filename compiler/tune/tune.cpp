@@ -122,6 +122,7 @@ std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::
                          search.cold, t.options.jobs,  t.device_library, t.options.device};
   options.left_s = left_s;
   std::vector<Measurement> measured = measure(search.key, choices, options);
+  t.waited_s += options.waited_s;
   for (Measurement& m : measured) m.milliseconds *= static_cast<double>(t.options.batch) / search.images;
   fs::remove_all(folder);
   return measured;
@@ -148,6 +149,7 @@ void note_trial(Tuning& t, const KeySearch& search, const Measurement& m) {
 // left_s: of the budget, for it.
 void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batch, double left_s) {
   const std::vector<Measurement> measured = try_out(t, search, batch, left_s);
+  const Choice best = search.best;
   const Entered entered = enter(search, t.model, measured);
   raise_peak(t, search, measured);
   if (search.milliseconds == 0) t.why_none = measured.front().failure;
@@ -156,11 +158,16 @@ void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batc
     t.has_room = !is_lack_of_room(t.why_none);
   }
   if (entered == Entered::nothing) return;
-  if (search.milliseconds == 0)
+  if (entered == Entered::wrong) {
+    print_message("{}: {} ran before and fails now: {}: dropped\n", search.text, to_string(best),
+                  measured.front().failure);
+    drop_wrong(t, search, best);
+  } else if (search.milliseconds == 0) {
     print_message("{}: no candidate runs: {}\n", search.text, measured.front().failure);
-  else if ((entered == Entered::better || !search.has_record) && !write_best(t, search))
+  } else if ((entered == Entered::better || !search.has_record) && !write_best(t, search)) {
     print_message("{}: another tuner's {} has come into the records; measured against it\n", search.text,
                   to_string(search.best));
+  }
   // Behind the record: what was tried is not tried again, and a win whose record a kill prevented would be lost.
   for (const Measurement& m : measured) note_trial(t, search, m);
 }
@@ -168,14 +175,15 @@ void measure_batch(Tuning& t, KeySearch& search, const std::vector<Choice>& batc
 // other: seconds that are reserved for baselines.
 void search_all(Tuning& t, TuneProgress& progress, double other) {
   const auto left = [&] { return t.left() - check_reserve(t) - other; };
-  double longest = 0;  // seconds of a batch; one is measured whatever the budget
+  double longest = 0;  // seconds of a batch, without waiting for others; one is measured whatever the budget
   SearchActions actions;
   actions.has_time = [&] { return t.has_room && (longest == 0 || left() >= longest); };
   actions.measure = [&](KeySearch& search, const std::vector<Choice>& batch) {
     read_peak(t);
     const Clock::time_point start = Clock::now();
+    const double waited_s = t.waited_s;
     measure_batch(t, search, batch, std::max(left(), 5.0));
-    longest = std::max(0.7 * longest, seconds_since(start));
+    longest = std::max(0.7 * longest, seconds_since(start) - (t.waited_s - waited_s));
     progress.update(t.keys, seconds_since(t.start));
   };
   // What a batch costs beside its candidates is a driver's start; each may have a CPU to be compiled on.
@@ -200,8 +208,9 @@ void measure_baselines(Tuning& t, const std::vector<Trial>& earlier, TuneProgres
       }
       const Choice choice{std::string(baseline->name), {{"batch", search.images}}};
       const Clock::time_point start = Clock::now();
+      const double waited_s = t.waited_s;
       const std::vector<Measurement> measured = try_out(t, search, {search.best, choice}, left / 2);
-      longest[baseline] = std::max(longest[baseline], seconds_since(start));
+      longest[baseline] = std::max(longest[baseline], seconds_since(start) - (t.waited_s - waited_s));
       const std::optional<Trial> trial = baseline_trial(t, search, measured[0], measured[1]);
       if (!trial) {
         left_out++;
@@ -234,9 +243,8 @@ void find_hardware(Tuning& t) {
   t.peak_gflops = device.peak_gflops;
   t.limits = device.limits;
   print_message(
-      "{}: {:.1f} GiB of memory, a cache of {:.1f} MiB, {} multiprocessors, blocks of {} threads and {} KiB, measured "
-      "peak "
-      "{:.0f} GFLOP/s\n",
+      "{}: {:.1f} GiB of memory, a cache of {:.1f} MiB, {} multiprocessors, blocks of {} threads and {} KiB, "
+      "measured peak {:.0f} GFLOP/s\n",
       device.name, static_cast<double>(device.memory_bytes) / (1u << 30),
       static_cast<double>(device.cache_bytes) / (1u << 20), device.limits.gpu_multiprocessors,
       device.limits.gpu_threads, device.limits.gpu_shared_bytes / 1024, device.peak_gflops);
@@ -324,6 +332,7 @@ void tune(const TuneOptions& options) {
     print_message("{}: written\n", options.report.string());
   }
   if (failed) throw *failed;
+  check_interrupted();  // steps were left out
   if (!any_time) throw Error("no kernel could be timed: " + t.why_none);
 }
 

@@ -42,7 +42,8 @@ std::optional<Record> in_force(const Tuning& t, const KeySearch& search, const s
     return is_of_this_version(r) && identity_of(r) == identity && is_legal(search.key, r.choice, t.tried());
   });
   const auto found = records_in_force(same, provisional);
-  return found.empty() ? std::nullopt : std::optional(found.begin()->second);
+  if (found.empty() || search.is_wrong(found.begin()->second.choice)) return std::nullopt;
+  return found.begin()->second;
 }
 
 namespace {
@@ -55,6 +56,7 @@ void take_over(const Tuning& t, KeySearch& search, const std::vector<Record>& re
   const auto lasting = in_force(t, search, records, Provisional::is_left_out);
   search.seen = in_force(t, search, records);
   search.has_record = search.seen.has_value();
+  search.wrote = false;
   const Choice before = lasting ? lasting->choice : search.before, best = search.seen ? search.seen->choice : before;
   if (best != search.best || before != search.before) take_over(search, before, best, t.machine);
 }
@@ -70,6 +72,7 @@ bool write_lines(const Tuning& t, KeySearch& search, const std::vector<Record>& 
     }
     records.insert(records.end(), lines.begin(), lines.end());
     search.seen = in_force(t, search, records);
+    search.wrote = !lines.back().dropped;
     return true;
   });
 }
@@ -95,6 +98,14 @@ void drop_win(const Tuning& t, KeySearch& search) {
   if (!write_lines(t, search, lines)) search.before = search.best;
 }
 
+void drop_wrong(const Tuning& t, KeySearch& search, const Choice& wrong) {
+  Record lost = record_of(t, search, wrong, 0);
+  lost.dropped = true;
+  append_line(t.records, to_json_line(lost));
+  take_over(t, search, read_records(t.records).records);
+  if (!search.has_record && search.milliseconds > 0) write_best(t, search);
+}
+
 void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_net) {
   take_default(search, milliseconds_in_net);
   write_best(t, search);
@@ -108,10 +119,10 @@ void confirm_win(const Tuning& t, KeySearch& search) {
 }
 
 void restate_shares(const Tuning& t, KeySearch& search) {
-  if (search.milliseconds == 0 || !search.has_record || !search.seen || t.peak_gflops <= 0) return;
+  if (!search.wrote || !search.seen || search.seen->gflops <= 0 || t.peak_gflops <= 0) return;
   Record record = *search.seen;
   const double share = 100 * record.gflops / t.peak_gflops;
-  if (record.percent_of_peak < 1.01 * share) return;
+  if (record.percent_of_peak > 0 && record.percent_of_peak < 1.01 * share) return;
   record.percent_of_peak = share;
   write_lines(t, search, {record});
 }

@@ -33,9 +33,10 @@ struct Tuning {
   std::vector<KeySearch> keys = {};
   ScheduleDb before = {};  // what stood when it began, but for wins that no whole net has confirmed
   CostModel model = {};
-  double peak_gflops = 0;  // of all threads; the largest that was seen so far
-  Clock::time_point peak_read = {};
-  double earlier_seconds = 0;  // spent by earlier runs on the same file
+  double peak_gflops = 0;  // of all threads; the largest that was seen so far, 0 as long as there is no reading
+  Clock::time_point peak_read = {};  // when that was last tried
+  double waited_s = 0;               // for other tuners, while candidates were measured
+  double earlier_seconds = 0;        // spent by earlier runs on the same file
   Clock::time_point start = {};
   std::filesystem::path folder = {};
   bool trials_are_lost = false;  // the disk takes none
@@ -63,13 +64,17 @@ bool write_best(const Tuning& t, KeySearch& search);
 // The win no longer counts: what stood before it does again, or what another tuner wrote since.
 void drop_win(const Tuning& t, KeySearch& search);
 
+// The choice that was the search's best until it turned out to be wrong no longer counts, whoever wrote it, and what is
+// best now does.
+void drop_wrong(const Tuning& t, KeySearch& search, const Choice& wrong);
+
 // The default is the choice again; in a net its call took so many milliseconds.
 void write_default(const Tuning& t, KeySearch& search, double milliseconds_in_net);
 
 // The win stands without being provisional, unless another tuner's record stands.
 void confirm_win(const Tuning& t, KeySearch& search);
 
-// Where the peak turned out to be higher than the records of this run took it for, they are written again.
+// Where the peak was not known when this run wrote its record, or turned out to be higher, that is written again.
 void restate_shares(const Tuning& t, KeySearch& search);
 
 // Reads what is in force, and takes over what other tuners wrote of these keys.

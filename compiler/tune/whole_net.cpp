@@ -138,9 +138,16 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
     if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;
     if (round >= rounds && (!options.decided || options.decided(times()))) break;
     const Clock::time_point round_start = Clock::now();
-    for (size_t i = 0; i < sides.size(); i++) {
-      const MachineLock timing(MachineLock::time, left());
-      sides[(static_cast<size_t>(round) + i) % sides.size()].time(machine, options, each, limit());
+    try {
+      for (size_t i = 0; i < sides.size(); i++) {
+        const MachineLock timing(MachineLock::time, left());
+        sides[(static_cast<size_t>(round) + i) % sides.size()].time(machine, options, each, limit());
+      }
+    } catch (const MachineIsBusy&) {
+      if (round < least_rounds) throw;
+      // The complete rounds count, and no side has others.
+      for (Side& side : sides) side.rounds.resize(static_cast<size_t>(round));
+      break;
     }
     longest = std::max(longest, seconds_since(round_start));
   }

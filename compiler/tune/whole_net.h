@@ -54,7 +54,8 @@ struct WholeNetOptions {
 
 // Emits the programs, then runs them in turns, at least twice; one program for all that are the same. The times of
 // each. Throws Error; TimedOut where a program hung, before half of what is left of the budget is gone, but for its
-// last seconds; MachineIsBusy where other tuners had the machine until nothing of it was left.
+// last seconds; MachineIsBusy where other tuners had the machine until nothing of it was left, before all had run
+// twice.
 std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program>& programs, const Machine& machine,
                                    const WholeNetOptions& options);
 

@@ -114,12 +114,16 @@ TEST_CASE("failures never win, and a default that does not run gives way") {
   CHECK(enter(search, model, broken) == Entered::better);
   CHECK(search.best == batch[2]);
   CHECK(search.before == batch[1]);
-  // Later, a failure is the machine's.
+  // Later, one that may be the machine's changes nothing.
   broken[0].milliseconds = 1;
-  for (Measurement& m : broken) m.failure = m.choice == search.best ? "it took too long" : "";
+  for (Measurement& m : broken) {
+    m.failure = m.choice == search.best ? "it took too long" : "";
+    m.temporary = m.choice == search.best;
+  }
+  std::swap(broken[0], broken[2]);
   CHECK(enter(search, model, broken) == Entered::no_better);
   CHECK(search.best == batch[2]);
-  for (Measurement& m : broken) m.failure = "it took too long";
+  for (Measurement& m : broken) m.failure = "it took too long", m.temporary = true;
   CHECK(enter(search, model, broken) == Entered::no_better);
   CHECK(std::isfinite(model.predict(search.text, batch[3], 1)));
 }
@@ -284,4 +288,38 @@ TEST_CASE("the default is measured with each new best: what a winner seemed to g
   enter(search, model, measured({all[3], all[0]}, [&](const Choice& c) { return c == all[3] ? 0.75 : 1.0; }));
   CHECK(search.fallback_ratio == doctest::Approx(0.75));
   CHECK(next_batch(search, model, {}, 8).empty());
+}
+
+TEST_CASE("a best that ran and then fails for a lasting reason gives way to what stood before, and never comes back") {
+  CostModel model;
+  const std::vector<Choice> all = candidates(key, machine());
+  const auto fail_best = [&](KeySearch& search) {
+    const Choice best = search.best;
+    const std::vector<Choice> batch = {best, all[9]};
+    std::vector<Measurement> broken = measured(batch, [](const Choice&) { return 2.0; });
+    broken[0] = {best, "wrong result", 0, 0, 0, true};
+    CHECK(enter(search, model, broken) == Entered::no_better);
+    CHECK(search.best == best);
+    broken[0].temporary = false;
+    CHECK(enter(search, model, broken) == Entered::wrong);
+    CHECK(search.is_wrong(best));
+    for (const Choice& c : {search.best, search.before, search.fallback}) CHECK(c != best);
+    const std::vector<Choice> next = next_batch(search, model, {best}, 1000);
+    CHECK(std::find(next.begin(), next.end(), best) == next.end());
+  };
+  KeySearch search = start_search(key, 1, machine(), all[5]);
+  const auto time = [&](const Choice& c) { return c == all[7] ? 1.0 : c == all[5] ? 1.5 : 3.0; };
+  enter(search, model, measured({all[5], all[0], all[7]}, time));
+  REQUIRE(search.best == all[7]);
+  fail_best(search);
+  CHECK(search.best == all[5]);
+  CHECK(search.milliseconds == doctest::Approx(1.5));
+  fail_best(search);
+  CHECK(search.best == all[0]);
+  CHECK(search.before == all[0]);
+  CHECK(search.milliseconds == doctest::Approx(3));
+  fail_best(search);
+  CHECK(search.best == all[9]);
+  CHECK(search.milliseconds == doctest::Approx(2));
+  CHECK(search.fallback_ratio == 1);
 }

@@ -9,8 +9,9 @@ using namespace resnetc;
 TEST_CASE("a kernel that performs what it counts raises the peak to what it reaches, one of Winograd's does not") {
   Tuning t = test::tuning_of_one_kernel();
   const KeySearch& search = t.keys[0];
+  double read = 100;
   const auto peak_after = [&](const char* strategy, double milliseconds, double ratio, const char* failure = "") {
-    t.peak_gflops = 100;
+    t.peak_gflops = read;
     raise_peak(t, search, {{{strategy, {}}, failure, milliseconds, ratio}});
     return t.peak_gflops;
   };
@@ -20,4 +21,6 @@ TEST_CASE("a kernel that performs what it counts raises the peak to what it reac
   CHECK(peak_after("conv2d_winograd", at_peak / 2, 1) == 100);
   CHECK(peak_after("conv2d_direct", at_peak / 2, 0) == 100);  // timed a few times only
   CHECK(peak_after("conv2d_direct", at_peak / 2, 1, "it failed") == 100);
+  read = 0;
+  CHECK(peak_after("conv2d_direct", at_peak / 2, 1) == 0);
 }

@@ -197,3 +197,38 @@ TEST_CASE("a record's share is of the largest peak that the run has seen when it
   restate_shares(two.t, two.search());
   CHECK(read_records(two.t.records).records.size() == 2);
 }
+
+TEST_CASE("a best that turned out to be wrong is dropped, whoever wrote it, and no record brings it back") {
+  for (const bool lasting : {false, true}) {
+    TwoTuners two;
+    REQUIRE(write_best(two.t, two.search()));
+    two.best_is(7);
+    REQUIRE(write_best(two.t, two.search()));
+    if (lasting) two.other(7, false);
+    if (lasting) take_over_news(two.t, {{two.search().text, 1}});
+    two.search().wrong.push_back(two.choice(7));
+    two.search().best = two.search().before = two.choice(0);
+    two.search().milliseconds = 1;
+    drop_wrong(two.t, two.search(), two.choice(7));
+    two.search().wrong.clear();  // another run
+    CHECK(two.stands() == two.choice(0));
+    CHECK(read_records(two.t.records).records.size() == (lasting ? 5 : 3));
+  }
+}
+
+TEST_CASE("a share of a peak that nobody knew is told when it is known, but none of another run's record") {
+  TwoTuners two;
+  CHECK(write_best(two.t, two.search()));
+  const auto last = [&] { return read_records(two.t.records).records.back(); };
+  CHECK(last().percent_of_peak == 0);
+  two.t.peak_gflops = 100;
+  restate_shares(two.t, two.search());
+  CHECK(last().percent_of_peak == doctest::Approx(last().gflops));
+  two.t.peak_gflops = 50;
+  two.other(5, false);
+  take_over_news(two.t, {{two.search().text, 1}});
+  two.search().milliseconds = 1;
+  two.t.peak_gflops = 100;
+  restate_shares(two.t, two.search());
+  CHECK(read_records(two.t.records).records.size() == 3);
+}
