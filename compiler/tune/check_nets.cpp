@@ -166,6 +166,15 @@ void print_comparison(const Tuning& t, const std::string& name, const NetCompari
 
 }  // namespace
 
+void put(NamedComparisons& comparisons, const std::string& net, const NetComparison& comparison) {
+  const auto found =
+      std::find_if(comparisons.begin(), comparisons.end(), [&](const auto& c) { return c.first == net; });
+  if (found == comparisons.end())
+    comparisons.emplace_back(net, comparison);
+  else
+    found->second = comparison;
+}
+
 double check_reserve(const Tuning& t) {
   double sum = 0, smallest = std::numeric_limits<double>::infinity();
   for (const Net& net : t.nets) {
@@ -185,7 +194,7 @@ void check_nets(Tuning& t, TuneProgress& progress, NamedComparisons& comparisons
   Comparer compare(t, progress);
   const NetVerdictActions actions{[&](size_t net, bool again) {
                                     const std::optional<NetComparison> timed = compare(net, again);
-                                    if (timed) comparisons.emplace_back(nets[net].name, *timed);
+                                    if (timed) put(comparisons, nets[net].name, *timed);
                                     return timed;
                                   },
                                   [&](KeySearch& search) { drop_win(t, search); },

@@ -13,6 +13,9 @@ namespace resnetc {
 
 using NamedComparisons = std::vector<std::pair<std::string, NetComparison>>;
 
+// The net's comparison; an earlier one gives its place to it.
+void put(NamedComparisons& comparisons, const std::string& net, const NetComparison& comparison);
+
 // Seconds of the budget that check_nets needs: half of it at most, and nothing where that would not do for any net.
 double check_reserve(const Tuning& t);
 

@@ -40,6 +40,7 @@ class Verdict {
         compare(i, true);
         drop_all_if_slower(i);
       }
+    drop_undecided();
     return std::move(comparisons_);
   }
 
@@ -49,6 +50,7 @@ class Verdict {
   const NetVerdictActions& actions_;
   std::vector<std::optional<NetComparison>> comparisons_;
   std::set<std::string> had_default_;         // keys whose default was taken: once
+  std::set<std::string> for_nets_sake_;       // keys whose default was taken with all others of a net
   std::set<size_t> asked_again_, all_taken_;  // nets that seemed slower than with the defaults, that were
 
   std::vector<KeySearch*> wins_of(size_t net) {
@@ -95,7 +97,7 @@ class Verdict {
       for (KeySearch* search : wins_of(net)) {
         const NetComparison& timed = *comparisons_[net];
         const Ratio r = ratio_of(timed.after, timed.before, search->text);
-        if (r.ratio <= 1 || is_faster_somewhere(search->text)) continue;
+        if (r.ratio <= 1 || for_nets_sake_.contains(search->text) || is_faster_somewhere(search->text)) continue;
         actions_.say(fmt::format("{}: {} wins alone, but in {} it takes {:.4g} x, within the noise: dropped",
                                  search->text, to_string(search->best), nets_[net].name, r.ratio));
         drop(*search);
@@ -157,7 +159,10 @@ class Verdict {
     actions_.say(fmt::format("{}: slower as a whole ({:.3f} ms, {:.3f} with the defaults): these are taken",
                              nets_[net].name, comparisons_[net]->after.milliseconds,
                              comparisons_[net]->defaults->milliseconds));
-    for (KeySearch* search : off_default(net)) take_default(*search, net);
+    for (KeySearch* search : off_default(net)) {
+      for_nets_sake_.insert(search->text);
+      take_default(*search, net);
+    }
     return true;
   }
 

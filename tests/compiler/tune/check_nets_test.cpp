@@ -59,3 +59,16 @@ TEST_CASE("a win is provisional until it is confirmed, and what stood before sta
   CHECK(!search.has_win());
   CHECK(choice(Provisional::counts) == search.before);
 }
+
+TEST_CASE("a net that is compared again keeps its place, with the last comparison") {
+  NamedComparisons comparisons;
+  NetComparison c;
+  for (const char* net : {"a", "b", "a"}) {
+    c.replaced++;
+    put(comparisons, net, c);
+  }
+  REQUIRE(comparisons.size() == 2);
+  CHECK(comparisons[0].first == "a");
+  CHECK(comparisons[0].second.replaced == 3);
+  CHECK(comparisons[1].second.replaced == 2);
+}
