@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -59,7 +61,7 @@ std::vector<pid_t> holders_of(int descriptor) {
     std::string number, kind, how, what, place;
     pid_t process = 0;
     if (!(words >> number >> kind >> how >> what >> process >> place) || kind != "FLOCK" || process <= 0) continue;
-    if (place.substr(place.rfind(':') + 1) == std::to_string(own.st_ino)) holders.push_back(process);
+    if (is_place_of(place, own.st_dev, own.st_ino)) holders.push_back(process);
   }
   return holders;
 }
@@ -70,7 +72,7 @@ std::string command_of(pid_t process) {
   std::getline(std::ifstream(fmt::format("/proc/{}/cmdline", process)), command);
   while (!command.empty() && command.back() == '\0') command.pop_back();
   std::replace(command.begin(), command.end(), '\0', ' ');
-  return command.size() > most ? command.substr(0, most) + " ..." : command;
+  return without_controls(command.size() > most ? command.substr(0, most) + " ..." : command);
 }
 
 std::string text_of(const std::vector<pid_t>& holders) {
@@ -95,6 +97,24 @@ void say_once(const std::vector<pid_t>& holders) {
 }
 
 }  // namespace
+
+bool is_place_of(std::string_view place, dev_t device, ino_t inode) {
+  unsigned major_number = 0, minor_number = 0;
+  unsigned long long number = 0;
+  if (std::sscanf(std::string(place).c_str(), "%x:%x:%llu", &major_number, &minor_number, &number) != 3) return false;
+  const bool is_disk = major_number != 0, own_is_disk = major(device) != 0;
+  return number == inode &&
+         (is_disk != own_is_disk || (major_number == major(device) && minor_number == minor(device)));
+}
+
+std::string without_controls(std::string text) {
+  for (size_t i = 0; i < text.size(); i++) {
+    const auto byte = static_cast<unsigned char>(text[i]), before = static_cast<unsigned char>(i > 0 ? text[i - 1] : 0);
+    // Behind 0xc2: U+0080 to U+009F, which are controls too.
+    if (byte < 0x20 || byte == 0x7f || (before == 0xc2 && byte < 0xa0)) text[i] = '?';
+  }
+  return text;
+}
 
 MachineLock::MachineLock(Use use, double patience_s, const std::filesystem::path& file) {
   constexpr double seconds_until_said = 1;

@@ -1,8 +1,12 @@
 // Keeps compiling and timing apart, over all tuners on this machine.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <limits>
+#include <string>
+#include <string_view>
 
 #include "ir/graph.h"
 
@@ -16,6 +20,13 @@ class MachineIsBusy : public Error {
  public:
   using Error::Error;
 };
+
+// Whether a place in /proc/locks, as "fe:00:5678", is the file with this device and inode. Where only one of the two
+// devices is a disk, as with a file of an overlay, the inode says so alone.
+bool is_place_of(std::string_view place, dev_t device, ino_t inode);
+
+// What a terminal may be shown of another user's words: control characters are question marks.
+std::string without_controls(std::string text);
 
 class MachineLock {
  public:

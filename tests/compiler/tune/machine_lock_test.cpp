@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -193,4 +194,22 @@ TEST_CASE("machine lock: who waits says for whom, once for each process") {
   const std::string said = read_file(messages);
   CHECK(said.find(fmt::format("waiting for process {} (", getpid())) == 0);
   CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+}
+
+TEST_CASE("machine lock: a place in /proc/locks is a file by device and inode, by inode alone where one is no disk's") {
+  const dev_t disk = makedev(0xfe, 0x10), overlay = makedev(0, 0x2f);
+  CHECK(is_place_of("fe:10:5678", disk, 5678));
+  CHECK(!is_place_of("fe:11:5678", disk, 5678));
+  CHECK(!is_place_of("fd:10:5678", disk, 5678));
+  CHECK(!is_place_of("fe:10:5679", disk, 5678));
+  CHECK(is_place_of("00:2f:5678", disk, 5678));
+  CHECK(is_place_of("fe:10:5678", overlay, 5678));
+  CHECK(!is_place_of("00:30:5678", overlay, 5678));
+  CHECK(!is_place_of("nothing", disk, 5678));
+}
+
+TEST_CASE("machine lock: what another user's process is called cannot move the cursor") {
+  CHECK(without_controls("resnetc\x1b[2J\r\x7f") == "resnetc?[2J??");
+  CHECK(without_controls("\xc2\x9b"
+                         "2J \xc3\x9b.json") == "\xc2?2J \xc3\x9b.json");
 }
