@@ -138,11 +138,13 @@ std::vector<NetSide> sides_of(const NetComparison& net) {
   return sides;
 }
 
-// Of a kernel's times in a net: beyond what its rounds differ by, where they are known, or not to be taken for either.
+// Of a kernel's times in a net: where its rounds are known, by the median of their ratios, and no gain within the
+// noise.
 std::string gain_in_net(const NetComparison& net, const std::string& key, double before, double after) {
   const Ratio r = ratio_of(net.after, net.before, key);
-  if (net.after.rounds.empty() || after == before || std::abs(r.ratio - 1) > r.noise) return gain(before, after);
-  return fmt::format("<span class=\"note\">{:+.1f} %, within the noise</span>", 100 * (before / after - 1));
+  if (net.after.rounds.empty() || (r.ratio == 1 && r.noise == 0)) return gain(before, after);
+  if (std::abs(r.ratio - 1) > r.noise) return gain(1, r.ratio);
+  return fmt::format("<span class=\"note\">{:+.1f} %, within the noise</span>", 100 * (1 / r.ratio - 1));
 }
 
 std::string net_section(const std::string& name, const NetComparison& net) {
@@ -157,10 +159,10 @@ std::string net_section(const std::string& name, const NetComparison& net) {
     sums += fmt::format("<td>{:.3f} ms</td>", sum);
   }
   std::string text = fmt::format(
-      "<h2>{}: {} ({})</h2><p class=\"note\">Each kernel's time in one inference of the whole net: {}before with the "
-      "default or earlier records, after with the new ones{}.</p><table><tr><th>kernel</th>{}<th>time before / after - "
-      "1</th>"
-      "<th>{}</th></tr>",
+      "<h2>{}: {} ({})</h2><p class=\"note\">Each kernel's time in one inference of the whole net, the least of all "
+      "rounds: {}before with the default or earlier records, after with the new ones{}. The ratio is the median over "
+      "the "
+      "rounds.</p><table><tr><th>kernel</th>{}<th>time before / after - 1</th><th>{}</th></tr>",
       xml_escaped(name), times, gain(net.before.milliseconds, net.after.milliseconds),
       sides.size() > 2 ? "with the default choices, " : "", reservation(net), heads, legend);
   std::vector<std::pair<double, std::string>> order;
@@ -224,13 +226,10 @@ std::string totals_against_baselines(const KeysOfReport& keys) {
 std::string key_table(const Tuning& t, const KeysOfReport& keys) {
   std::string text =
       "<h2>Kernels</h2><p class=\"note\">Against the default: its time / the best's - 1, so +50 % means that the "
-      "default "
-      "takes 1.5 times as long. Shares of the peak count operations as direct convolution needs them, of which "
-      "Winograd's "
-      "kernels save some: theirs may exceed 100 %. Hopeless are candidates that the model, fitted to what was "
-      "measured, puts so far behind that they were not "
-      "tried.</p><table><tr><th>kernel</th><th>calls</th><th>tried</th><th>best</th><th>of peak</th>"
-      "<th>against the default</th>";
+      "default takes 1.5 times as long. Shares of the peak count operations as direct convolution needs them, of which "
+      "Winograd's kernels save some: theirs may exceed 100 %. Hopeless are candidates that the model, fitted to what "
+      "was measured, puts so far behind that they were not tried.</p><table><tr><th>kernel</th><th>calls</th>"
+      "<th>tried</th><th>best</th><th>of peak</th><th>against the default</th>";
   std::vector<const Strategy*> measured;
   for (const Strategy* baseline : baselines())
     if (std::any_of(keys.begin(), keys.end(),

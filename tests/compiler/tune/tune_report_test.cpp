@@ -139,6 +139,11 @@ TEST_CASE("report: a kernel's gain within the noise of the net's rounds is no co
   CHECK(rows(tune_report_html(tuning(), {}, {{"n", net}}))[1][3] == " +1.0 %, within the noise ");
   net.after.rounds = rounds({9.89, 9.9, 9.91});
   CHECK(rows(tune_report_html(tuning(), {}, {{"n", net}}))[1][3] == " +1.0 % ");
+  // One lucky round is not what it is about.
+  net.after = {9, {{"a", 9}}, rounds({9, 10.2, 10.21})};
+  const std::string page = tune_report_html(tuning(), {}, {{"n", net}});
+  CHECK(rows(page)[1][3] == " -2.0 % ");
+  CHECK(page.find("<span class=\"loss\">-2.0 %") != std::string::npos);
 }
 
 TEST_CASE("report: the heading names all nets, also those that were not timed") {
