@@ -70,7 +70,8 @@ std::vector<KernelTimes> time_in_rounds(const std::vector<std::pair<KernelKey, C
     const auto& [key, choice] = kernels[i];
     times[i].failure = objects[i].failure;
     if (!times[i].failure.empty()) continue;
-    KernelData& operands = data.try_emplace(to_string(key), key, options.batch, runtime::default_thread_count()).first->second;
+    KernelData& operands =
+        data.try_emplace(to_string(key), key, options.batch, runtime::default_thread_count()).first->second;
     auto runner = std::make_unique<KernelRunner>(operands, choice, machine, objects[i].library, threads);
     times[i].failure = runner->check();
     if (times[i].failure.empty()) timed.push_back({i, std::move(runner), {}, {}});

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Kills `resnetc tune` N times with SIGKILL, at random moments, in the middle of its writing and while whole nets are timed,
-and goes on each time. No record that was once in the file may be lost, no line may be broken, no process may run on, and
+"""Kills `resnetc tune` N times with SIGKILL, at random moments, in the middle of its writing and while whole nets are
+timed, and goes on each time. No record that was once in the file may be lost, no line may be broken, no process may run on, and
 the next run must leave nothing of those before it, nor a win that no whole net has judged.
 
 Usage: kill_tuner.py RESNETC N [SEED]
@@ -172,7 +172,8 @@ def main():
                 records += len(lines_of(db))
         left = {path.name for path in folder.iterdir() if not path.name.endswith(".jsonl")} - {"tmp"}
         check(not left, "left behind:", left)
-    print(f"{killed} runs were killed, {in_nets} of them while the whole net was timed; all {records} records are there, every line whole, nothing left behind")
+    print(f"{killed} runs were killed, {in_nets} of them while the whole net was timed; "
+          f"all {records} records are there, every line whole, nothing left behind")
 
 
 main()
