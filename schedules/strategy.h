@@ -54,7 +54,8 @@ struct Strategy {
                        const std::vector<float>& values);
   // Estimated cycles of one image on machine.threads threads, with weights that come from memory.
   double (*cycles)(const KernelKey&, const Choice&, const Machine&);
-  // Raise it when the same parameters come to mean other code: records of other versions are kept but not used.
+  // Raise it when the same parameters come to mean other code: records of other versions are kept but not used. Not
+  // where all of a strategy's choices only became faster: what was the best on a machine is still a good choice there.
   int version = 1;
   // executed_flop; NULL: as many as flop_count.
   int64_t (*executed_flop)(const KernelKey&, const Choice&, const Machine&) = nullptr;
