@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "tests/schedules/find_record.h"
@@ -167,8 +168,14 @@ TEST_CASE("what cannot be used is left alone") {
   Record hostile = record(candidate(1));
   for (auto& [name, value] : hostile.choice.parameters) value = 0;
   CHECK(!found({{hostile}}, key_text, machine(), 1, here, true));
-  Record wider = record(candidate(1));
-  wider.target = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
+  const std::string avx512 = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
+  const std::vector<Choice> all = candidates(parse_key(key_text), machine());
+  const auto of_both = std::find_if(all.begin(), all.end(), [&](const Choice& choice) {
+    return is_legal(parse_key(key_text), choice, machine(2, avx512));
+  });
+  REQUIRE(of_both != all.end());
+  Record wider = record(*of_both);
+  wider.target = avx512;
   CHECK(!found({{wider}}));
   Record nonsense = record(candidate(1));
   nonsense.target = "; rm -rf";
