@@ -186,14 +186,14 @@ struct Stages {
     int channels = g.ic + machine.lanes;
     while (std::abs((4 * channels * tiles_together + 2048) % 4096 - 2048) < 256) channels += machine.lanes;
     input.align_storage(c, channels);
-    sum.align_storage(t, round_up(s.tile_rows * s.across, s.pixels) + 1);
+    sum.align_storage(t, s.register_tiles() * s.pixels + 1);
     input.reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
     half.compute_at(input, c).reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
     if (s.groups > 0) {
       input.compute_at(result, s.kept_for_task() ? of_task : task);
       if (s.down % s.tile_rows != 0) {
         // The last strip is computed whole, so that the sizes of all buffers are known when compiling.
-        const int tiles = round_up(s.tile_rows * s.across, s.pixels);
+        const int tiles = s.register_tiles() * s.pixels;
         input.bound_extent(t, tiles);
         sum.bound_extent(t, tiles);
       }

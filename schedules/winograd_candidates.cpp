@@ -49,13 +49,13 @@ std::set<int> channel_groups(int block_count, const Machine& machine) {
 // Whether prefetch_weights finds whole cache lines and the loops that Stages::prefetch names, for one of a single
 // iteration is gone: a candidate that asks for prefetching and gets none would be timed twice. Of blocks the last,
 // where it overruns the channels, is taken out of a loop over all of them. A task must pass over the weights once.
-bool can_prefetch(const Shape& s, int pixels) {
+bool can_prefetch(const Shape& s) {
   if (s.stored || s.g.block >= s.g.oc || (s.groups > 0 && s.tile_rows < s.down)) return false;
   const bool whole_lines =
       s.in_registers ? s.lanes_of_taps(s.part) % floats_of_line == 0 : s.g.channels_fill_lines(s.part);
   const bool last_apart = s.groups == 1 && s.g.oc % s.g.block != 0;
   const bool next_weights = s.part < s.g.ic || s.groups == 0 || s.g.block_count / s.groups > (last_apart ? 2 : 1);
-  return whole_lines && next_weights && (s.in_registers ? s.part > 1 : s.tile_rows * s.across > pixels);
+  return whole_lines && next_weights && (s.in_registers ? s.part > 1 : s.register_tiles() > 1);
 }
 
 // All places of the work in loops, for one register tile.
@@ -76,7 +76,7 @@ void add_orders(std::vector<Choice>& all, const KernelKey& key, const Conv2dGeom
                    {"stored", stored},
                    {"prefetch", prefetch}}};
     if (task_strips > 0) choice.parameters.emplace_back("task_strips", task_strips);
-    if (!prefetch || can_prefetch(Shape(key, choice, machine), pixels)) all.push_back(std::move(choice));
+    if (!prefetch || can_prefetch(Shape(key, choice, machine))) all.push_back(std::move(choice));
   };
   for (int part : channel_parts(whole.ic, block, m, stored, machine))
     for (int rows = 1; rows <= down; rows++) {
@@ -162,7 +162,7 @@ bool winograd_legal(const KernelKey& key, const Choice& choice, const Machine& m
   if (s.kept_for_task())
     return stored == in_buffer && s.groups > 0 && s.part == whole.ic && s.task_strips <= s.strips() &&
            choice["prefetch"] == 0;
-  return choice["prefetch"] == 0 || can_prefetch(s, pixels);
+  return choice["prefetch"] == 0 || can_prefetch(s);
 }
 
 }  // namespace resnetc

@@ -20,8 +20,8 @@ double output_transform_cycles(int m) {
 
 // Of all products of a strip and a part of the input channels, for each input channel.
 double products_cycles(const WinogradShape& s, const Choice& choice) {
-  const double vectors = choice["oc_vectors"], pixels = choice["pixels"], size = s.size();
-  const int tiles = blocks(s.tile_rows * s.across, choice["pixels"]);
+  const double vectors = choice["oc_vectors"], pixels = s.pixels, size = s.size();
+  const int tiles = s.register_tiles();
   if (!s.in_registers)  // a register tile of one pixel column, 1 x 1, for each transformed value
     return size * size * tiles * std::max({0.5 * vectors * pixels, 0.6 * (vectors + pixels), 4.5});
   // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform. Half a
@@ -60,16 +60,15 @@ double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine
   const double output = output_transform_cycles(s.m) * tiles * oc_vectors;
   const bool kept = !s.stored && !s.in_registers;
   const double weights = kept ? weight_transform_cycles(s.m, g.stored) * g.ic * oc_vectors * s.tasks_of_group() : 0;
-  const double once =
-      16.0 / (s.in_registers ? s.size() / s.row_parts : 1) + 1.5 * choice["oc_vectors"] * choice["pixels"];
+  const double once = 16.0 / (s.in_registers ? s.size() / s.row_parts : 1) + 1.5 * choice["oc_vectors"] * s.pixels;
   const double not_spared = static_cast<double>(s.products()) / (values * s.across * s.down);
-  const double products = g.block_count * strips *
-                          (products_cycles(s, choice) * not_spared * g.ic +
-                           values * blocks(s.tile_rows * s.across, choice["pixels"]) * once * blocks(g.ic, s.part));
+  const double products =
+      g.block_count * strips *
+      (products_cycles(s, choice) * not_spared * g.ic + values * s.register_tiles() * once * blocks(g.ic, s.part));
   const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
   // Nets whose transformed weights are small have all their weights in the caches.
   const double weight_bytes = s.stored ? 0 : s.weight_layout().bytes();
-  const int times_read = s.in_registers ? s.size() * s.row_parts * blocks(s.tile_rows * s.across, choice["pixels"]) : 1;
+  const int times_read = s.in_registers ? s.size() * s.row_parts * s.register_tiles() : 1;
   const double weight_traffic =
       weights_in_level1(s, machine)
           ? 0
@@ -91,7 +90,7 @@ int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine&
   const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
                 output = (size + s.m) * winograd_operations(winograd_output, s.m),
                 weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) * s.tasks_of_group() *
-                         (s.in_registers ? blocks(s.tile_rows * s.across, choice["pixels"]) : 1);
+                         (s.in_registers ? s.register_tiles() : 1);
   const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
   return int64_t{2} * s.products() * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
          (s.stored ? 0 : weight * ic * oc);

@@ -34,6 +34,7 @@ struct WinogradShape {
   // Of all tiles, for each input and output channel.
   int products() const { return (size() * across - spared_columns()) * (size() * down - spared_rows()); }
   int strips() const { return blocks(down, tile_rows); }
+  int register_tiles() const { return blocks(tile_rows * across, pixels); }  // of a strip
   bool kept_for_task() const { return task_strips > 0; }
   // Of each group of channel blocks, each of which transforms the weights of its own blocks; all as one if shared.
   int tasks_of_group() const { return groups > 0 ? blocks(strips(), std::max(task_strips, 1)) : 1; }
