@@ -65,9 +65,9 @@ std::optional<int> run_worker(int argc, char** argv) {
     end_with_parent();
     end_with_driver(time_kernels(argv[2]));
   }
-  if (argc == 5 && command == describe_device_command) {
+  if (argc == 6 && command == describe_device_command) {
     end_with_parent();
-    end_with_driver(print_device(argv[2], argv[3], std::stoi(argv[4])));
+    end_with_driver(print_device(argv[2], argv[3], std::stoi(argv[4]), argv[5]));
   }
   return std::nullopt;
 }

@@ -29,7 +29,7 @@ fs::path make_kernel_device(const Machine& machine, const std::string& target, c
 
 DeviceDescription describe_device(const fs::path& library, const Machine& machine, int index) {
   const Command command{{own_path().string(), describe_device_command, library.string(), device_symbol(machine.device),
-                         std::to_string(index)},
+                         std::to_string(index), machine.target.to_string()},
                         {},
                         60};
   const CommandResult result = run_commands({command}, 1).front();
@@ -43,7 +43,7 @@ DeviceDescription describe_device(const fs::path& library, const Machine& machin
           {json.at("gpu_threads"), json.at("gpu_shared_bytes"), json.at("gpu_multiprocessors")}};
 }
 
-int print_device(const char* library, const char* api, int index) {
+int print_device(const char* library, const char* api, int index, const char* target) {
   void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
   const auto* device = loaded ? static_cast<const rn_device*>(dlsym(loaded, api)) : nullptr;
   const auto* kernels = device ? static_cast<const runtime::KernelDevice*>(dlsym(loaded, "rn_kernel_device")) : nullptr;
@@ -52,7 +52,8 @@ int print_device(const char* library, const char* api, int index) {
   rn_device_peak peak = {};
   nlohmann::json answer;
   runtime::Session* session = kernels->open(device, index, 0, problem, sizeof problem);
-  if (session && kernels->measure(session, &peak, problem, sizeof problem) == 0) {
+  if (session && kernels->check(session, target, problem, sizeof problem) == 0 &&
+      kernels->measure(session, &peak, problem, sizeof problem) == 0) {
     const runtime::DeviceInfo& info = *kernels->info(session);
     constexpr unsigned long long most = 1 << 30;  // that a record takes
     answer = {{"name", peak.name},

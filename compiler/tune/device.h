@@ -24,10 +24,11 @@ std::filesystem::path make_kernel_device(const Machine& machine, const std::stri
                                          const std::filesystem::path& folder);
 
 // Asks the device of that number and measures it, in a process of its own: drivers bring threads and compilers of their
-// own. Throws Error if there is none.
+// own. Throws Error if there is none, or if it is too old for the machine's target, which the driver would else tell
+// each candidate as its own failure.
 DeviceDescription describe_device(const std::filesystem::path& library, const Machine& machine, int index);
 
 // The command itself. Returns the exit status.
-int print_device(const char* library, const char* api, int index);
+int print_device(const char* library, const char* api, int index, const char* target);
 
 }  // namespace resnetc
