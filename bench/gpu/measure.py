@@ -345,14 +345,14 @@ def run(options, torch, folder, failures):
     records.touch()
     device = find_device(options, budget, folder, records)
     cells, nets = prepare(options, budget, torch, folder, records, failures)
+    beside = {"machine": machine(), "device": device, "versions": versions(torch), "seconds": options.seconds}
 
     def write(samples, rounds):
         if not options.json:
             return
         measured = [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": median_of_each(sample)}
                     for (cell, checked), sample in zip(cells, samples)]
-        result = {"machine": machine(), "device": device, "versions": versions(torch), "rounds": rounds,
-                  "seconds": options.seconds, "cells": measured, "failures": failures.texts}
+        result = {**beside, "rounds": rounds, "cells": measured, "failures": failures.texts}
         write_whole(options.json, json.dumps(result, indent=2) + "\n")
 
     write([{} for _ in cells], 0)

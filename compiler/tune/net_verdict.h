@@ -30,14 +30,14 @@ struct NetVerdictActions {
   std::function<void(const std::string&)> say;
 };
 
-// Drops the wins whose kernel is slower in a net by more than 1 % and by more than the noise, twice the standard error
-// of the ratio's median over the rounds; those that seem slower within these bounds, unless another net decides that
-// they are faster; and all wins of a net that is slower as a whole with those that are left, by
-// more than 0.5 % and the noise. Where the default of a kernel is faster than what is left, by the same bound, it
-// becomes the choice; and so do the defaults of all kernels of a net that would else be slower as a whole than with
-// them. A net is timed again where one of its wins was dropped or another tuner's choice came since, and once more
-// where it seems slower, if there is time; else a dropped kernel's time counts as it was before. One comparison for
-// each net, of what stands in the end.
+// Drops the wins whose kernel is slower in a net by more than 1 % and by more than the noise, twice the standard
+// error of the ratio's median over the rounds; those that seem slower within these bounds, unless another net
+// decides that they are faster; and all wins of a net that is slower as a whole with those that are left, by more
+// than 0.5 % and the noise. Where the default of a kernel is faster than what is left, by the same bound, it becomes
+// the choice; and so do the defaults of all kernels of a net that would else be slower as a whole than with them. A
+// net is timed again where one of its wins was dropped or another tuner's choice came since, and once more where it
+// seems slower, if there is time; else a dropped kernel's time counts as it was before. One comparison for each net,
+// of what stands in the end.
 std::vector<std::optional<NetComparison>> judge_nets(const std::vector<NetOfKeys>& nets, std::vector<KeySearch>& keys,
                                                      const NetVerdictActions& actions);
 

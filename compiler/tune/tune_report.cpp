@@ -161,8 +161,7 @@ std::string net_section(const std::string& name, const NetComparison& net) {
   std::string text = fmt::format(
       "<h2>{}: {} ({})</h2><p class=\"note\">Each kernel's time in one inference of the whole net, the least of all "
       "rounds: {}before with the default or earlier records, after with the new ones{}. The ratio is the median over "
-      "the "
-      "rounds.</p><table><tr><th>kernel</th>{}<th>time before / after - 1</th><th>{}</th></tr>",
+      "the rounds.</p><table><tr><th>kernel</th>{}<th>time before / after - 1</th><th>{}</th></tr>",
       xml_escaped(name), times, gain(net.before.milliseconds, net.after.milliseconds),
       sides.size() > 2 ? "with the default choices, " : "", reservation(net), heads, legend);
   std::vector<std::pair<double, std::string>> order;
