@@ -31,7 +31,7 @@ struct ModelArguments {
   std::string weights;
   std::string size;
   std::string target = "host";
-  std::string winograd = "f4";
+  std::string winograd = "f5";
   std::string weights_storage = "f32";
   int threads = 0;
   int batch = 1;
@@ -57,7 +57,7 @@ struct CompileArguments {
 struct TuneArguments {
   std::string budget = "10m";
   std::string size;
-  std::string winograd = "f4";
+  std::string winograd = "f5";
   std::string weights_storage = "f32";
   CacheArguments cache;
   int threads = 0;
@@ -211,7 +211,7 @@ void add_winograd_option(CLI::App& app, std::string& to) {
          "The largest Winograd tile that 3x3 convolutions may use, off for none: fewer multiplications, a larger "
          "rounding error")
       ->capture_default_str()
-      ->check(CLI::IsMember({"off", "f2", "f4", "f6"}));
+      ->check(CLI::IsMember({"off", "f2", "f4", "f5", "f6"}));
 }
 
 void add_weights_storage_option(CLI::App& app, std::string& to) {

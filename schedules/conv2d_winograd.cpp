@@ -1,12 +1,12 @@
 // Winograd's minimal filtering F(m x m, 3 x 3) for 3x3 convolutions of stride 1: with t = (m + 2)^2 transformed values
 // a tile, an output tile of m x m pixels is t products for each pair of channels, where direct summation takes 9 m^2:
-// 2.25 times fewer for m = 2, 4 for m = 4, 5.06 for m = 6. Summed over input channels that is t small matrix products.
-// winograd_transforms.h has the transforms and the bound on the error.
+// 2.25 times fewer for m = 2, 4 for m = 4, 4.59 for m = 5, 5.06 for m = 6. Summed over input channels that is t small
+// matrix products. winograd_transforms.h has the transforms and the bound on the error.
 //
 // Where tiles reach over the right or lower edge, their last products are left out (winograd_spared): of 16 tiles of an
-// image of 14x14 pixels, m = 4, 92 of 576. With weights in registers a register tile that is spared a row of values
-// does not transform that row's weights either. Granite Rapids, two threads, 256 channels, never kept: 0.379 -> 0.343
-// ms.
+// image of 14x14 pixels, m = 4, 92 of 576; of nine tiles, m = 5, 41 of 441. With weights in registers a register tile
+// that is spared a row of values does not transform that row's weights either. Granite Rapids, two threads, 256
+// channels, never kept: 0.379 -> 0.343 ms.
 //
 // Two orders. Shared: inputs are transformed once, for all channel blocks; then each task takes a block of output
 // channels. Apart: each task takes a strip of tile rows and a group of channel blocks, from transforming its input to

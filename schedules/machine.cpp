@@ -103,9 +103,9 @@ std::string winograd_name(int largest) {
 }
 
 int parse_winograd(std::string_view name) {
-  for (int largest : {0, 2, 4, 6})
+  for (int largest : {0, 2, 4, 5, 6})
     if (name == winograd_name(largest)) return largest;
-  throw Error(fmt::format("winograd must be off, f2, f4 or f6, got '{}'", name));
+  throw Error(fmt::format("winograd must be off, f2, f4, f5 or f6, got '{}'", name));
 }
 
 std::string record_target(const Machine& machine) {

@@ -27,7 +27,7 @@ struct Machine {
   bool fused_multiply_add = false;
   int64_t level1_bytes = 32 * 1024;
   int64_t level2_bytes = 512 * 1024;
-  int largest_winograd = 4;  // the largest m of Winograd's F(m x m, 3 x 3) that may be used; 0: none
+  int largest_winograd = 5;  // the largest m of Winograd's F(m x m, 3 x 3) that may be used; 0: none
   int threads = 1;           // that schedules are chosen for; any number runs one with the same bits
   Device device = Device::cpu;
   int batch = 1;  // images at once, which default choices for devices are made for
@@ -52,7 +52,7 @@ std::string record_target(const Machine& machine);
 // The CPU beside a device: the same target without it.
 Machine host_of(const Machine& machine);
 
-// Machine::largest_winograd as --winograd takes it: "off", "f2", "f4" or "f6". Throws Error for any other text.
+// Machine::largest_winograd as --winograd takes it: "off", "f2", "f4", "f5" or "f6". Throws Error for any other text.
 std::string winograd_name(int largest);
 int parse_winograd(std::string_view name);
 

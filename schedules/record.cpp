@@ -133,7 +133,8 @@ Record parse_record(std::string_view line) {
   r.threads = integer_in(field(object, "threads"), "threads", 1, 4096);
   r.batch = integer_in(field(object, "batch"), "batch", 1, 65536);
   // Left out by the first versions, which had one limit.
-  if (object.contains("winograd")) r.largest_winograd = parse_winograd(text_of(object, "winograd"));
+  constexpr int before_it_was_said = 4;
+  r.largest_winograd = object.contains("winograd") ? parse_winograd(text_of(object, "winograd")) : before_it_was_said;
   const std::string weights = text_of(object, "weights");
   if (weights != "cold" && weights != "hot") throw Error("\"weights\" must be \"cold\" or \"hot\"");
   r.cold = weights == "cold";

@@ -21,7 +21,7 @@ struct Record {
   Choice choice;
   int threads = 1;
   int batch = 1;
-  int largest_winograd = 4;         // what the candidates were limited to, as in Machine
+  int largest_winograd = 5;         // what the candidates were limited to, as in Machine
   bool cold = true;                 // timed with weights from memory; else with weights in the cache
   bool provisional = false;         // it won alone; no whole net has confirmed it yet
   bool dropped = false;             // a later word: the choice did not survive in a whole net

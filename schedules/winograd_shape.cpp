@@ -9,13 +9,13 @@ namespace {
 
 // Estimates for one tile or input channel and one vector of channels: (loads, stores and arithmetic) / 2.
 double input_transform_cycles(int m) {
-  return m == 2 ? 24 : m == 4 ? 90 : 190;
+  return m == 2 ? 24 : m == 4 ? 90 : m == 5 ? 130 : 190;
 }
 double weight_transform_cycles(int m, DType stored) {
-  return (m == 2 ? 18 : m == 4 ? 45 : 80) + (stored == DType::bf16 ? 4.5 : 0);
+  return (m == 2 ? 18 : m == 4 ? 45 : m == 5 ? 60 : 80) + (stored == DType::bf16 ? 4.5 : 0);
 }
 double output_transform_cycles(int m) {
-  return m == 2 ? 20 : m == 4 ? 90 : 190;
+  return m == 2 ? 20 : m == 4 ? 90 : m == 5 ? 130 : 190;
 }
 
 // Of all products of a strip and a part of the input channels, for each input channel.
@@ -44,6 +44,21 @@ double input_traffic_cycles(const WinogradShape& s, double input_bytes, const Ma
   return 0.5 * cache_cycles(input_bytes * s.groups) * 4 * floats / static_cast<double>(machine.level2_bytes);
 }
 
+// Rows of transformed weights that are made for each pair of channels: in registers for each register tile anew, but
+// not those that a tile of the last row is spared if none of another row is in it.
+int64_t weight_rows(const WinogradShape& s) {
+  if (!s.in_registers) return int64_t{s.size()} * s.tasks_of_group();
+  const int spared = s.pixels <= s.across ? s.spared_rows() * (s.across / s.pixels) : 0;
+  return int64_t{s.size()} * s.tasks_of_group() * s.register_tiles() - spared;
+}
+
+// How often weights pass through the second-level cache: the 3x3 ones are read for each row of values of each register
+// tile, a buffer of transformed ones is written and read.
+int weight_passes(const WinogradShape& s) {
+  if (s.in_registers) return s.size() * s.row_parts * s.register_tiles();
+  return s.stored || s.kept_for_task() ? 1 : 2;
+}
+
 }  // namespace
 
 bool weights_in_level1(const WinogradShape& s, const Machine& machine) {
@@ -68,11 +83,10 @@ double winograd_cycles(const KernelKey& key, const Choice& choice, const Machine
   const double input_bytes = 4.0 * values * tiles * g.ic, all_weights = 4.0 * g.ic * g.block * g.block_count;
   // Nets whose transformed weights are small have all their weights in the caches.
   const double weight_bytes = s.stored ? 0 : s.weight_layout().bytes();
-  const int times_read = s.in_registers ? s.size() * s.row_parts * s.register_tiles() : 1;
   const double weight_traffic =
       weights_in_level1(s, machine)
           ? 0
-          : cache_cycles(all_weights * (s.in_registers ? 7 : values) * times_read * s.tasks_of_group());
+          : cache_cycles(all_weights * (s.in_registers ? 7 : values) * weight_passes(s) * s.tasks_of_group());
   const double traffic = input_traffic_cycles(s, input_bytes, machine) + 0.7 * weight_traffic;
   const double work = weights + products + output + traffic;
   const int tasks = s.groups > 0 ? s.tasks_of_group() * s.groups : g.block_count;
@@ -89,8 +103,7 @@ int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine&
   const int64_t ic = s.g.ic, oc = s.g.oc, tiles = int64_t{s.across} * s.down, size = s.size(), values = size * size;
   const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
                 output = (size + s.m) * winograd_operations(winograd_output, s.m),
-                weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) * s.tasks_of_group() *
-                         (s.in_registers ? s.register_tiles() : 1);
+                weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) * weight_rows(s) / size;
   const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
   return int64_t{2} * s.products() * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
          (s.stored ? 0 : weight * ic * oc);

@@ -17,7 +17,7 @@ struct TuneOptions {
   int threads = 1;  // of the CPU
   int device = 0;   // which one, where the target is for a device
   int batch = 1;
-  int largest_winograd = 4;       // as in Machine
+  int largest_winograd = 5;       // as in Machine
   DType weights = DType::f32;     // how convolutions and dense layers store them
   double budget_s = 600;          // wall clock, all included
   std::filesystem::path records;  // the file to append to; empty: the user's own file of that hardware and target

@@ -21,7 +21,7 @@ def compare(net, folder, seed, target, on_device):
     wanted = np.fromfile(folder / "output.f32", "<f4").reshape(net["output"])
     model = folder / f"{net['name']}.json"
     chosen = set()
-    for winograd, bound in (("off", 0), ("f4", 1e-4)):
+    for winograd, bound in (("off", 0), ("f5", 1e-4)):
         out = folder / winograd
         compile_model(model, model.with_suffix(".safetensors"), out, "--winograd", winograd, "--emit", "exe",
                       "--target", target, "--threads", 2)

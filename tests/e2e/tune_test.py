@@ -338,7 +338,7 @@ def main():
         check("matches --kernels no such kernel" in said, said)
 
         # Without Winograd tiles, none is tried, and the records say so.
-        check("--winograd" in tune(folder / "none", "--winograd", "f5", status=2).stderr, "f5 is taken")
+        check("--winograd" in tune(folder / "none", "--winograd", "f3", status=2).stderr, "f3 is taken")
         direct = folder / "direct.jsonl"
         kernel = "^conv2d_i8x8x32b1_w32x3x3x32_w32_i"
         tune(direct, "--budget", "4s", "--winograd", "off", "--kernels", kernel)

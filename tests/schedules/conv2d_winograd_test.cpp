@@ -75,7 +75,8 @@ TEST_CASE(
 // Two tiles by two, which reach over the right and the lower edge by none up to m - 1 pixels; register tiles of two
 // that are alike in both rows of them, and of three that are not.
 TEST_CASE("Winograd equals the reference where the last tiles overrun the image") {
-  const std::pair<int, int> sizes[] = {{2, 1}, {4, 0}, {4, 1}, {4, 2}, {4, 3}, {6, 1}, {6, 2}};
+  const std::pair<int, int> sizes[] = {{2, 1}, {4, 0}, {4, 1}, {4, 2}, {4, 3}, {5, 0},
+                                       {5, 1}, {5, 2}, {5, 4}, {6, 1}, {6, 2}};
   const std::pair<const char*, const char*> orders[] = {{"tile_rows=2 channel_groups=0", ""},
                                                         {"tile_rows=1 channel_groups=1", ""},
                                                         {"tile_rows=1 channel_groups=1", " task_strips=2"}};
@@ -97,30 +98,39 @@ TEST_CASE("Winograd equals the reference where the last tiles overrun the image"
           check_choice(key, choice, machine, {2});
           checked++;
         }
-      CHECK(checked >= 4);
+      CHECK(checked >= (m == 5 ? 2 : 4));
     }
   }
 }
 
-// Weights whose transform at -2 alone overflows: times what should be zero that were not a number.
+// Weights whose transform at the last point, -2 (m = 4) or 1/2 (m = 5), alone overflows: times what should be zero that
+// were not a number.
 TEST_CASE("Winograd makes no product that it is spared") {
   const Machine machine = machine_for("host", 2);
   const KernelKey key =
       conv_key({2, 2, 32, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
-  for (const bool columns : {true, false}) {
+  struct Weights {
+    int m;
+    float along[3];   // taps of the axis whose last products are spared,
+    size_t of_other;  // at this tap of the other axis, zero elsewhere
+  };
+  const Weights f4{4, {2e38f, -1e38f, 0}, 0}, f5{5, {4.5e37f, 0, 0}, 1};
+  for (const auto& [weights, columns] : {std::pair(f4, true), {f4, false}, {f5, true}, {f5, false}}) {
     std::vector<Tensor> operands = normal_operands(key, 1, 7);
     for (float& value : operands[0].values) value *= 1e-30f;
     const auto channels = static_cast<size_t>(key.operands[1].dims[3]);
     for (size_t i = 0; i < operands[1].values.size(); i++) {
       const size_t tap = i / channels % 9, along = columns ? tap % 3 : tap / 3, across = columns ? tap / 3 : tap % 3;
-      operands[1].values[i] = across > 0 ? 0.0f : along == 0 ? 2e38f : along == 1 ? -1e38f : 0.0f;
+      operands[1].values[i] = across == weights.of_other ? weights.along[along] : 0.0f;
     }
     for (int stored : {0, 1, 2, 3}) {
+      if (weights.m == 5 && stored != 2) continue;
       const Choice choice = parse_choice(
-          fmt::format("conv2d_winograd tile=4 oc_vectors=1 pixels=1 channel_part=32 tile_rows=1 channel_groups=1 "
+          fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels=1 channel_part=32 tile_rows=1 channel_groups=1 "
                       "stored={} prefetch=0",
-                      stored));
+                      weights.m, stored));
       REQUIRE(is_legal(key, choice, machine));
+      CAPTURE(weights.m);
       CAPTURE(columns);
       CAPTURE(stored);
       for (const float value : run_kernel(key, choice, machine, operands).values) CHECK(std::isfinite(value));
@@ -147,21 +157,27 @@ TEST_CASE("Winograd pads 64, 128 and 256 tiles together, which no padding of cha
   }
 }
 
+// Images that tiles of 2, 4 and 6 cover, and that tiles of 4, 5 and 6 reach over by one to four pixels.
 TEST_CASE("Winograd's error stays within its bound on random numbers") {
   const Machine machine = machine_for("host", 2);
-  const KernelKey key =
-      conv_key({12, 12, 128, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
-  std::vector<Choice> choices;
-  for (int m : {2, 4, 6})
-    for (int stored : {0, 2, 3})
-      choices.push_back({"conv2d_winograd",
-                         {{"tile", m},
-                          {"oc_vectors", 1},
-                          {"pixels", 2},
-                          {"channel_part", 64},
-                          {"tile_rows", 12 / m},
-                          {"channel_groups", 0},
-                          {"stored", stored},
-                          {"prefetch", m == 4}}});
-  check_error_bound(key, choices, machine);
+  for (int pixels : {12, 14}) {
+    const KernelKey key = conv_key(
+        {pixels, pixels, 128, 16, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, {}}, all_sides(1), {}, {}, {}, false});
+    std::vector<Choice> choices;
+    for (int m : {2, 4, 5, 6})
+      for (int stored : {0, 2, 3}) {
+        if (m == 5 && stored != 2) continue;
+        const int tiles = (pixels + m - 1) / m;
+        choices.push_back({"conv2d_winograd",
+                           {{"tile", m},
+                            {"oc_vectors", 1},
+                            {"pixels", tiles % 2 == 0 ? 2 : 1},
+                            {"channel_part", 64},
+                            {"tile_rows", tiles},
+                            {"channel_groups", 0},
+                            {"stored", stored},
+                            {"prefetch", m == 4}}});
+      }
+    check_error_bound(key, choices, machine);
+  }
 }

@@ -174,7 +174,7 @@ TEST_CASE("a line that is no record says why") {
   CHECK(refusal(with("\"pixels\":6", "\"pixels\":\"6\"")) == "\"pixels\" must be a whole number");
   CHECK(refusal(with("\"milliseconds\":1.5", "\"milliseconds\":-1")) ==
         "\"milliseconds\" must be a number of at least 0");
-  CHECK(refusal(with("\"f6\"", "\"f5\"")) == "winograd must be off, f2, f4 or f6, got 'f5'");
+  CHECK(refusal(with("\"f6\"", "\"f3\"")) == "winograd must be off, f2, f4, f5 or f6, got 'f3'");
   CHECK(parse_record(line).largest_winograd == 6);
   CHECK(parse_record(with("\"winograd\":\"f6\",", "")).largest_winograd == 4);
   CHECK(refusal(with("\"cold\"", "\"warm\"")) == "\"weights\" must be \"cold\" or \"hot\"");

@@ -14,11 +14,12 @@ namespace {
 const KernelKey conv = parse_key("conv2d_i13x10x16b1_w32x3x3x16_w32_to_i13x10x32_padding1_relu_f32");
 const Machine avx2 = machine_for("x86-64-linux-avx2-fma-f16c", 2);
 
-int64_t executed(int tile, int tile_rows, int groups, int part, WinogradShape::Stored stored, int task_strips = 0) {
+int64_t executed(int tile, int tile_rows, int groups, int part, WinogradShape::Stored stored, int task_strips = 0,
+                 int pixels = 4) {
   Choice choice = parse_choice(
-      fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels=4 channel_part={} tile_rows={} channel_groups={} "
+      fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels={} channel_part={} tile_rows={} channel_groups={} "
                   "stored={} prefetch=0",
-                  tile, part, tile_rows, groups, static_cast<int>(stored)));
+                  tile, pixels, part, tile_rows, groups, static_cast<int>(stored)));
   if (task_strips > 0) choice.parameters.emplace_back("task_strips", task_strips);
   return executed_flop(conv, choice, avx2);
 }
@@ -54,6 +55,20 @@ TEST_CASE("strategy: what sums directly executes its operations, and Winograd ot
   const int64_t rest = executed(4, 4, 0, 16, WinogradShape::in_file) - int64_t{2} * 36 * 12 * 16 * 32;
   CHECK(rest > 0);
   CHECK(rest < int64_t{2} * 36 * 12 * 16 * 32);
+}
+
+TEST_CASE("strategy: Winograd's tiles that reach over the edge execute less") {
+  // F(4x4, 3x3), 4 rows of 3 tiles, which reach over by three and by two pixels: two rows and two columns of values are
+  // spared. Eight operations transform three weights: two of four register tiles' 24 rows are not made.
+  const auto executed_by = [](WinogradShape::Stored stored, int pixels) {
+    return executed(4, 4, 0, 16, stored, 0, pixels);
+  };
+  const int64_t in_file = executed_by(WinogradShape::in_file, 3);
+  CHECK(executed_by(WinogradShape::in_file, 4) - in_file == int64_t{2} * (24 * 18 - 22 * 16) * 16 * 32);
+  CHECK(executed_by(WinogradShape::never_kept, 3) - in_file == int64_t{22} * (3 + 6) * 8 / 6 * 16 * 32);
+  CHECK(executed_by(WinogradShape::never_kept, 1) - in_file == int64_t{72 - 3 * 2} * (3 + 6) * 8 / 6 * 16 * 32);
+  // A register tile of both rows of tiles makes all rows of weights.
+  CHECK(executed_by(WinogradShape::never_kept, 6) - in_file == int64_t{12} * (3 + 6) * 8 / 6 * 16 * 32);
 }
 
 TEST_CASE("strategy: what runs on the CPU in place of a device reads the same weights") {
