@@ -1,9 +1,10 @@
 // conv2d(a, [oc,1,1,i] w, b) | add(conv2d(x, [oc,1,1,j] v, d) stride=s) | ..
 //   -> conv2d(a, [oc,1,1,i+j] [w v], b + d) | project(x) stride=s | ..
 //
-// When nothing else reads the inner conv2d, both are 1x1 without groups, the inner one has neither padding nor an
-// epilogue, and the outer one no max pool. So the projection shortcut of a bottleneck block is summed in the
-// accumulators of the block's last convolution, and never stored. Weights without values fold all the same.
+// When nothing else reads the inner conv2d, both are 1x1 without groups and with weights of one kind, the inner one has
+// neither padding nor an epilogue, and the outer one no max pool. So the projection shortcut of a bottleneck block is
+// summed in the accumulators of the block's last convolution, and never stored. Weights without values fold all the
+// same.
 
 #include <fmt/format.h>
 
@@ -48,7 +49,9 @@ Graph fuse_projection(const Graph& graph) {
     if (!is_plain_pointwise(rewriter, inner) || !is_plain_pointwise(rewriter, {node.name, node.op, inputs, node.type}))
       return std::nullopt;
     TensorType type = rewriter.node(inputs[1]).type;
-    const int i = type.dims[3], j = rewriter.node(inner.inputs[1]).type.dims[3];
+    const TensorType& of_shortcut = rewriter.node(inner.inputs[1]).type;
+    if (type.dtype != of_shortcut.dtype) return std::nullopt;
+    const int i = type.dims[3], j = of_shortcut.dims[3];
     type.dims[3] = i + j;
     using Values = std::vector<float>;
     inputs[1] = joined(rewriter, inputs[1], inner.inputs[1], "[{}, {}]", type, [&](const Values& w, const Values& v) {
