@@ -64,13 +64,18 @@ bool wins_are_decided(const Tuning& t, const Net& net, const std::vector<NetTime
   });
 }
 
-NetComparison compare_now(Tuning& t, const Net& net, double seconds, bool with_defaults) {
-  const WholeNetOptions options{
-      t.folder / "net", t.options.cache,
-      t.options.target, t.options.threads,
-      t.options.batch,  t.options.jobs,
-      t.options.device, seconds,
-      t.left(),         [&](const std::vector<NetTimes>& times) { return wins_are_decided(t, net, times); }};
+NetComparison compare_now(Tuning& t, TuneProgress& progress, const Net& net, double seconds, bool with_defaults) {
+  const WholeNetOptions options{t.folder / "net",
+                                t.options.cache,
+                                t.options.target,
+                                t.options.threads,
+                                t.options.batch,
+                                t.options.jobs,
+                                t.options.device,
+                                seconds,
+                                t.left(),
+                                [&](const std::vector<NetTimes>& times) { return wins_are_decided(t, net, times); },
+                                [&](int round) { progress.update_net(net.model.name, round, seconds_since(t.start)); }};
   std::filesystem::create_directories(options.folder);
   std::vector<Program> programs = {program_now(t, net)};
   programs.push_back(program_with(t, net, &KeySearch::before, programs[0]));
@@ -121,7 +126,7 @@ class Comparer {
     const Net& net = t_.nets[i];
     double least = least_comparison_seconds(t_, net, false);
     if (t_.left() < 0.8 * least) {
-      if (!again) say_no_time(net);
+      if (!again) progress_.say(fmt::format("{}: no time left to time the whole net", net.model.name));
       return std::nullopt;
     }
     // Where they are what stood before, they cost nothing.
@@ -131,7 +136,8 @@ class Comparer {
     if (defaults) least = with_defaults;
     progress_.say(fmt::format("{}: timing the whole net{}, before against after{}", net.model.name,
                               again ? " again" : "", defaults && differ ? " and defaults" : ""));
-    NetComparison timed = compare_now(t_, net, std::min(t_.left(), std::max(least, share(i, again))), defaults);
+    NetComparison timed =
+        compare_now(t_, progress_, net, std::min(t_.left(), std::max(least, share(i, again))), defaults);
     for (const KeySearch& search : t_.keys) {
       if (!net.keys.contains(search.text)) continue;
       timed_.emplace_back(search.text, search.best);
@@ -144,14 +150,6 @@ class Comparer {
   double share(size_t i, bool again) const {
     const double reserved = again ? 0 : 0.4 * at_first_;
     return (t_.left() - reserved) / static_cast<double>(t_.nets.size() - i);
-  }
-
-  void say_no_time(const Net& net) {
-    const auto wins = std::count_if(t_.keys.begin(), t_.keys.end(), [&](const KeySearch& search) {
-      return search.has_win() && net.keys.contains(search.text);
-    });
-    progress_.say(fmt::format("{}: no time left to time the whole net{}", net.model.name,
-                              wins > 0 ? fmt::format(": {} of its records stay provisional", wins) : ""));
   }
 };
 
@@ -205,8 +203,16 @@ void check_nets(Tuning& t, TuneProgress& progress, NamedComparisons& comparisons
   comparisons.clear();
   for (size_t i = 0; i < nets.size(); i++)
     if (judged[i]) comparisons.emplace_back(nets[i].name, *judged[i]);
-  for (KeySearch& search : t.keys)
-    if (search.has_win() && compare.has_timed(search)) confirm_win(t, search);
+  int provisional = 0;
+  for (KeySearch& search : t.keys) {
+    if (!search.has_win()) continue;
+    if (compare.has_timed(search))
+      confirm_win(t, search);
+    else
+      provisional++;
+  }
+  if (provisional > 0)
+    progress.say(fmt::format("{} records stay provisional: no whole net was timed with them", provisional));
   for (const auto& [name, comparison] : comparisons) print_comparison(t, name, comparison);
 }
 

@@ -55,15 +55,27 @@ TuneProgress::~TuneProgress() {
 }
 
 void TuneProgress::update(const std::vector<KeySearch>& keys, double spent_s) {
+  if (terminal_ || is_due(spent_s)) show(summary(keys), spent_s);
+}
+
+void TuneProgress::update_net(const std::string& net, int round, double spent_s) {
+  if (terminal_ || is_due(spent_s)) show(fmt::format("{}: whole net, round {}", net, round), spent_s);
+}
+
+bool TuneProgress::is_due(double spent_s) const {
+  return spent_s - last_ >= 10;
+}
+
+void TuneProgress::show(const std::string& what, double spent_s) {
+  last_ = spent_s;
   if (terminal_) {
     constexpr size_t width = 20;
     const size_t filled = std::min(width, static_cast<size_t>(static_cast<double>(width) * spent_s / budget_s_));
     print_message("\r\033[Ktune [{}{}] {} left, {}", std::string(filled, '#'), std::string(width - filled, '.'),
-                  clock_text(budget_s_ - spent_s), summary(keys));
+                  clock_text(budget_s_ - spent_s), what);
     std::fflush(stderr);
-  } else if (spent_s - last_ >= 10) {
-    last_ = spent_s;
-    print_message("tune: {} left, {}\n", clock_text(budget_s_ - spent_s), summary(keys));
+  } else {
+    print_message("tune: {} left, {}\n", clock_text(budget_s_ - spent_s), what);
   }
 }
 

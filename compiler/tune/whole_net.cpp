@@ -138,6 +138,7 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
     if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;
     if (round >= rounds && (!options.decided || options.decided(times()))) break;
     const Clock::time_point round_start = Clock::now();
+    if (options.begins_round) options.begins_round(round + 1);
     try {
       for (size_t i = 0; i < sides.size(); i++) {
         const MachineLock timing(MachineLock::time, left());

@@ -50,6 +50,7 @@ struct WholeNetOptions {
   double left = 10;     // of the budget
   // Of the times so far of each program: whether they suffice. Else there are more rounds than usual.
   std::function<bool(const std::vector<NetTimes>&)> decided;
+  std::function<void(int)> begins_round;  // from 1 on
 };
 
 // Emits the programs, then runs them in turns, at least twice; one program for all that are the same. The times of
