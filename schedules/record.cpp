@@ -227,8 +227,13 @@ bool append_line_if(const fs::path& file, std::string line, const std::function<
   const bool new_folder = !folder.empty() && fs::create_directories(folder, ignored);
   const Descriptor out(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (*out < 0) fail("open for writing");
-  int locked = -1;
-  while ((locked = flock(*out, LOCK_EX)) != 0 && errno == EINTR) {
+  // Others hold it for as long as a line takes; one that is stopped must not hold up this one for ever.
+  constexpr int most_waits = 1000, wait_us = 10'000;
+  int waits = 0, locked = -1;
+  while ((locked = flock(*out, LOCK_EX | LOCK_NB)) != 0 && (errno == EINTR || errno == EWOULDBLOCK)) {
+    if (++waits > most_waits)
+      throw Error(fmt::format("{}: another process has locked it for ten seconds; nothing was written", file.string()));
+    usleep(wait_us);
   }
   if (locked != 0 && errno != ENOLCK && errno != EOPNOTSUPP) fail("lock");
   if (so && !so(read_records(file).records)) return false;

@@ -54,6 +54,13 @@ def main():
         check([r["percent_of_peak"] for r in ship(shares, [fast])[0]] == [33.33, 33.33, 100.0], "shares beyond 100 %")
         fast["strategy"] = "conv2d_winograd"
         check([r["percent_of_peak"] for r in ship(shares, [fast])[0]] == [40.0, 40.0, 120.0], "Winograd's were cut")
+        # A later line counts, but for one of an older Halide or strategy.
+        now, slow = {"halide": "21.0.0", "strategy_version": 3}, {"milliseconds": 1.2}
+        for then in ({"halide": "20.1.0"}, {"strategy_version": 2}):
+            got, said = ship([{**better, **now}], [{**better, **now, **slow, **then}])
+            check(got == [{**better, **now}] and "older version" in said.stderr, (got, said))
+        newer = {**better, **now, **slow, "halide": "21.1.0"}
+        check(ship([{**better, **now}], [newer])[0] == [newer], "a newer version was left out")
         # Lines that are no records are named.
         no_times = {key: value for key, value in better.items() if key != "default_milliseconds"}
         got, said = ship([], [same, "{", no_times, record("e", "fast", 1.0)])
