@@ -170,7 +170,12 @@ struct Stages {
       if (g.block_count > 1) result.parallel(block);
     }
     result.vectorize(lane, machine.lanes, tail).unroll(xi).unroll(yi);
+    // Halide does not see that pixels of one tile divided by m are one number for every m.
     rows.compute_at(result, lane)
+        .bound_extent(c, machine.lanes)
+        .bound_extent(t, 1)
+        .bound_extent(j, size)
+        .bound_extent(y, m)
         .reorder(y, j, c, t)
         .vectorize(c, machine.lanes, Halide::TailStrategy::RoundUp)
         .unroll(y)
@@ -191,8 +196,9 @@ struct Stages {
     half.compute_at(input, c).reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
     if (s.groups > 0) {
       input.compute_at(result, s.kept_for_task() ? of_task : task);
-      if (s.down % s.tile_rows != 0) {
-        // The last strip is computed whole, so that the sizes of all buffers are known when compiling.
+      if (s.down % s.tile_rows != 0 || m % 2 != 0) {
+        // The last strip is computed whole, so that the sizes of all buffers are known when compiling. Of tiles of five
+        // pixels Halide does not find them where it does of even ones.
         const int tiles = s.register_tiles() * s.pixels;
         input.bound_extent(t, tiles);
         sum.bound_extent(t, tiles);

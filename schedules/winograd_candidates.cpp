@@ -65,6 +65,12 @@ bool can_prefetch(const Shape& s) {
   return whole_lines && next_weights && (s.in_registers ? s.part > 1 : s.register_tiles() > 1);
 }
 
+// Images of any size are done by strips of a row of tiles; more rows at once must not take memory without bound. All
+// rows of ResNets' largest, m = 4, 56x56x128, take 4.5 MB.
+bool keeps_memory_small(const Shape& s, const Machine& machine) {
+  return (s.groups > 0 && s.tile_rows == 1) || s.strip_bytes() <= 16 * static_cast<double>(machine.level2_bytes);
+}
+
 // All places of the work in loops, for one register tile.
 void add_orders(std::vector<Choice>& all, const KernelKey& key, const Conv2dGeometry& whole, const Machine& machine,
                 int m, int vectors, int pixels, Stored stored) {
@@ -83,7 +89,8 @@ void add_orders(std::vector<Choice>& all, const KernelKey& key, const Conv2dGeom
                    {"stored", stored},
                    {"prefetch", prefetch}}};
     if (task_strips > 0) choice.parameters.emplace_back("task_strips", task_strips);
-    if (!prefetch || can_prefetch(Shape(key, choice, machine))) all.push_back(std::move(choice));
+    const Shape shape(key, choice, machine);
+    if ((!prefetch || can_prefetch(shape)) && keeps_memory_small(shape, machine)) all.push_back(std::move(choice));
   };
   for (int part : channel_parts(whole.ic, block, m, stored, machine))
     for (int rows = 1; rows <= down; rows++) {

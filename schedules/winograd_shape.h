@@ -34,6 +34,11 @@ struct WinogradShape {
   // Of all tiles, for each input and output channel.
   int products() const { return (size() * across - spared_columns()) * (size() * down - spared_rows()); }
   int strips() const { return blocks(down, tile_rows); }
+  // Of a task: transformed inputs and sums of a strip; inputs of the whole image if all channel blocks share them.
+  double strip_bytes() const {
+    const double tiles = 1.0 * tile_rows * across, input_tiles = groups > 0 ? tiles : 1.0 * down * across;
+    return 4.0 * size() * size() * (input_tiles * g.ic + tiles * g.block);
+  }
   int register_tiles() const { return blocks(tile_rows * across, pixels); }  // of a strip
   bool kept_for_task() const { return task_strips > 0; }
   // Of each group of channel blocks, each of which transforms the weights of its own blocks; all as one if shared.

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "schedules/winograd_shape.h"
 #include "tests/schedules/check_kernel.h"
 
 using namespace resnetc;
@@ -99,6 +100,40 @@ TEST_CASE("Winograd equals the reference where the last tiles overrun the image"
           checked++;
         }
       CHECK(checked >= (m == 5 ? 2 : 4));
+    }
+  }
+}
+
+// Division by five is what Halide knows least of: the sizes of buffers must be known all the same.
+TEST_CASE("Winograd's tiles of five pixels compile in all orders, and equal the reference") {
+  const Machine machine = machine_for("host", 2);
+  const std::tuple<int, int, int> sizes[] = {{8, 8, 32}, {14, 14, 48}, {16, 16, 16}, {16, 11, 16}};
+  for (const auto& [height, width, channels] : sizes) {
+    const Conv2d conv{{1, 1}, {1, 1}, all_sides(1), 1, add_relu};
+    const KernelKey key = conv_key({height, width, 16, channels, {3, 3}, conv, all_sides(1), all_sides(1), {}});
+    std::set<std::vector<int>> orders;
+    for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
+      if (choice["tile"] != 5) continue;
+      const bool overruns = choice["oc_vectors"] * machine.lanes > channels;
+      if (orders.insert({choice["tile_rows"], choice["channel_groups"], overruns}).second)
+        check_choice(key, choice, machine, {2});
+    }
+    CHECK(orders.size() >= 3);
+  }
+}
+
+TEST_CASE("Winograd's strips stay small however large the image") {
+  const Machine machine = machine_for("x86-64-linux-avx2-fma-f16c", 2);
+  for (const int pixels : {56, 1024, 3000}) {
+    const Conv2d conv{{1, 1}, {1, 1}, all_sides(1), 1, relu};
+    const KernelKey key = conv_key({pixels, pixels, 64, 64, {3, 3}, conv, all_sides(1)});
+    const std::vector<Choice> choices = distinct_candidates(key, "conv2d_winograd", machine);
+    REQUIRE(!choices.empty());
+    for (const Choice& choice : choices) {
+      const WinogradShape s(key, choice, machine);
+      const double one_row = s.strip_bytes() / (s.groups > 0 ? s.tile_rows : s.down);
+      CHECK_MESSAGE(s.strip_bytes() <= std::max(one_row, 16.0 * static_cast<double>(machine.level2_bytes)),
+                    to_string(choice));
     }
   }
 }
