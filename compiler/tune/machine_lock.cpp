@@ -50,9 +50,9 @@ bool is_in_place(int descriptor, const std::filesystem::path& file) {
 }
 
 // Those that took a lock of the file, as far as /proc/locks shows them: who works in another container is not there.
-std::vector<pid_t> holders_of(int descriptor) {
+std::vector<pid_t> holders_of(const std::filesystem::path& file) {
   struct stat own = {};
-  if (fstat(descriptor, &own) != 0) return {};
+  if (stat(file.c_str(), &own) != 0) return {};
   std::vector<pid_t> holders;
   std::ifstream locks("/proc/locks");
   for (std::string line; std::getline(locks, line);) {
@@ -96,6 +96,43 @@ void say_once(const std::vector<pid_t>& holders) {
   print_message("{}waiting for {}, which compiles or times kernels\n", terminal ? "\r\033[K" : "", text_of(holders));
 }
 
+struct Patience {
+  double seconds;
+  Clock::time_point start;
+  bool said = false;  // for whom one waits
+};
+
+void release_lock(int descriptor) {
+  if (descriptor < 0) return;
+  // By name, not by closing it: what a child has left running is no tuner's.
+  flock(descriptor, LOCK_UN);
+  close(descriptor);
+}
+
+// The descriptor of a lock, or -1 where none can be had. `machine` is the file whose holders are said.
+int take_lock(const std::filesystem::path& lock, int operation, const std::filesystem::path& machine,
+              Patience& patience) {
+  constexpr double seconds_until_said = 1;
+  for (;;) {
+    const int descriptor = open_lock(lock);
+    try {
+      while (descriptor >= 0 && flock(descriptor, operation | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        check_interrupted();
+        const double waited = seconds_since(patience.start);
+        if (waited >= patience.seconds)
+          throw MachineIsBusy(fmt::format("no time left: {} has the machine", text_of(holders_of(machine))));
+        if (waited >= seconds_until_said && !std::exchange(patience.said, true)) say_once(holders_of(machine));
+        usleep(20'000);
+      }
+    } catch (...) {
+      close(descriptor);
+      throw;
+    }
+    if (descriptor < 0 || is_in_place(descriptor, lock)) return descriptor;
+    close(descriptor);
+  }
+}
+
 }  // namespace
 
 bool is_place_of(std::string_view place, dev_t device, ino_t inode) {
@@ -117,35 +154,21 @@ std::string without_controls(std::string text) {
 }
 
 MachineLock::MachineLock(Use use, double patience_s, const std::filesystem::path& file) {
-  constexpr double seconds_until_said = 1;
-  const int operation = (use == time ? LOCK_EX : LOCK_SH) | LOCK_NB;
-  const Clock::time_point start = Clock::now();
-  bool said = false;
-  for (;;) {
-    descriptor_ = open_lock(file);
-    try {
-      while (descriptor_ >= 0 && flock(descriptor_, operation) != 0 && errno == EWOULDBLOCK) {
-        check_interrupted();
-        const double waited = seconds_since(start);
-        if (waited >= patience_s)
-          throw MachineIsBusy(fmt::format("no time left: {} has the machine", text_of(holders_of(descriptor_))));
-        if (waited >= seconds_until_said && !std::exchange(said, true)) say_once(holders_of(descriptor_));
-        usleep(20'000);
-      }
-    } catch (...) {
-      close(descriptor_);
-      throw;
-    }
-    if (descriptor_ < 0 || is_in_place(descriptor_, file)) return;
-    close(descriptor_);
+  Patience patience{patience_s, Clock::now()};
+  // Who waits holds this file's lock alone, so that nobody overtakes: without it a tuner that compiles, times and
+  // compiles again left the machine for microseconds at a time, between two looks of the one that waits.
+  const int turn = take_lock(file.string() + ".turn", LOCK_EX, file, patience);
+  try {
+    descriptor_ = take_lock(file, use == time ? LOCK_EX : LOCK_SH, file, patience);
+  } catch (...) {
+    release_lock(turn);
+    throw;
   }
+  release_lock(turn);
 }
 
 MachineLock::~MachineLock() {
-  if (descriptor_ < 0) return;
-  // By name, not by closing it: what a child has left running is no tuner's.
-  flock(descriptor_, LOCK_UN);
-  close(descriptor_);
+  release_lock(descriptor_);
 }
 
 }  // namespace resnetc

@@ -31,9 +31,10 @@ std::string without_controls(std::string text);
 class MachineLock {
  public:
   enum Use { compile, time };  // several may compile at once; who times is alone
-  // Waits, and says for whom when that takes longer than a moment, once for each process. Throws Error when it is
-  // interrupted, MachineIsBusy after patience_s. Where no lock can be had, there is none. Processes that are started
-  // while it lasts share it: if this one is killed, it lasts until the last of them has ended.
+  // Waits, overtaken by nobody who comes later, and says for whom when that takes longer than a moment, once for each
+  // process. Throws Error when it is interrupted, MachineIsBusy after patience_s. Where no lock can be had, there is
+  // none. Processes that are started while it lasts share it: if this one is killed, it lasts until the last of them
+  // has ended.
   explicit MachineLock(Use use, double patience_s = std::numeric_limits<double>::infinity(),
                        const std::filesystem::path& file = machine_lock_file);
   ~MachineLock();

@@ -90,6 +90,28 @@ TEST_CASE("machine lock: who comes later waits") {
   CHECK(has_it);
 }
 
+TEST_CASE("machine lock: nobody overtakes who waits") {
+  const test::TemporaryFolder folder;
+  const fs::path file = folder / "lock";
+  for (const MachineLock::Use use : {MachineLock::time, MachineLock::compile}) {
+    std::atomic<bool> has_had_it = false;
+    std::thread waiting;
+    {
+      const MachineLock compiling(MachineLock::compile, for_ever, file);
+      waiting = std::thread([&] {
+        const MachineLock timing(MachineLock::time, for_ever, file);
+        has_had_it = true;
+      });
+      wait_for_refusal(has_had_it);
+    }
+    {
+      const MachineLock again(use, for_ever, file);
+      CHECK(has_had_it);
+    }
+    waiting.join();
+  }
+}
+
 TEST_CASE("machine lock: one file for all users, whom it need not belong to") {
   const test::TemporaryFolder folder;
   const fs::path file = folder / "lock";
