@@ -55,10 +55,13 @@ inline void check_choice(const KernelKey& key, const Choice& choice, const Machi
   CHECK(parse_choice(to_string(choice)) == choice);
   const std::string label = fmt::format("{} {} on {}", to_string(key), to_string(choice), machine.target.to_string());
   INFO(label);
+  Halide::JITUserContext context;
+  Halide::Callable callable;
+  REQUIRE_NOTHROW(callable = compile_to_run(key, choice, machine));
   for (int batch : batches) {
     const std::vector<Tensor> operands = integer_operands(key, batch, 7);
     Tensor got;
-    CHECK_NOTHROW(got = run_kernel(key, choice, machine, operands));
+    CHECK_NOTHROW(got = run_compiled(callable, key, choice, machine, operands, context));
     CHECK(equals_reference(key, choice, operands, got));
   }
 }

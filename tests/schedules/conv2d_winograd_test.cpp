@@ -34,18 +34,18 @@ TEST_CASE("Winograd equals the reference, exactly or within its bound") {
     for (size_t i = 0; i < cases.size(); i++) {
       const KernelKey key = conv_key(cases[i]);
       // Of each kind of schedule, the best; after the first cases only of each tile size.
-      const bool all = i < 3 || std::getenv("RESNETC_LONG_TESTS");
+      const bool all = i < 2 || std::getenv("RESNETC_LONG_TESTS");
       std::set<std::vector<int>> kinds;
       for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
         const int tile_rows = (key.result.height() + choice["tile"] - 1) / choice["tile"];
-        std::vector<int> kind = {choice["channel_groups"], tile_rows % choice["tile_rows"] != 0, choice["stored"],
-                                 choice.value_or("task_strips", 0)};
+        std::vector<int> kind = {std::min(choice["channel_groups"], 2), tile_rows % choice["tile_rows"] != 0,
+                                 choice["stored"], std::min(choice.value_or("task_strips", 0), 2)};
         if (!all) kind.clear();
         kind.push_back(choice["tile"]);
         if (kinds.insert(kind).second) check_choice(key, choice, machine, {2});
       }
     }
-    for (size_t i = 0; i < std::min<size_t>(cases.size(), 3); i++)
+    for (size_t i = 0; i < std::min<size_t>(cases.size(), 2); i++)
       check_with_bf16_weights(conv_key(cases[i]), "conv2d_winograd", target);
     cases.resize(1);
   }
@@ -66,6 +66,7 @@ TEST_CASE(
                                      "tile=4 oc_vectors=2 pixels=2 channel_part=32 tile_rows=4 channel_groups=1",
                                      "tile=2 oc_vectors=1 pixels=4 channel_part=32 tile_rows=1 channel_groups=1"})
         for (int strips : {1, 2, 3, 7}) {
+          if (key == bf16 && strips != 3) continue;
           const Choice choice =
               parse_choice(fmt::format("conv2d_winograd {} stored=0 prefetch=0 task_strips={}", parameters, strips));
           if (is_legal(key, choice, machine)) check_choice(key, choice, machine, {1, 3});
@@ -89,17 +90,17 @@ TEST_CASE("Winograd equals the reference where the last tiles overrun the image"
       const Conv2d conv{{1, 1}, {1, 1}, all_sides(1), 1, add_relu};
       const KernelKey key = conv_key({m + 1 + over, 2 * m - over, 32, 16, {3, 3}, conv, all_sides(1 + over % 2)});
       int checked = 0;
-      for (int stored : {0, 1, 2, 3})
-        for (int pixels : {2, 3}) {
-          const auto& [order, task_strips] = orders[(stored + pixels + over) % 3];
-          const Choice choice = parse_choice(
-              fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels={} channel_part=32 {} stored={} prefetch=0{}", m,
-                          pixels, order, stored, stored == 0 ? task_strips : ""));
-          if (!is_legal(key, choice, machine)) continue;
-          check_choice(key, choice, machine, {2});
-          checked++;
-        }
-      CHECK(checked >= (m == 5 ? 2 : 4));
+      for (int stored : {0, 1, 2, 3}) {
+        const int pixels = 2 + (stored + over) % 2;
+        const auto& [order, task_strips] = orders[(stored + pixels + over) % 3];
+        const Choice choice = parse_choice(
+            fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels={} channel_part=32 {} stored={} prefetch=0{}", m,
+                        pixels, order, stored, stored == 0 ? task_strips : ""));
+        if (!is_legal(key, choice, machine)) continue;
+        check_choice(key, choice, machine, {2});
+        checked++;
+      }
+      CHECK(checked >= (m == 5 ? 1 : 2));
     }
   }
 }
@@ -115,7 +116,7 @@ TEST_CASE("Winograd's tiles of five pixels compile in all orders, and equal the 
     for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
       if (choice["tile"] != 5) continue;
       const bool overruns = choice["oc_vectors"] * machine.lanes > channels;
-      if (orders.insert({choice["tile_rows"], choice["channel_groups"], overruns}).second)
+      if (orders.insert({choice["tile_rows"], std::min(choice["channel_groups"], 2), overruns}).second)
         check_choice(key, choice, machine, {2});
     }
     CHECK(orders.size() >= 3);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <tuple>
@@ -203,7 +204,7 @@ TEST_CASE("prefetch_weights: no candidate asks for it in vain") {
     int asking = 0;
     for (const Choice& choice : candidates(key, machine)) {
       if (choice["prefetch"] == 0) continue;
-      asking++;
+      if (++asking % 4 != 1 && !std::getenv("RESNETC_LONG_TESTS")) continue;
       INFO(text << " " << to_string(choice));
       CHECK(!prefetching_places(key, choice, machine).empty());
     }
