@@ -21,8 +21,8 @@
 // sums stay in the cache beside the weights. Or weights are never kept: a register tile takes one row of m + 2
 // transformed values of a few tiles, and transforms the weights of that row from 3x3 just before it multiplies. That is
 // 72 operations more for each (m + 2)^2 products of so many tiles, and no store: writing t = 36 values takes 150 cycles
-// where the buffer lies in the second-level cache of an Intel core (4.2 a line). Or half a row of twice as many tiles,
-// with two thirds of the operations for the same products, where there are so many tiles.
+// where the buffer lies in the second-level cache of an Intel core (4.2 a line). Or a part of a row of more tiles, half
+// of it or three of seven values, with fewer of the operations for the same products, where there are so many tiles.
 #include <algorithm>
 
 #include "schedules/conv2d_geometry.h"
@@ -209,12 +209,12 @@ struct Stages {
   }
 
   void schedule_products() {
-    // Of weights in registers a tile takes a row of values, all j, or half of them, else it takes one value.
+    // Of weights in registers a tile takes a row of values, all j, or a part of them, else it takes one value.
     const auto products = [&](Halide::Stage stage) {
       stage.split(t, to, ti, s.pixels, Halide::TailStrategy::RoundUp).vectorize(c, machine.lanes).unroll(c).unroll(ti);
       std::vector<Halide::VarOrRVar> order = {c, ti, to, j, i};
       if (s.in_registers) {
-        stage.split(j, jo, j, size / s.row_parts);
+        stage.split(j, jo, j, s.values_of_part(), Halide::TailStrategy::GuardWithIf);
         order = {c, ti, j, to, jo, i};
       }
       if (parts > 1) order.push_back(all.x);

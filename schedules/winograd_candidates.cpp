@@ -25,7 +25,7 @@ int channel_part(int ic, int weights, double bytes) {
 // cache takes longer than the products. 7x7x512 on Zen 5, two threads, weights cold: 0.48 ms and 0.41 ms.
 std::set<int> channel_parts(int ic, int block, int m, Stored stored, const Machine& machine) {
   const auto level1 = static_cast<double>(machine.level1_bytes);
-  if (stored == never_kept || stored == never_kept_in_halves) return {ic, channel_part(ic, 9 * block, 0.7 * level1)};
+  if (stored == never_kept || stored == never_kept_in_parts) return {ic, channel_part(ic, 9 * block, 0.7 * level1)};
   const int weights = (m + 2) * (m + 2) * block;
   return {channel_part(ic, weights, 0.4 * static_cast<double>(machine.level2_bytes)),
           channel_part(ic, weights, level1)};
@@ -35,13 +35,13 @@ std::set<int> channel_parts(int ic, int block, int m, Stored stored, const Machi
 // which is spared a product. With its 49 weights in a buffer it did not on Granite Rapids, two threads: 28x28x128
 // 0.31 ms, m = 4 0.26; 56x56x64 0.34 and 0.20.
 bool suits_tile(int m, Stored stored) {
-  return m % 2 == 0 || (m == 5 && stored == never_kept);
+  return m % 2 == 0 || (m == 5 && (stored == never_kept || stored == never_kept_in_parts));
 }
 
 // Sums of a register tile and what stands beside them in registers.
 int registers_of(int m, int vectors, int pixels, Stored stored, const Machine& machine) {
-  if (stored == never_kept) return vectors * pixels * (m + 2) + 4;
-  if (stored == never_kept_in_halves) return vectors * pixels * (m + 2) / 2 + 4;
+  if (stored == never_kept || stored == never_kept_in_parts)
+    return vectors * pixels * blocks(m + 2, Shape::parts_of_row(m, stored)) + 4;
   return vectors * (pixels + 1) + 2 + (machine.fused_multiply_add ? 0 : 1);
 }
 
@@ -132,7 +132,7 @@ std::vector<Choice> winograd_candidates(const KernelKey& key, const Machine& mac
     const int tiles = blocks(whole.ow, m) * blocks(whole.oh, m);
     for (int vectors = 1; vectors <= most_oc_vectors; vectors++) {
       const double stored_bytes = 4.0 * (m + 2) * (m + 2) * whole.ic * round_up(whole.oc, vectors * machine.lanes);
-      for (Stored stored : {in_buffer, in_file, never_kept, never_kept_in_halves}) {
+      for (Stored stored : {in_buffer, in_file, never_kept, never_kept_in_parts}) {
         if (!suits_tile(m, stored)) continue;
         // What bf16 would make of transformed weights is not what it makes of the weights.
         if (stored == in_file && whole.stored != DType::f32) continue;
@@ -159,7 +159,7 @@ bool winograd_legal(const KernelKey& key, const Choice& choice, const Machine& m
                                {"channel_part", 1, whole.ic},
                                {"tile_rows", 1, whole.oh},
                                {"channel_groups", 0, whole.oc},
-                               {"stored", in_buffer, never_kept_in_halves},
+                               {"stored", in_buffer, never_kept_in_parts},
                                {"prefetch", 0, 1},
                                {"task_strips", 1, whole.oh, true}}))
     return false;

@@ -24,11 +24,11 @@ double products_cycles(const WinogradShape& s, const Choice& choice) {
   const int tiles = s.register_tiles();
   if (!s.in_registers)  // a register tile of one pixel column, 1 x 1, for each transformed value
     return size * size * tiles * std::max({0.5 * vectors * pixels, 0.6 * (vectors + pixels), 4.5});
-  // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform. Half a
-  // row needs all three taps too.
-  const double whole = weight_transform_cycles(s.m, s.g.stored) / size,
-               transform = s.row_parts > 1 ? 0.65 * whole : whole, values = size / s.row_parts,
-               loads = 7 * vectors + values * pixels;
+  // A row of values: its sums, the half-transformed weights of three taps that it is made of, their transform. Each
+  // part of a row needs all three taps too, but the value at infinity only one.
+  constexpr double share_of_part[] = {1, 0.65, 0.5};
+  const double transform = share_of_part[s.row_parts - 1] * weight_transform_cycles(s.m, s.g.stored) / size,
+               values = size / s.row_parts, loads = 7 * vectors + values * pixels;
   return size * s.row_parts * tiles *
          std::max({0.5 * vectors * pixels * values + vectors * transform, 0.5 * loads, 4.5});
 }
@@ -103,7 +103,8 @@ int64_t winograd_flop(const KernelKey& key, const Choice& choice, const Machine&
   const int64_t ic = s.g.ic, oc = s.g.oc, tiles = int64_t{s.across} * s.down, size = s.size(), values = size * size;
   const int64_t input = 2 * size * winograd_operations(winograd_input, s.m) * std::max(s.groups, 1),
                 output = (size + s.m) * winograd_operations(winograd_output, s.m),
-                weight = (3 * s.row_parts + size) * winograd_operations(winograd_weight, s.m) * weight_rows(s) / size;
+                taps = s.row_parts == 3 ? 3 + 3 + 1 : 3 * s.row_parts,
+                weight = (taps + size) * winograd_operations(winograd_weight, s.m) * weight_rows(s) / size;
   const int64_t parts = ic / s.part, added_up = parts > 1 ? values * parts : 0;
   return int64_t{2} * s.products() * ic * oc + input * tiles * ic + (output + added_up) * tiles * oc +
          (s.stored ? 0 : weight * ic * oc);

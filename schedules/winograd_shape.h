@@ -10,7 +10,9 @@ namespace resnetc {
 
 struct WinogradShape {
   // Where transformed weights are kept: the parameter "stored".
-  enum Stored { in_buffer, in_file, never_kept, never_kept_in_halves };
+  enum Stored { in_buffer, in_file, never_kept, never_kept_in_parts };
+  // In how many parts a register tile takes a row of m + 2 values: halves; of seven, three, three and one.
+  static int parts_of_row(int m, int stored) { return stored != never_kept_in_parts ? 1 : m == 5 ? 3 : 2; }
 
   WinogradShape(const KernelKey& key, const Choice& choice, const Machine& machine)
       : g(key, choice["oc_vectors"] * machine.lanes, machine.lanes),
@@ -22,10 +24,11 @@ struct WinogradShape {
         tile_rows(choice["tile_rows"]),
         groups(choice["channel_groups"]),
         stored(choice["stored"] == in_file),
-        in_registers(choice["stored"] == never_kept || choice["stored"] == never_kept_in_halves),
-        row_parts(choice["stored"] == never_kept_in_halves ? 2 : 1),
+        in_registers(choice["stored"] == never_kept || choice["stored"] == never_kept_in_parts),
+        row_parts(parts_of_row(m, choice["stored"])),
         task_strips(choice.value_or("task_strips", 0)) {}
   int size() const { return m + 2; }
+  int values_of_part() const { return blocks(size(), row_parts); }
   // Products along an axis that the last tile of a row or column of tiles does without (winograd_spared). None where
   // register tiles begin at other places in other rows, for each product would have to ask.
   int spared_columns() const { return rows_alike() ? winograd_spared(across * m - g.ow) : 0; }

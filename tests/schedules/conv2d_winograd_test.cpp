@@ -100,7 +100,7 @@ TEST_CASE("Winograd equals the reference where the last tiles overrun the image"
         check_choice(key, choice, machine, {2});
         checked++;
       }
-      CHECK(checked >= (m == 5 ? 1 : 2));
+      CHECK(checked >= 2);
     }
   }
 }
@@ -108,7 +108,7 @@ TEST_CASE("Winograd equals the reference where the last tiles overrun the image"
 // Division by five is what Halide knows least of: the sizes of buffers must be known all the same.
 TEST_CASE("Winograd's tiles of five pixels compile in all orders, and equal the reference") {
   const Machine machine = machine_for("host", 2);
-  const std::tuple<int, int, int> sizes[] = {{8, 8, 32}, {14, 14, 48}, {16, 16, 16}, {16, 11, 16}};
+  const std::tuple<int, int, int> sizes[] = {{8, 8, 32}, {14, 14, 48}, {16, 11, 16}};
   for (const auto& [height, width, channels] : sizes) {
     const Conv2d conv{{1, 1}, {1, 1}, all_sides(1), 1, add_relu};
     const KernelKey key = conv_key({height, width, 16, channels, {3, 3}, conv, all_sides(1), all_sides(1), {}});
@@ -116,7 +116,8 @@ TEST_CASE("Winograd's tiles of five pixels compile in all orders, and equal the 
     for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
       if (choice["tile"] != 5) continue;
       const bool overruns = choice["oc_vectors"] * machine.lanes > channels;
-      if (orders.insert({choice["tile_rows"], std::min(choice["channel_groups"], 2), overruns}).second)
+      if (orders.insert({choice["stored"], choice["tile_rows"], std::min(choice["channel_groups"], 2), overruns})
+              .second)
         check_choice(key, choice, machine, {2});
     }
     CHECK(orders.size() >= 3);
@@ -160,7 +161,7 @@ TEST_CASE("Winograd makes no product that it is spared") {
       operands[1].values[i] = across == weights.of_other ? weights.along[along] : 0.0f;
     }
     for (int stored : {0, 1, 2, 3}) {
-      if (weights.m == 5 && stored != 2) continue;
+      if (weights.m == 5 && stored < 2) continue;
       const Choice choice = parse_choice(
           fmt::format("conv2d_winograd tile={} oc_vectors=1 pixels=1 channel_part=32 tile_rows=1 channel_groups=1 "
                       "stored={} prefetch=0",
@@ -202,7 +203,7 @@ TEST_CASE("Winograd's error stays within its bound on random numbers") {
     std::vector<Choice> choices;
     for (int m : {2, 4, 5, 6})
       for (int stored : {0, 2, 3}) {
-        if (m == 5 && stored != 2) continue;
+        if (m == 5 && stored == 0) continue;
         const int tiles = (pixels + m - 1) / m;
         choices.push_back({"conv2d_winograd",
                            {{"tile", m},

@@ -45,9 +45,9 @@ TEST_CASE("strategy: what sums directly executes its operations, and Winograd ot
   // columns too. In strips of four rows there are two times five.
   CHECK(executed(2, 7, 0, 16, WinogradShape::never_kept) ==
         products + tiles * 16 * 32 + tiles * 32 * 36 + 9 * 16 * 32 * 21);
-  CHECK(executed(2, 7, 0, 16, WinogradShape::never_kept_in_halves) ==
+  CHECK(executed(2, 7, 0, 16, WinogradShape::never_kept_in_parts) ==
         products + tiles * 16 * 32 + tiles * 32 * 36 + 9 * 16 * 32 * (21 + 3 * 3));
-  CHECK(executed(2, 4, 2, 16, WinogradShape::never_kept_in_halves) ==
+  CHECK(executed(2, 4, 2, 16, WinogradShape::never_kept_in_parts) ==
         products + 2 * tiles * 16 * 32 + tiles * 32 * 36 + 2 * 5 * 16 * 32 * (21 + 3 * 3));
   // Two parts of the input channels are added up.
   CHECK(executed(2, 7, 1, 8, WinogradShape::in_file) == products + tiles * 16 * 32 + tiles * 32 * (36 + 2 * 16));
@@ -67,6 +67,12 @@ TEST_CASE("strategy: Winograd's tiles that reach over the edge execute less") {
   CHECK(executed_by(WinogradShape::in_file, 4) - in_file == int64_t{2} * (24 * 18 - 22 * 16) * 16 * 32);
   CHECK(executed_by(WinogradShape::never_kept, 3) - in_file == int64_t{22} * (3 + 6) * 8 / 6 * 16 * 32);
   CHECK(executed_by(WinogradShape::never_kept, 1) - in_file == int64_t{72 - 3 * 2} * (3 + 6) * 8 / 6 * 16 * 32);
+  // F(5x5, 3x3), three rows of two tiles, which reach over by two pixels: 19 of 21 rows of weights. Eleven operations
+  // transform three; of a row's three parts the last needs one column of them, the others all three.
+  const auto rows_of_weights = [](int columns) { return int64_t{19} * (columns + 7) * 11 / 7 * 16 * 32; };
+  CHECK(executed(5, 3, 0, 16, WinogradShape::never_kept_in_parts, 0, 2) -
+            executed(5, 3, 0, 16, WinogradShape::never_kept, 0, 2) ==
+        rows_of_weights(3 + 3 + 1) - rows_of_weights(3));
   // A register tile of both rows of tiles makes all rows of weights.
   CHECK(executed_by(WinogradShape::never_kept, 6) - in_file == int64_t{12} * (3 + 6) * 8 / 6 * 16 * 32);
 }
