@@ -36,6 +36,8 @@ struct KernelObject {
 
 std::vector<KernelObject> compile_kernels(const Program& program, const Machine& machine, const EmitOptions& options,
                                           const fs::path& folder) {
+  const Clock::time_point start = Clock::now();
+  const double kernel_limit_s = std::clamp(options.limit_s, 1.0, 300.0);
   std::vector<Command> commands;
   std::vector<KernelObject> objects;
   for (size_t i = 0; i < program.kernels.size(); i++) {
@@ -43,7 +45,7 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
     objects.push_back({fmt::format("kernel{}.o", i), 0, false, 0});
     commands.push_back(kernel_command(kernel.key, kernel.choice, options.target, machine.threads, folder,
                                       objects.back().file, options.cache));
-    commands.back().time_limit_s = 300;
+    commands.back().time_limit_s = kernel_limit_s;
   }
   if (options.fallback) {
     const Machine cpu = host_of(machine);
@@ -52,13 +54,15 @@ std::vector<KernelObject> compile_kernels(const Program& program, const Machine&
       objects.push_back({fmt::format("fallback{}.o", i), 0, false, 0});
       commands.push_back(kernel_command(key, fallback_choice(key, cpu), cpu.target.to_string(), cpu.threads, folder,
                                         objects.back().file, options.cache));
-      commands.back().time_limit_s = 300;
+      commands.back().time_limit_s = kernel_limit_s;
     }
   }
   if (machine.device != Device::cpu)
     commands.push_back({{own_path().string(), compile_runtime_command, options.target, device_runtime_file}, folder});
   Progress progress("compiling kernels", commands.size());
   run_commands(commands, options.jobs, [&](size_t i, const CommandResult& result) {
+    if (seconds_since(start) > options.limit_s)
+      throw Error(fmt::format("no time left: its kernels were not compiled in {:.1f} s", options.limit_s));
     if (i == objects.size()) {
       if (result.status != 0) throw Error(describe_failure(commands[i], result));
       return progress.advance();

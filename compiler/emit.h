@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -20,6 +21,7 @@ struct EmitOptions {
   std::set<std::string> kinds;   // of emit_kinds
   bool fallback = false;         // of a target for a device: kernels for the CPU too, for where there is no device
   int jobs = 1;
+  double limit_s = std::numeric_limits<double>::infinity();  // of compiling all kernels; Error when it is over
 };
 
 inline constexpr const char* emit_kinds[] = {"exe", "static", "shared", "header", "ir", "driver"};

@@ -224,6 +224,12 @@ void read_parts(const fs::path& path, const Take& take) {
 
 }  // namespace
 
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw Error(fmt::format("{}: {}", path.string(), error.message()));
+}
+
 std::string read_file(const fs::path& path) {
   std::string contents;
   read_parts(path, [&](const char* bytes, size_t count) { contents.append(bytes, count); });

@@ -14,6 +14,8 @@ void write_file(const std::filesystem::path& path, std::string_view contents);
 // file, such as a pipe, is written to.
 void replace_file(const std::filesystem::path& path, std::string_view contents);
 std::string read_file(const std::filesystem::path& path);
+// With its parents.
+void make_folder(const std::filesystem::path& path);
 
 // A folder beside `output` that goes when this does, with all that is in it and the parents made for it. Folders that
 // killed processes left beside the same output go too.

@@ -96,7 +96,7 @@ KernelPipeline build_adams(const KernelKey& key, const Choice& choice, const Mac
                 {{"parallelism", std::to_string(machine.threads)}, {"beam_size", "32"}, {"random_dropout_seed", "1"}}});
 }
 
-// For 100 multiprocessors, as the estimates of gpu.h.
+// For a device of 100 multiprocessors.
 KernelPipeline build_anderson(const KernelKey& key, const Choice& choice, const Machine& machine) {
   return build(key, choice, machine, "libautoschedule_anderson2021.so",
                {"Anderson2021", {{"parallelism", "100"}, {"beam_size", "32"}, {"random_dropout_seed", "1"}}});

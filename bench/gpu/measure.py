@@ -230,9 +230,13 @@ class Failures:
 def prepare_cell(budget, cell, nets, wanted, most, is_first):
     """Tunes, compiles and checks it; returns what the check gave. wanted: seconds of tuning, `most` that there are."""
     start = time.perf_counter()
-    seconds = min(wanted, most)
+    seconds, tuned = min(wanted, most), False
     if seconds >= min(5, wanted) > 0:
-        cell.tune(seconds)
+        try:
+            cell.tune(seconds)
+            tuned = True
+        except Failed as problem:  # as where a busy machine left no time to measure a kernel
+            say(f"{cell.name}: takes the schedules that there are, for tuning failed: {problem}")
     else:
         seconds = 0
     cell.compile()
@@ -242,7 +246,7 @@ def prepare_cell(budget, cell, nets, wanted, most, is_first):
         checked = cell.run("--self-test").strip()
     spent = time.perf_counter() - start
     budget.beside_tuning = max(0 if is_first else budget.beside_tuning, spent - seconds)
-    how = f"tuned for {seconds:.0f} s and" if seconds > 0 else "not tuned,"
+    how = f"tuned for {seconds:.0f} s and" if tuned else "not tuned,"
     say(f"{cell.name}: {how} compiled, in {spent:.0f} s; {checked}")
     return checked
 

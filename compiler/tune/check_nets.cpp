@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "compiler/files.h"
 #include "compiler/message.h"
 #include "compiler/process.h"
 #include "compiler/toolchain.h"
@@ -76,7 +77,7 @@ NetComparison compare_now(Tuning& t, TuneProgress& progress, const Net& net, dou
                                 t.left(),
                                 [&](const std::vector<NetTimes>& times) { return wins_are_decided(t, net, times); },
                                 [&](int round) { progress.update_net(net.model.name, round, seconds_since(t.start)); }};
-  std::filesystem::create_directories(options.folder);
+  make_folder(options.folder);
   std::vector<Program> programs = {program_now(t, net)};
   programs.push_back(program_with(t, net, &KeySearch::before, programs[0]));
   if (with_defaults) programs.push_back(program_with(t, net, &KeySearch::fallback, programs[0]));

@@ -117,7 +117,7 @@ void collect_keys(Tuning& t, const ScheduleDb& now) {
 std::vector<Measurement> try_out(Tuning& t, const KeySearch& search, const std::vector<Choice>& choices,
                                  double left_s) {
   const fs::path folder = t.folder / "batch";
-  fs::create_directories(folder);
+  make_folder(folder);
   MeasureOptions options{folder,      t.options.cache, t.options.target, t.options.threads, search.images,
                          search.cold, t.options.jobs,  t.device_library, t.options.device};
   options.left_s = left_s;
@@ -222,7 +222,9 @@ void measure_baselines(Tuning& t, const std::vector<Trial>& earlier, TuneProgres
                                           : fmt::format("{}: {}: {}", search.text, baseline->name, trial->failure));
     }
   }
-  if (left_out > 0) progress.say(fmt::format("no time left for {} baselines: tune again to have them", left_out));
+  if (left_out > 0)
+    progress.say(fmt::format("no time left for {} baseline{}: tune again to have {}", left_out,
+                             left_out == 1 ? "" : "s", left_out == 1 ? "it" : "them"));
 }
 
 // Finds out what the kernels run on.
@@ -233,7 +235,7 @@ void find_hardware(Tuning& t) {
     return;
   }
   const fs::path folder = t.folder / "device";
-  fs::create_directories(folder / "cache");
+  make_folder(folder / "cache");
   // What drivers compile serves the next process too, and goes with the folder.
   setenv("CUDA_CACHE_PATH", (folder / "cache").c_str(), 0);
   t.device_library = make_kernel_device(t.machine, t.options.target, folder);

@@ -192,7 +192,7 @@ std::string baseline_cell(const KeySearch& search, const KeyTrials& trials, cons
   const auto found = trials.baselines.find(std::string(baseline.name));
   if (found == trials.baselines.end()) return "<td></td>";
   const Trial& trial = *found->second;
-  if (trial.record.milliseconds <= 0) return fmt::format("<td title=\"{}\">failed</td>", xml_escaped(trial.failure));
+  if (trial.record.milliseconds <= 0) return fmt::format("<td>failed: {}</td>", xml_escaped(trial.failure));
   const bool against_best = trial.ratio > 0 && trial.against == to_string(search.best);
   return fmt::format("<td>{:.4g} ms{}</td>", trial.record.milliseconds,
                      against_best ? fmt::format("<br>{:.1f} &times; ours", trial.ratio) : "");

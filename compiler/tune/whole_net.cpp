@@ -61,13 +61,14 @@ bool same_kernels(const Program& a, const Program& b) {
 }
 
 void emit_side(Side& side, const Model& model, const Program& program, const Machine& machine,
-               const WholeNetOptions& options, const fs::path& folder) {
+               const WholeNetOptions& options, const fs::path& folder, double limit_s) {
   EmitOptions emit_options;
   emit_options.output = folder;
   emit_options.cache = options.cache;
   emit_options.target = options.target;
   emit_options.kinds = {"exe"};
   emit_options.jobs = options.jobs;
+  emit_options.limit_s = std::max(limit_s, 0.0);
   emit(model, program, machine, emit_options, {});
   side.executable = folder / model.name;
 }
@@ -115,7 +116,7 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
     if (first < i) continue;
     sides.emplace_back();
     const MachineLock compiling(MachineLock::compile, left());
-    emit_side(sides.back(), model, programs[i], machine, options, options.folder / std::to_string(i));
+    emit_side(sides.back(), model, programs[i], machine, options, options.folder / std::to_string(i), left());
   }
 
   constexpr int least_rounds = 2;
