@@ -19,6 +19,7 @@ struct KeySearch {
   bool cold = false;  // timed with weights from memory: it occurs in a net whose weights outgrow the caches
   std::vector<Choice> choices;
   std::vector<double> cycles;  // the strategies' estimates
+  bool elsewhere = false;      // another tuner has tried some since the last batch
   std::vector<bool> tried;
   size_t hopeless = 0;  // of the untried, how many the model had judged so when the search ended
 

@@ -74,4 +74,19 @@ void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials
   for (size_t k = 0; k < t.keys.size(); k++) try_lost_win_again(t, known, t.keys[k], tried[k]);
 }
 
+void learn_from_others(Tuning& t) {
+  for (const Trial& trial : read_trials(t.trials, t.trials_read)) {
+    const Record& r = trial.record;
+    for (KeySearch& search : t.keys) {
+      if (!same_conditions(t, search, r) || trial.temporary) continue;
+      const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
+      const auto i = static_cast<size_t>(at - search.choices.begin());
+      if (at == search.choices.end() || search.tried[i]) continue;
+      search.tried[i] = search.elsewhere = true;
+      if (trial.failure.empty() && r.milliseconds > 0)
+        t.model.add(search.text, r.choice, search.cycles[i], r.milliseconds);
+    }
+  }
+}
+
 }  // namespace resnetc

@@ -1,6 +1,7 @@
 #include "compiler/tune/search_keys.h"
 
 #include <limits>
+#include <utility>
 
 namespace resnetc {
 namespace {
@@ -14,7 +15,8 @@ size_t most_promising(const std::vector<KeySearch>& keys, const std::vector<bool
   size_t next = none;
   for (size_t i = 0; i < keys.size(); i++) {
     const bool does_not_run = keys[i].milliseconds == 0 && keys[i].batches > 0;
-    if (!done[i] && !does_not_run && (next == none || priority(keys[i]) > priority(keys[next]))) next = i;
+    const auto rank = [&](size_t k) { return std::pair(!keys[k].elsewhere, priority(keys[k])); };
+    if (!done[i] && !does_not_run && (next == none || rank(i) > rank(next))) next = i;
   }
   return next;
 }
@@ -27,6 +29,8 @@ void search_keys(std::vector<KeySearch>& keys, CostModel& model, const SearchAct
   size_t batch_size = first_batch_size;
   bool changed = false;  // since all were asked
   while (actions.has_time()) {
+    for (KeySearch& search : keys) search.elsewhere = false;
+    if (actions.learn) actions.learn();
     const size_t next = most_promising(keys, done);
     if (next == none) {
       if (!changed && 1.25 * hopeless > most_hopeless) break;

@@ -28,9 +28,16 @@ void append_trial(const fs::path& file, const Trial& trial) {
 }
 
 std::vector<Trial> read_trials(const fs::path& file) {
+  uint64_t from = 0;
+  return read_trials(file, from);
+}
+
+std::vector<Trial> read_trials(const fs::path& file, uint64_t& from) {
   std::vector<Trial> trials;
   std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
+  in.seekg(static_cast<std::streamoff>(from));
+  for (std::string line; std::getline(in, line) && !in.eof();) {
+    from += line.size() + 1;
     try {
       Trial trial{parse_record(line)};
       const Json object = Json::parse(line);

@@ -2,6 +2,7 @@
 // starts again does not try it twice and a report can show it.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -26,5 +27,7 @@ std::filesystem::path trials_file(const std::filesystem::path& records);
 void append_trial(const std::filesystem::path& file, const Trial& trial);  // throws Error
 // Lines that are no trials are skipped: they only cost a second try.
 std::vector<Trial> read_trials(const std::filesystem::path& file);
+// The same from a byte on, which is then behind the last whole line: what has come since.
+std::vector<Trial> read_trials(const std::filesystem::path& file, uint64_t& from);
 
 }  // namespace resnetc

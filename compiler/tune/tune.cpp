@@ -178,6 +178,7 @@ void search_all(Tuning& t, TuneProgress& progress, double other) {
   double longest = 0;  // seconds of a batch, without waiting for others; one is measured whatever the budget
   SearchActions actions;
   actions.has_time = [&] { return t.has_room && (longest == 0 || left() >= longest); };
+  actions.learn = [&] { learn_from_others(t); };
   actions.measure = [&](KeySearch& search, const std::vector<Choice>& batch) {
     read_peak(t);
     const Clock::time_point start = Clock::now();
@@ -302,7 +303,7 @@ void tune(const TuneOptions& options) {
   for (const std::string& problem : t.before.problems()) print_message("resnetc: {}\n", problem);
   for (const fs::path& topology : options.topologies) t.nets.push_back(load_net(t, topology));
   collect_keys(t, read_all_records(options.records, shipped_records_folder()));
-  const std::vector<Trial> earlier = read_trials(t.trials);
+  const std::vector<Trial> earlier = read_trials(t.trials, t.trials_read);
   resume(t, known, earlier);
 
   TuneProgress progress(options.budget_s, t.records.string());

@@ -29,6 +29,7 @@ struct Tuning {
   DeviceLimits limits = {};                   // of the device
   std::filesystem::path device_library = {};  // make_kernel_device's; empty for the CPU
   std::filesystem::path records = {}, trials = {};
+  uint64_t trials_read = 0;  // bytes of that file
   std::vector<Net> nets = {};
   std::vector<KeySearch> keys = {};
   ScheduleDb before = {};  // what stood when it began, but for wins that no whole net has confirmed

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "compiler/files.h"
 #include "tests/runtime/temporary_folder.h"
 
 using namespace resnetc;
@@ -115,4 +116,39 @@ TEST_CASE("of a kernel without any record what was tried informs the model, but 
     return t.model.predict(t.keys[0].text, t.keys[0].choices[2], t.keys[0].cycles[2]);
   };
   CHECK(predicted(informed) != predicted(fresh));
+}
+
+TEST_CASE("what another tuner has tried meanwhile is not tried too, but for what may be tried again") {
+  const test::TemporaryFolder folder;
+  Tuning t = tuning();
+  t.trials = folder / "trials.jsonl";
+  const auto counts = [&] {
+    learn_from_others(t);
+    std::string text;
+    for (size_t i = 0; i < 5; i++) text += t.keys[0].tried[i] ? '1' : '0';
+    return text;
+  };
+  CHECK(counts() == "00000");
+  CHECK(!t.keys[0].elsewhere);
+  append_trial(t.trials, trial(t, 1, 2.5));
+  append_trial(t.trials, trial(t, 3, 0));
+  Trial again = trial(t, 2, 0);
+  again.temporary = true;
+  append_trial(t.trials, again);
+  const double before = t.model.predict(t.keys[0].text, t.keys[0].choices[0], t.keys[0].cycles[0]);
+  CHECK(counts() == "01010");
+  CHECK(t.keys[0].elsewhere);
+  CHECK(t.model.predict(t.keys[0].text, t.keys[0].choices[0], t.keys[0].cycles[0]) != before);
+  // Half a line is read when it is whole.
+  append_trial(folder / "whole.jsonl", trial(t, 4, 1.5));
+  const std::string line = read_file(folder / "whole.jsonl");
+  write_file(t.trials, read_file(t.trials) + line.substr(0, 40));
+  CHECK(counts() == "01010");
+  write_file(t.trials, read_file(t.trials) + line.substr(40));
+  CHECK(counts() == "01011");
+  // Of other conditions nothing counts.
+  Trial other = trial(t, 0, 1);
+  other.record.threads = 1;
+  append_trial(t.trials, other);
+  CHECK(counts() == "01011");
 }

@@ -69,6 +69,18 @@ TEST_CASE("the search ends with its time, and says how many of the untried were 
   CHECK(search.tried_count() + search.hopeless < search.choices.size());
 }
 
+TEST_CASE("a key at which another tuner works comes after the others") {
+  Run run({some_key, "conv2d_i7x7x32b1_w48x3x3x32_w48_to_i7x7x48b1_padding1_relu_f32"});
+  for (const size_t busy : {size_t{0}, size_t{1}}) {
+    std::vector<std::string> measured;
+    search_keys(run.keys, run.model,
+                {[&] { return measured.empty(); },
+                 [&](KeySearch& search, const std::vector<Choice>&) { measured.push_back(search.text); }, 8,
+                 [&] { run.keys[busy].elsewhere = true; }});
+    CHECK(measured == std::vector{run.keys[1 - busy].text});
+  }
+}
+
 TEST_CASE("a key of which no candidate runs is left alone") {
   Run run({some_key});
   int batches = 0;
