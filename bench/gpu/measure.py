@@ -375,6 +375,8 @@ def main():
     except ValueError as problem:
         raise Failed(problem) from None
     torch = load_torch() if "cuda" in options.target and not options.size else None
+    if "cuda" not in options.target:
+        say(f"{options.target} is not compared with PyTorch: programs are checked by their self-test and measured alone")
     failures = Failures()
     with tempfile.TemporaryDirectory() as name:
         run(options, torch, pathlib.Path(name), failures)
