@@ -31,6 +31,26 @@ struct Tried {
   }
 };
 
+// Calls do_at(key, choice) where a trial counts in the searches: made under their conditions, of one of their choices,
+// and not to be tried again.
+template <class DoAt>
+void for_each_place(const Tuning& t, const Trial& trial, const DoAt& do_at) {
+  for (size_t k = 0; k < t.keys.size(); k++) {
+    const KeySearch& search = t.keys[k];
+    if (!same_conditions(t, search, trial.record) || trial.temporary) continue;
+    const auto at = std::find(search.choices.begin(), search.choices.end(), trial.record.choice);
+    if (at != search.choices.end()) do_at(k, static_cast<size_t>(at - search.choices.begin()));
+  }
+}
+
+bool has_time(const Trial& trial) {
+  return trial.failure.empty() && trial.record.milliseconds > 0;
+}
+
+void inform_model(Tuning& t, const KeySearch& search, size_t choice, const Trial& trial) {
+  t.model.add(search.text, search.choices[choice], search.cycles[choice], trial.record.milliseconds);
+}
+
 // Once: a choice that was tried twice had its turn against the best.
 void try_lost_win_again(const Tuning& t, const RecordFile& known, KeySearch& search, const Tried& tried) {
   size_t fastest = search.choices.size();
@@ -57,36 +77,26 @@ void resume(Tuning& t, const RecordFile& known, const std::vector<Trial>& trials
     tried.emplace_back(search);
   }
   for (const Trial& trial : trials) {
-    const Record& r = trial.record;
     t.earlier_seconds = std::max(t.earlier_seconds, trial.second);
-    for (size_t k = 0; k < t.keys.size(); k++) {
+    for_each_place(t, trial, [&](size_t k, size_t i) {
       KeySearch& search = t.keys[k];
-      if (!same_conditions(t, search, r) || trial.temporary) continue;
-      const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
-      if (at == search.choices.end()) continue;
-      const auto i = static_cast<size_t>(at - search.choices.begin());
       search.tried[i] = counts[k];
-      if (!trial.failure.empty() || r.milliseconds <= 0) continue;
-      t.model.add(search.text, r.choice, search.cycles[i], r.milliseconds);
-      tried[k].add(i, r.milliseconds);
-    }
+      if (!has_time(trial)) return;
+      inform_model(t, search, i, trial);
+      tried[k].add(i, trial.record.milliseconds);
+    });
   }
   for (size_t k = 0; k < t.keys.size(); k++) try_lost_win_again(t, known, t.keys[k], tried[k]);
 }
 
 void learn_from_others(Tuning& t) {
-  for (const Trial& trial : read_trials(t.trials, t.trials_read)) {
-    const Record& r = trial.record;
-    for (KeySearch& search : t.keys) {
-      if (!same_conditions(t, search, r) || trial.temporary) continue;
-      const auto at = std::find(search.choices.begin(), search.choices.end(), r.choice);
-      const auto i = static_cast<size_t>(at - search.choices.begin());
-      if (at == search.choices.end() || search.tried[i]) continue;
+  for (const Trial& trial : read_trials(t.trials, t.trials_read))
+    for_each_place(t, trial, [&](size_t k, size_t i) {
+      KeySearch& search = t.keys[k];
+      if (search.tried[i]) return;
       search.tried[i] = search.elsewhere = true;
-      if (trial.failure.empty() && r.milliseconds > 0)
-        t.model.add(search.text, r.choice, search.cycles[i], r.milliseconds);
-    }
-  }
+      if (has_time(trial)) inform_model(t, search, i, trial);
+    });
 }
 
 }  // namespace resnetc
