@@ -37,15 +37,28 @@ struct Descriptor {
   }
 };
 
+// Whether the path still names the folder that was opened.
+bool is_at(const fs::path& path, int folder) {
+  struct stat opened = {}, named = {};
+  return fstat(folder, &opened) == 0 && stat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
 // Whoever works in a staging folder holds a lock on it, which ends with its process: another process may have the same
-// number, in another container say. Where a file system has no locks, or for a file, the number must do.
-bool is_abandoned(const fs::path& path, pid_t pid) {
+// number, in another container say. Where a file system has no locks, or for a file, the number must do. The lock is
+// held until the folder is gone: whoever has just made it must not get it in between. It counts only for the folder that
+// still has this name: who holds that one's lock is alone in removing it.
+void remove_if_abandoned(const fs::path& path, pid_t pid) {
   const Descriptor folder{open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (folder.number >= 0) {
-    if (flock(folder.number, LOCK_EX | LOCK_NB) == 0) return true;
-    if (errno == EWOULDBLOCK) return false;
+  const bool is_locked = folder.number >= 0 && flock(folder.number, LOCK_EX | LOCK_NB) == 0;
+  if (!is_locked) {
+    if (folder.number >= 0 && errno == EWOULDBLOCK) return;
+    if (kill(pid, 0) == 0 || errno != ESRCH) return;
+  } else if (!is_at(path, folder.number)) {
+    return;
   }
-  return kill(pid, 0) != 0 && errno == ESRCH;
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
 }
 
 void remove_abandoned(const fs::path& parent, const std::string& prefix) {
@@ -57,7 +70,7 @@ void remove_abandoned(const fs::path& parent, const std::string& prefix) {
     const char* end = name.data() + name.size();
     const char* stop = std::from_chars(name.data() + prefix.size(), end, pid).ptr;
     if ((stop != end && *stop != '-') || pid <= 0) continue;
-    if (is_abandoned(entry.path(), pid)) fs::remove_all(entry.path(), ignored);
+    remove_if_abandoned(entry.path(), pid);
   }
 }
 
@@ -71,8 +84,8 @@ int make_locked_folder(const std::string& base, fs::path& path) {
     }
     const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     // Another process may take it for abandoned between the two calls.
-    const bool is_lost = folder < 0 || (flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
-                         access(path.c_str(), F_OK) != 0;
+    const bool is_lost =
+        folder < 0 || (flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) || !is_at(path, folder);
     if (!is_lost) return folder;
     if (folder >= 0) close(folder);
   }

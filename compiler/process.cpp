@@ -140,6 +140,8 @@ Child::Child(const Command& command) {
   close(err[1]);
   if (status != 0) {
     pid_ = -1;
+    if (status == ENOENT && !command.directory.empty() && access(command.directory.c_str(), X_OK) != 0)
+      throw Error(fmt::format("{}: the working folder is gone", command.directory.string()));
     throw Error(fmt::format("cannot run '{}': {}; is it installed and in PATH?", command.argv[0], strerror(status)));
   }
   pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));

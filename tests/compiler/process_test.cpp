@@ -29,3 +29,11 @@ TEST_CASE("a command that fails in time has not timed out") {
                        "'sh' failed with status 3: reason", Error);
   CHECK(failure_of("exit 0") == "");
 }
+
+TEST_CASE("a command whose folder is gone is not said to be missing itself") {
+  CHECK_THROWS_WITH_AS(run_command({{"sh", "-c", "exit 0"}, "/nonexistent/folder", 60}),
+                       "/nonexistent/folder: the working folder is gone", Error);
+  CHECK_THROWS_WITH_AS(run_command({{"/nonexistent/command"}, {}, 60}),
+                       "cannot run '/nonexistent/command': No such file or directory; is it installed and in PATH?",
+                       Error);
+}
