@@ -68,7 +68,7 @@ std::vector<BenchKernel> kernels_of(const Arguments& arguments, const Machine& m
   std::vector<BenchKernel> kernels;
   for (const fs::path& path : arguments.models) {
     const Model model = load_model(path, "random:1", {});
-    const Program program = select_kernels(run_passes(model.graph, "", DType::f32, machine.device), machine);
+    const Program program = select_kernels(run_passes(model.graph, "", pass_target(machine)), machine);
     for (size_t k = 0; k < program.kernels.size(); k++) {
       const KernelKey& key = program.kernels[k].key;
       // These copy the caller's tensors.

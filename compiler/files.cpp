@@ -46,8 +46,8 @@ bool is_at(const fs::path& path, int folder) {
 
 // Whoever works in a staging folder holds a lock on it, which ends with its process: another process may have the same
 // number, in another container say. Where a file system has no locks, or for a file, the number must do. The lock is
-// held until the folder is gone: whoever has just made it must not get it in between. It counts only for the folder that
-// still has this name: who holds that one's lock is alone in removing it.
+// held until the folder is gone: whoever has just made it must not get it in between. It counts only for the folder
+// that still has this name: who holds that one's lock is alone in removing it.
 void remove_if_abandoned(const fs::path& path, pid_t pid) {
   const Descriptor folder{open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   const bool is_locked = folder.number >= 0 && flock(folder.number, LOCK_EX | LOCK_NB) == 0;

@@ -138,7 +138,7 @@ void compile(const CompileArguments& arguments) {
   stage = Clock::now();
   const DType storage = parse_weights_storage(given.weights_storage);
   Program program =
-      select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given, arguments.verbose);
+      select_kernels(run_passes(model.graph, "", pass_target(machine, storage)), machine, given, arguments.verbose);
   seconds["passes"] = seconds_since(stage);
   if (arguments.verbose) {
     for (const Kernel& kernel : program.kernels)
@@ -181,10 +181,11 @@ void inspect(const InspectArguments& arguments) {
   const Model model = given.weights.empty() ? read_model(given.topology, given.options)
                                             : load_model(given.topology, given.weights, given.options);
   const DType storage = parse_weights_storage(given.weights_storage);
-  const Inspection inspection =
-      inspect(model, select_kernels(run_passes(model.graph, "", storage, machine.device), machine, given), machine);
+  const Inspection inspection = inspect(
+      model, select_kernels(run_passes(model.graph, "", pass_target(machine, storage)), machine, given), machine);
   std::vector<InspectedGraph> graphs;
-  for (const std::string& pass : arguments.after) graphs.push_back(graph_after(model, pass, storage, machine.device));
+  for (const std::string& pass : arguments.after)
+    graphs.push_back(graph_after(model, pass, pass_target(machine, storage)));
   const std::string text = arguments.format == "svg"    ? inspect_svg(inspection, graphs)
                            : arguments.format == "json" ? inspect_json(inspection, graphs[0])
                            : arguments.format == "dot"  ? draw_dot(graphs[0].graph)

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "ir/graph.h"
-#include "schedules/device.h"
+#include "schedules/machine.h"
 
 namespace resnetc {
 
@@ -16,14 +16,26 @@ Graph fuse_relu(const Graph& graph);
 Graph fuse_max_pool(const Graph& graph);
 Graph fuse_global_average_pool(const Graph& graph);
 Graph fuse_projection(const Graph& graph);
+// For vectors of so many lanes.
+inline constexpr int interleaved_lanes = 16;
+Graph interleave_groups(const Graph& graph);
 Graph store_weights(const Graph& graph);
 Graph assign_borders(const Graph& graph);
+
+// What the passes ask of what a graph is compiled for.
+struct PassTarget {
+  DType weights = DType::f32;  // how those of convolutions and dense layers are to be stored
+  Device device = Device::cpu;
+  int lanes = 16;  // float32 lanes of a vector register
+};
+inline PassTarget pass_target(const Machine& machine, DType weights = DType::f32) {
+  return {weights, machine.device, machine.lanes};
+}
 
 struct Pass {
   std::string_view name;
   Graph (*run)(const Graph&);
-  DType weights = DType::f32;  // it runs only where weights are to be stored so; f32: always
-  bool for_devices = true;     // whether kernels of devices can do what it makes
+  bool (*wanted)(const PassTarget&) = nullptr;  // where it runs; NULL: everywhere
 };
 
 inline constexpr Pass passes[] = {
@@ -32,17 +44,19 @@ inline constexpr Pass passes[] = {
     {"fuse_relu", fuse_relu},
     {"fuse_max_pool", fuse_max_pool},
     {"fuse_global_average_pool", fuse_global_average_pool},
-    {"fuse_projection", fuse_projection, DType::f32, false},
-    {"store_weights", store_weights, DType::bf16},
+    // Devices have no kernels for these two.
+    {"fuse_projection", fuse_projection, [](const PassTarget& target) { return target.device == Device::cpu; }},
+    {"interleave_groups", interleave_groups,
+     [](const PassTarget& target) { return target.device == Device::cpu && target.lanes == interleaved_lanes; }},
+    {"store_weights", store_weights, [](const PassTarget& target) { return target.weights == DType::bf16; }},
     {"assign_borders", assign_borders},
 };
 
 // bf16 where store_weights has run.
 DType weights_storage(const Graph& graph);
 
-// The graph after the pass of that name and all before it, verified after each; after all passes for "". weights: how
-// those of convolutions and dense layers are stored. Without those that are for the CPU alone if kernels run on a
-// device.
-Graph run_passes(Graph graph, std::string_view last = "", DType weights = DType::f32, Device device = Device::cpu);
+// The graph after the pass of that name and all before it that the target wants, verified after each; after all passes
+// for "".
+Graph run_passes(Graph graph, std::string_view last = "", const PassTarget& target = {});
 
 }  // namespace resnetc

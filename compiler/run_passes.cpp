@@ -5,11 +5,10 @@
 
 namespace resnetc {
 
-Graph run_passes(Graph graph, std::string_view last, DType weights, Device device) {
+Graph run_passes(Graph graph, std::string_view last, const PassTarget& target) {
   verify(graph);
   for (const Pass& pass : passes) {
-    const bool wanted = pass.weights == DType::f32 || pass.weights == weights;
-    if (wanted && (device == Device::cpu || pass.for_devices)) graph = pass.run(graph);
+    if (!pass.wanted || pass.wanted(target)) graph = pass.run(graph);
     try {
       verify(graph);
     } catch (const Error& e) {

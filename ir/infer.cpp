@@ -103,6 +103,8 @@ size_t require_steps(const Conv2d& conv) {
       fail("max_pool must be the last step of an epilogue; make what follows it a node of its own");
     if (std::holds_alternative<MaxPool>(step) && projection_of(conv))
       fail("max_pool cannot follow project; make it a node of its own");
+    if (std::holds_alternative<MaxPool>(step) && conv.interleave > 1)
+      fail("max_pool cannot follow interleaved groups; make it a node of its own");
   }
   const size_t operands = epilogue_operands(conv);
   if (operands > most_epilogue_operands)
@@ -127,6 +129,8 @@ struct Infer {
     const int oc = weight.dims[0];
     if (conv.groups < 1 || oc % conv.groups != 0 || in[0].channels() % conv.groups != 0)
       fail("groups={} must divide {} input and {} output channels", conv.groups, in[0].channels(), oc);
+    if (conv.interleave < 1 || conv.groups % conv.interleave != 0)
+      fail("interleave={} must divide groups={}", conv.interleave, conv.groups);
     const Project* projection = projection_of(conv);
     if (projection) {
       require_image(in[3], "what is projected");

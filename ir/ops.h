@@ -112,6 +112,10 @@ inline size_t step_operands(const Project&) {
 
 // (x [n,h,w,ic], weight [oc,kh,kw,ic/groups], bias [oc], one tensor per Add and Project of the epilogue). The bias may
 // be left out only when there is no epilogue. PyTorch's OIHW weights are stored as OHWI here.
+//
+// The channels of a group follow each other, of x and of the result. With interleave > 1, which divides groups, those
+// of so many groups alternate: the first channel of each, then the second of each. Weights and bias go by the result's
+// channels as they lie, and by a group's own input channels as ever.
 struct Conv2d {
   static constexpr std::string_view op_name = "conv2d";
   Hw stride{1, 1};
@@ -119,10 +123,18 @@ struct Conv2d {
   Sides padding{};
   int groups = 1;
   std::vector<Epilogue> epilogue;
+  int interleave = 1;
   static constexpr auto fields = std::tuple{Field{"stride", &Conv2d::stride}, Field{"dilation", &Conv2d::dilation},
-                                            Field{"padding", &Conv2d::padding}, Field{"groups", &Conv2d::groups}};
+                                            Field{"padding", &Conv2d::padding}, Field{"groups", &Conv2d::groups},
+                                            Field{"interleave", &Conv2d::interleave}};
   bool operator==(const Conv2d&) const = default;
 };
+
+// Where the channel of that index within its group lies, of an image with group_channels in each group.
+inline int channel_of_group(const Conv2d& conv, int group_channels, int group, int index) {
+  const int lane = group % conv.interleave;
+  return (group - lane) * group_channels + index * conv.interleave + lane;
+}
 
 // How many operands the steps of the epilogue take together.
 inline size_t epilogue_operands(const Conv2d& conv) {

@@ -93,7 +93,7 @@ std::vector<float> output_channels_innermost(const Tensor& weight, int groups) {
   return result;
 }
 
-Tensor convolve(const Conv2d& conv, const Tensor& x, const Tensor& weight, const Tensor* bias, int threads) {
+Tensor convolve_by_group(const Conv2d& conv, const Tensor& x, const Tensor& weight, const Tensor* bias, int threads) {
   const Image in(x);
   const int oc = weight.dims[0], kh = weight.dims[1], kw = weight.dims[2], group_ic = weight.dims[3];
   const int group_oc = oc / conv.groups;
@@ -127,6 +127,39 @@ Tensor convolve(const Conv2d& conv, const Tensor& x, const Tensor& weight, const
     }
   });
   return result;
+}
+
+// Where the channels of group after group lie.
+std::vector<size_t> channels_by_group(const Conv2d& conv, int channels) {
+  std::vector<size_t> order;
+  const int size = channels / conv.groups;
+  for (int g = 0; g < conv.groups; g++)
+    for (int i = 0; i < size; i++) order.push_back(static_cast<size_t>(channel_of_group(conv, size, g, i)));
+  return order;
+}
+
+// Of each order.size() pieces that follow each other the ith is piece order[i].
+Tensor in_order(Tensor tensor, size_t piece_size, const std::vector<size_t>& order) {
+  const std::vector<float> values = std::move(tensor.values);
+  tensor.values.clear();
+  for (size_t first = 0; first < values.size(); first += order.size() * piece_size)
+    for (size_t from : order) {
+      const auto piece = values.begin() + static_cast<ptrdiff_t>(first + from * piece_size);
+      tensor.values.insert(tensor.values.end(), piece, piece + static_cast<ptrdiff_t>(piece_size));
+    }
+  return tensor;
+}
+
+Tensor convolve(const Conv2d& conv, const Tensor& x, const Tensor& weight, const Tensor* bias, int threads) {
+  if (conv.interleave == 1) return convolve_by_group(conv, x, weight, bias, threads);
+  const std::vector<size_t> order = channels_by_group(conv, weight.dims[0]);
+  std::vector<size_t> back(order.size());
+  for (size_t i = 0; i < order.size(); i++) back[order[i]] = i;
+  const Tensor ordered_bias = bias ? in_order(*bias, 1, order) : Tensor{};
+  const Tensor result = convolve_by_group(conv, in_order(x, 1, channels_by_group(conv, x.dims[3])),
+                                          in_order(weight, weight.values.size() / order.size(), order),
+                                          bias ? &ordered_bias : nullptr, threads);
+  return in_order(result, 1, back);
 }
 
 void relu_in_place(const Relu& relu, Tensor& x) {

@@ -46,7 +46,7 @@ struct GroupedGeometry : Conv2dGeometry {
 
 bool applies(const KernelKey& key, const Machine& machine) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (!conv || pool_of(*conv) || conv->groups == 1 || !border_holds_padding(key)) return false;
+  if (!conv || pool_of(*conv) || conv->groups == 1 || conv->interleave != 1 || !border_holds_padding(key)) return false;
   const GroupedGeometry g(key, machine);
   return g.oc >= g.block && g.block % g.group_oc == 0 && g.group_ic <= g.block;
 }

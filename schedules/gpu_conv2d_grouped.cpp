@@ -16,7 +16,7 @@ using Halide::Var;
 
 bool applies(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
-  return conv && !pool_of(*conv) && conv->groups > 1 && border_holds_padding(key);
+  return conv && !pool_of(*conv) && conv->groups > 1 && conv->interleave == 1 && border_holds_padding(key);
 }
 
 double cycles(const KernelKey& key, const Choice& choice, const Machine& machine) {

@@ -55,9 +55,18 @@ Choice parse_choice(std::string_view text) {
 }
 
 std::span<const Strategy* const> strategies() {
-  static constexpr const Strategy* all[] = {
-      &conv2d_grouped, &conv2d_direct, &conv2d_winograd, &conv2d_winograd_stride2, &conv2d_max_pool, &dense,
-      &max_pool,       &average_pool,  &layout,          &global_average_pool,     &elementwise};
+  static constexpr const Strategy* all[] = {&conv2d_grouped,
+                                            &conv2d_interleaved,
+                                            &conv2d_direct,
+                                            &conv2d_winograd,
+                                            &conv2d_winograd_stride2,
+                                            &conv2d_max_pool,
+                                            &dense,
+                                            &max_pool,
+                                            &average_pool,
+                                            &layout,
+                                            &global_average_pool,
+                                            &elementwise};
   return all;
 }
 
@@ -100,8 +109,11 @@ std::vector<Choice> candidates(const KernelKey& key, const Machine& machine) {
     if (!choices.empty()) each.push_back(std::move(choices));
   }
   const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (each.empty() && machine.device != Device::cpu && conv && projection_of(*conv))
+  if (each.empty() && on_device && conv && projection_of(*conv))
     throw Error(fmt::format("{}: devices have no kernel for project; make the shortcut a convolution of its own",
+                            to_string(key)));
+  if (each.empty() && on_device && conv && conv->interleave > 1)
+    throw Error(fmt::format("{}: devices have no kernel for interleave; let the channels of a group follow each other",
                             to_string(key)));
   if (each.empty()) throw Error(fmt::format("no strategy runs {}", to_string(key)));
   std::stable_sort(each.begin(), each.end(), [&](const std::vector<Choice>& a, const std::vector<Choice>& b) {

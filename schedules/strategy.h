@@ -113,8 +113,8 @@ int64_t executed_flop(const KernelKey& key, const Choice& choice, const Machine&
 double estimated_cycles(const KernelKey& key, const Choice& choice, const Machine& machine);
 
 extern const Strategy halide_mullapudi2016, halide_adams2019, halide_li2018, halide_anderson2021;
-extern const Strategy conv2d_direct, conv2d_grouped, conv2d_winograd, conv2d_winograd_stride2, conv2d_max_pool, dense,
-    max_pool, average_pool, global_average_pool, elementwise, layout;
+extern const Strategy conv2d_direct, conv2d_grouped, conv2d_interleaved, conv2d_winograd, conv2d_winograd_stride2,
+    conv2d_max_pool, dense, max_pool, average_pool, global_average_pool, elementwise, layout;
 extern const Strategy gpu_conv2d_gemm, gpu_conv2d_direct, gpu_conv2d_winograd, gpu_conv2d_grouped, gpu_conv2d_max_pool,
     gpu_dense, gpu_max_pool, gpu_average_pool, gpu_global_average_pool, gpu_elementwise, gpu_layout;
 

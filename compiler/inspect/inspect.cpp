@@ -27,8 +27,8 @@ Inspection inspect(const Model& model, Program program, const Machine& machine) 
   return {model, std::move(program), std::move(plan)};
 }
 
-InspectedGraph graph_after(const Model& model, const std::string& pass, DType weights, Device device) {
-  InspectedGraph result{pass, pass == "none" ? model.graph : run_passes(model.graph, pass, weights, device)};
+InspectedGraph graph_after(const Model& model, const std::string& pass, const PassTarget& target) {
+  InspectedGraph result{pass, pass == "none" ? model.graph : run_passes(model.graph, pass, target)};
   digest_weights(result.graph);
   return result;
 }

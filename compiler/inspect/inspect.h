@@ -7,6 +7,7 @@
 
 #include "compiler/inspect/draw.h"
 #include "compiler/model.h"
+#include "compiler/passes.h"
 #include "compiler/program.h"
 
 namespace resnetc {
@@ -29,9 +30,7 @@ std::vector<std::string> inspectable_passes();
 
 // program: of the model's graph after all passes.
 Inspection inspect(const Model& model, Program program, const Machine& machine);
-// weights, device: as run_passes takes them.
-InspectedGraph graph_after(const Model& model, const std::string& pass, DType weights = DType::f32,
-                           Device device = Device::cpu);
+InspectedGraph graph_after(const Model& model, const std::string& pass, const PassTarget& target = {});
 
 // A summary and a table of the nodes as comments, and the IR's text: all of it is text that parse() reads.
 std::string inspect_text(const Inspection& inspection, const InspectedGraph& graph);

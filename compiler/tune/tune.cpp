@@ -44,7 +44,7 @@ void require_own_instruction_set(const Machine& machine) {
 
 Net load_net(const Tuning& t, const fs::path& topology) {
   Net net{load_model(topology, "random:1", t.options.model), {}};
-  net.graph = run_passes(net.model.graph, "", t.options.weights, t.machine.device);
+  net.graph = run_passes(net.model.graph, "", pass_target(t.machine, t.options.weights));
   net.weight_bytes = weight_bytes(net.graph);
   net.cold = are_cold(net.weight_bytes, t.cache_bytes);
   print_message("{}: {:.1f} MB of weights, timed as they come from {}\n", net.model.name,

@@ -53,6 +53,7 @@ const std::string every_op = R"x(graph every_op {
   %b = weight "" : f32[4]
   %joined = weight "joined" : f32[4,1,1,6]
   %projected = conv2d(%wide, %joined, %b) | project(%x) stride=[2,3] | relu | add(%wide) : f32[n,4,3,4]
+  %mixed = conv2d(%wide, %kernel) padding=1 groups=4 interleave=2 : f32[n,4,4,4]
   %half = conv2d(%x, %kernel, %b) stride=2 padding=[1,0,1,1] groups=2 | add(%x) subsample=2 channels_before=1 : f32[n,4,4,4]
   %pool = max_pool(%conv) kernel=3 stride=2 padding=1 : f32[n,4,4,2]
   %mean = average_pool(%conv) kernel=[3,2] stride=2 padding=[1,0,1,0] : f32[n,4,4,2]
@@ -152,7 +153,7 @@ TEST_CASE("graph JSON: random graphs, as they are and after all passes") {
     const Graph graph = random_graph(seed);
     check_round_trip(graph);
     check_round_trip(run_passes(graph));
-    check_round_trip(run_passes(graph, "", DType::bf16));
+    check_round_trip(run_passes(graph, "", {DType::bf16}));
   }
   MESSAGE(seed << " seeds");
 }

@@ -179,13 +179,49 @@ TEST_CASE("run_passes: devices keep the projection apart") {
   const Graph graph = parse(text.substr(0, text.find(separator)));
   const auto projections = [&](Device device) {
     int count = 0;
-    for (const Node& node : run_passes(graph, "", DType::f32, device).nodes)
+    for (const Node& node : run_passes(graph, "", {DType::f32, device}).nodes)
       if (const auto* conv = std::get_if<Conv2d>(&node.op)) count += projection_of(*conv) != nullptr;
     return count;
   };
   CHECK(projections(Device::cpu) == 1);
   CHECK(projections(Device::opencl) == 0);
   CHECK(projections(Device::cuda) == 0);
+}
+
+TEST_CASE(
+    "interleave_groups: rows of weights and channels of the next ones change places, missing values stay missing") {
+  const std::string text = read(golden / "interleave_groups" / "project.ir");
+  const Graph plain = parse(text.substr(0, text.find(separator)));
+  const auto values = [](const Graph& graph, const char* name) {
+    return std::get<Weight>(node_named(graph, name).op).values;
+  };
+  const Graph filled = fill_weights(plain), interleaved = interleave_groups(filled);
+  // Two channels a group: channel 2 g + i goes to 16 i + g. Behind 32 channels are three that are projected.
+  for (int g = 0; g < 16; g++)
+    for (int i = 0; i < 2; i++) {
+      const auto from = static_cast<size_t>(2 * g + i), to = static_cast<size_t>(16 * i + g);
+      CHECK(values(interleaved, "reduce.bias")->at(to) == values(filled, "reduce.bias")->at(from));
+      CHECK(values(interleaved, "grouped.weight")->at(to * 18 + 7) ==
+            values(filled, "grouped.weight")->at(from * 18 + 7));
+      CHECK(values(interleaved, "last.weight")->at(35 + to) == values(filled, "last.weight")->at(35 + from));
+    }
+  CHECK(values(interleaved, "last.weight")->at(35 + 33) == values(filled, "last.weight")->at(35 + 33));
+  CHECK(*values(interleaved, "last.bias") == *values(filled, "last.bias"));
+  CHECK(print(interleave_groups(plain)) == print(interleaved));
+  CHECK(!values(interleave_groups(plain), "last.weight"));
+}
+
+TEST_CASE("run_passes: channels are interleaved for vectors of 16 lanes alone") {
+  const std::string text = read(golden / "interleave_groups" / "bottleneck.ir");
+  const Graph graph = parse(text.substr(0, text.find(separator)));
+  const auto interleave = [&](const char* target) {
+    const Graph result = run_passes(graph, "", pass_target(machine_for(target, 1)));
+    return std::get<Conv2d>(node_named(result, "b").op).interleave;
+  };
+  CHECK(interleave("x86-64-linux-avx512_skylake") == 16);
+  CHECK(interleave("x86-64-linux-avx2-fma") == 1);
+  CHECK(interleave("x86-64-linux-avx512_skylake-opencl") == 1);
+  CHECK(interleave("x86-64-linux-avx512_skylake-cuda") == 1);
 }
 
 // Graphs parsed from text have none.

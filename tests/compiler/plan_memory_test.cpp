@@ -233,7 +233,7 @@ TEST_CASE("memory plan: layers with far more weights than activations are the ta
 TEST_CASE("memory plan: on a device all images go through the net together") {
   const Machine machine = machine_for("x86-64-linux-avx2-opencl", 1);
   const Graph graph = read_model(test::models_folder() / "resnet18.json", {}).graph;
-  const Program program = select_kernels(run_passes(graph, "", DType::f32, machine.device), machine);
+  const Program program = select_kernels(run_passes(graph, "", pass_target(machine)), machine);
   const MemoryPlan plan = plan_memory(program, machine);
   CHECK(!plan.has_tail());
   CHECK(images_at_once(plan, machine).head > 1000);

@@ -52,7 +52,9 @@ def main():
             narrow_vectors = wide and not on_device
             chosen |= compare(net, folder, seed, "x86-64-linux-sse41" if narrow_vectors else target, on_device)
     check(nodes >= 10 * count, f"only {nodes} nodes in {count} nets")
-    check(on_device or chosen == strategies, f"never chosen: {sorted(strategies - chosen)}")
+    if " avx512f " not in pathlib.Path("/proc/cpuinfo").read_text():
+        strategies.discard("conv2d_interleaved")  # for vectors of 16 lanes
+    check(on_device or chosen >= strategies, f"never chosen: {sorted(strategies - chosen)}")
     print(f"{count} nets of {nodes} nodes; strategies: {', '.join(sorted(chosen))}")
 
 

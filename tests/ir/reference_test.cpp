@@ -56,6 +56,14 @@ void scatter(Hw in, Hw out, Hw kernel, Hw stride, Hw dilation, Sides padding, co
         }
 }
 
+// The group of a channel, of `size` channels each, and its index in it, when so many groups alternate.
+int group_of(int channel, int size, int interleave) {
+  return channel / (size * interleave) * interleave + channel % interleave;
+}
+int index_in_group(int channel, int size, int interleave) {
+  return channel % (size * interleave) / interleave;
+}
+
 Array convolve(const Conv2d& conv, Array x, Array w, const std::vector<float>* bias) {
   const Hw in{x.dims[1], x.dims[2]}, kernel{w.dims[1], w.dims[2]};
   const Sides& p = conv.padding;
@@ -65,9 +73,11 @@ Array convolve(const Conv2d& conv, Array x, Array w, const std::vector<float>* b
   Array result({x.dims[0], out.h, out.w, oc});
   for (int n = 0; n < x.dims[0]; n++)
     for (int o = 0; o < oc; o++) {
-      const int first = o / ocs * ic;
+      const int group = group_of(o, ocs, conv.interleave);
       scatter(in, out, kernel, conv.stride, conv.dilation, p, [&](int oy, int ox, int iy, int ix, int ky, int kx) {
-        for (int i = 0; i < ic; i++) result.at(n, oy, ox, o) += x.at(n, iy, ix, first + i) * w.at(o, ky, kx, i);
+        for (int c = 0; c < x.dims[3]; c++)
+          if (group_of(c, ic, conv.interleave) == group)
+            result.at(n, oy, ox, o) += x.at(n, iy, ix, c) * w.at(o, ky, kx, index_in_group(c, ic, conv.interleave));
       });
       if (bias)
         for (int y = 0; y < out.h; y++)
@@ -158,6 +168,8 @@ TEST_CASE("reference: convolutions agree with the definition") {
       {{1, 1, 1, 1}, {1, 1, 1, 1}, {{1, 1}, {1, 1}, {}, 1, {}}},
       {{2, 4, 3, 7}, {5, 1, 1, 7}, {{2, 2}, {1, 1}, {}, 1, {}}},
       {{1, 3, 3, 2}, {3, 3, 3, 2}, {{1, 1}, {3, 3}, {4, 5, 3, 3}, 1, {}}},
+      {{2, 5, 4, 12}, {24, 3, 3, 2}, {{1, 2}, {1, 1}, all_sides(1), 6, {}, 3}},
+      {{1, 3, 4, 12}, {4, 1, 2, 3}, {{1, 1}, {1, 1}, {}, 4, {}, 4}},
   };
   unsigned seed = 0;
   for (const Case& c : cases) {

@@ -27,6 +27,7 @@ const std::string ops = R"x(graph ops {
   %conv = conv2d(%relu, %w, %0) | add(%x) | relu maximum=6 | add(%bn) | relu : f32[n,8,8,2]
   %kernel = weight "a \"quoted\" name\\ \x0a\x7f é" sha256=00ff : bf16[4,3,2,1]
   %wide = conv2d(%x, %kernel) stride=[2,3] dilation=[2,1] padding=[1,2,3,0] groups=2 : f32[n,4,3,4] border=[1,2,3,0]
+  %mixed = conv2d(%wide, %kernel) padding=1 groups=4 interleave=2 : f32[n,4,4,4]
   %b = weight "" : f32[4]
   %half = conv2d(%x, %kernel, %b) stride=2 padding=[1,0,1,1] groups=2 | add(%x) subsample=2 channels_before=1 : f32[n,4,4,4]
   %pool = max_pool(%conv) kernel=3 stride=2 padding=1 : f32[n,4,4,2]
@@ -192,8 +193,8 @@ TEST_CASE("text: cut or mutated text is refused or round-trips") {
   std::vector<std::string> pieces;
   std::istringstream words(
       "[ ] ( ) { } , = : | % \" # \n - 0 1 2147483647 -2147483648 9999999999999999999999 1e999 n nan %x %bn relu add "
-      "border=1 padding=2147483647 stride=0 stride=2147483647 groups=0 groups=-1 dilation=2147483647 kernel=-1 "
-      "f32[n,2147483647,2147483647,1] f32[n,1,1,1,1]");
+      "border=1 padding=2147483647 stride=0 stride=2147483647 groups=0 groups=-1 interleave=0 interleave=-1 "
+      "dilation=2147483647 kernel=-1 f32[n,2147483647,2147483647,1] f32[n,1,1,1,1]");
   for (std::string word; std::getline(words, word, ' ');) pieces.push_back(word);
   const auto limit = std::chrono::milliseconds(std::getenv("RESNETC_LONG_TESTS") ? 20'000 : 300);
   const auto start = std::chrono::steady_clock::now();

@@ -10,6 +10,8 @@ TEST_CASE("kernel_label: what a kernel computes, in short") {
        "conv 1x1 1024-2048 7x7 stride2"},
       {"conv2d_i56x56x128b1_w128x3x3x4_w128_to_i56x56x128_padding1_groups32_relu_f32", "conv 3x3 grouped",
        "conv 3x3 grouped 128-128 56x56 groups32 relu"},
+      {"conv2d_i56x56x128b1_w128x3x3x4_w128_to_i56x56x128_padding1_groups32_interleave16_relu_f32", "conv 3x3 grouped",
+       "conv 3x3 grouped 128-128 56x56 groups32 interleave16 relu"},
       {"conv2d_i224x224x3b3x3x2x2_w64x7x7x3_w64_to_i56x56x64b1_stride2_padding3_relu_max_pool_kernel3_stride2_padding1_"
        "f32",
        "conv 7x7", "conv 7x7 3-64 56x56 stride2 relu max pool kernel3 stride2"},

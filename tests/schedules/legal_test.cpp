@@ -32,6 +32,7 @@ std::vector<KernelKey> keys() {
         "conv2d_i13x10x64b1_w80x3x3x64bf16_w80_to_i13x10x80_padding1_f32",
         "conv2d_i14x13x32b1_w48x3x3x32_w48_to_i7x7x48_stride2_padding1_relu_f32",
         "conv2d_i9x8x64b1_w64x3x3x4_w64_to_i9x8x64_padding1_groups16_relu_f32",
+        "conv2d_i9x8x64b1_w64x3x3x4_w64_to_i9x8x64_padding1_groups16_interleave16_relu_f32",
         "conv2d_i20x22x3b3_w40x7x7x3_w40_to_i5x6x40b1_stride2_padding3_relu_max_pool_kernel3_stride2_padding1_f32",
         "dense_v96_w70x96_w70_to_v70_f32", "max_pool_i14x14x32_to_i7x7x32_kernel3_stride2_padding1_f32"})
     result.push_back(parse_key(text));
@@ -66,6 +67,8 @@ TEST_CASE("legal: every candidate, also where it was chosen for other threads") 
 TEST_CASE("legal: every candidate for a device, and nothing else") {
   const Machine cuda = machine("x86-64-linux-sse41-cuda-cuda_capability_80", 1);
   for (const KernelKey& key : keys()) {
+    const auto* conv = std::get_if<Conv2d>(&key.op);
+    if (conv && conv->interleave > 1) continue;
     if (!reads_f32(key) || (std::holds_alternative<Conv2d>(key.op) && key.operands.size() > 3 &&
                             std::get<Conv2d>(key.op).epilogue.front() != Epilogue(Add{})))
       continue;

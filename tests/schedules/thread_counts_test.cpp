@@ -71,6 +71,7 @@ TEST_CASE("every kernel gives the same bits with 1, 2, 3 and 7 threads") {
   const std::pair<const char*, const char*> cases[] = {
       {"conv2d_direct", "conv2d_i9x9x32b1_w128x3x3x32_w128_i9x9x128_to_i9x9x128_padding1_add_relu_f32"},
       {"conv2d_grouped", "conv2d_i15x15x64b1_w64x3x3x4_w64_to_i15x15x64_padding1_groups16_relu_f32"},
+      {"conv2d_interleaved", "conv2d_i15x15x64b1_w64x3x3x4_w64_to_i15x15x64_padding1_groups16_interleave16_relu_f32"},
       {"conv2d_winograd", "conv2d_i15x15x32b1_w128x3x3x32_w128_to_i15x15x128_padding1_relu_f32"},
       {"conv2d_winograd_stride2", "conv2d_i23x23x32b1_w128x3x3x32_w128_to_i12x12x128_stride2_padding1_relu_f32"},
       {"conv2d_max_pool",

@@ -79,6 +79,7 @@ TEST_CASE("weights as bf16: the key says so, and devices have no strategy for it
        {std::pair{"conv2d_direct", text},
         {"conv2d_winograd", text},
         {"conv2d_grouped", "conv2d_i7x7x32b1_w32x3x3x4bf16_w32_to_i7x7x32_padding1_groups8_f32"},
+        {"conv2d_interleaved", "conv2d_i7x7x32b1_w32x3x3x4bf16_w32_to_i7x7x32_padding1_groups8_interleave8_f32"},
         {"conv2d_max_pool", "conv2d_i8x8x3_w16x1x1x3bf16_w16_to_i4x4x16_max_pool_kernel2_stride2_f32"},
         {"dense", "dense_v20_w10x20bf16_w10_to_v10_f32"}}) {
     CHECK(strategy_named(strategy).applies(parse_key(of), avx2));

@@ -229,10 +229,20 @@ class Generator {
     return total && !one_in(6) ? relu(*total) : total;
   }
 
+  // 1x1 -> 3x3 of 16 narrow groups -> 1x1, as a bottleneck of ResNeXt. Clamped, so that sums stay exact.
+  std::optional<Value> narrow_groups(Value x) {
+    const int stride = between(1, 2);
+    std::optional<Value> y = conv(x, {}, {1, 1}, 16 * between(1, 2), one_in(3));
+    if (y) y = add("relu", Relu{2}, {*y}, {2, range(*y).fraction_bits});
+    if (y) y = conv(*y, {{stride, stride}, {1, 1}, all_sides(1), 16, {}}, {3, 3}, 16 * between(1, 2), one_in(3));
+    if (y && !one_in(4)) y = add("relu", Relu{2}, {*y}, {2, range(*y).fraction_bits});
+    return y ? conv(*y, {}, {1, 1}, channels(1, 4), one_in(3)) : y;
+  }
+
   void step() {
     const Value x = any_image();
     if (wide_ && one_in(2)) return advance(one_in(2) ? any_conv(x) : block(x));
-    switch (between(0, 12)) {
+    switch (between(0, 13)) {
       case 0:
       case 1:
       case 2:
@@ -251,6 +261,8 @@ class Generator {
         return advance(plain_add(x));
       case 10:
         return advance(average_pool(x));
+      case 11:
+        return advance(narrow_groups(x));
       default:
         return advance(block(x));
     }

@@ -80,6 +80,7 @@ GOOD = [
     (GRAPH, ["input", "channels"], 3),
     (GRAPH, ["graph", CONV, "dilation"], [1, 1]),
     (GRAPH, ["graph", CONV, "groups"], 1),
+    (GRAPH, ["graph", CONV, "interleave"], 1),
     (GRAPH, ["graph", CONV, "epilogue"], []),
     (GRAPH, ["preprocess"], {"resize": 8}),
 ]
@@ -165,6 +166,7 @@ BROKEN = [
     (GRAPH, ["graph", CONV, "padding"], "same"),
     (GRAPH, ["graph", CONV, "padding"], [1, 1]),
     (GRAPH, ["graph", CONV, "groups"], 0),
+    (GRAPH, ["graph", CONV, "interleave"], 0),
     (GRAPH, ["graph", CONV, "pad"], 1),
     (GRAPH, ["graph", CONV, "epilogue"], ["relu"]),
     (GRAPH, ["graph", CONV, "epilogue", 0, "op"], "dense"),
