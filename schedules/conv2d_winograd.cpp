@@ -196,13 +196,10 @@ struct Stages {
     half.compute_at(input, c).reorder(j, i, c, t).vectorize(c, machine.lanes).unroll(j).unroll(i);
     if (s.groups > 0) {
       input.compute_at(result, s.kept_for_task() ? of_task : task);
-      if (s.down % s.tile_rows != 0 || m % 2 != 0) {
-        // The last strip is computed whole, so that the sizes of all buffers are known when compiling. Of tiles of five
-        // pixels Halide does not find them where it does of even ones.
-        const int tiles = s.register_tiles() * s.pixels;
-        input.bound_extent(t, tiles);
-        sum.bound_extent(t, tiles);
-      }
+      // The last strip is computed whole, so that the sizes of all buffers are known when compiling.
+      const int tiles = s.register_tiles() * s.pixels;
+      input.bound_extent(t, tiles);
+      sum.bound_extent(t, tiles);
     } else {
       input.compute_at(result, n).parallel(t);
     }

@@ -279,7 +279,12 @@ struct Stages {
       input.compute_at(result, q[4]);
     }
     store.vectorize(li).unroll(q[0]).unroll(q[1]);
+    // Halide does not see these where the last block is not whole.
     rows.compute_at(result, lane)
+        .bound_extent(c, lanes)
+        .bound_extent(p, 1)
+        .bound_extent(j, sums)
+        .bound_extent(y, m)
         .reorder(y, j, c, p)
         .vectorize(c, lanes, Halide::TailStrategy::RoundUp)
         .unroll(y)

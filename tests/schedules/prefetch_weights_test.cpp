@@ -120,7 +120,7 @@ TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
       const KernelKey key = parse_key(text);
       Machine machine = machine_for("x86-64-linux-avx2-fma", threads);
       machine.level2_bytes = 4096;
-      const Choice choice = prefetching(key, machine, "conv2d_direct", {{"oc_vectors", 2}});
+      const Choice choice = prefetching(key, machine, "conv2d_direct", {{"oc_vectors", 2}, {"passes", 1}});
       const std::vector<int>& weight = key.operands[1].dims;
       const int block = choice["oc_vectors"] * machine.lanes, blocks = (weight[0] + block - 1) / block;
       const int two_in_one = key.operands[1].dtype == DType::bf16 ? 2 : 1;
@@ -132,6 +132,33 @@ TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
         for (int n = 0; n < lines; n++) wanted.insert((index + 1) * lines + n);
         CHECK(lines_of(counted) == wanted);
       }
+    }
+  }
+}
+
+TEST_CASE("prefetch_weights: direct convolution in passes, each line of the next pass, then of the next block") {
+  Machine machine = machine_for("x86-64-linux-avx2-fma", 2);
+  machine.level1_bytes = 1024, machine.level2_bytes = 4096;
+  for (const auto& [text, passes] : {std::pair{"conv2d_i3x3x64_w64x1x1x64_to_i3x3x64_f32", 4},
+                                     {"conv2d_i6x7x16b1_w48x3x3x16_to_i3x4x48_stride2_padding1_f32", 12},
+                                     {"conv2d_i3x3x64_w64x1x1x64bf16_to_i3x3x64_f32", 2}}) {
+    CAPTURE(text);
+    const KernelKey key = parse_key(text);
+    const Choice choice = prefetching(key, machine, "conv2d_direct", {{"oc_vectors", 2}, {"passes", passes}});
+    const std::vector<int>& weight = key.operands[1].dims;
+    const int rows = weight[1], columns = weight[2], channels = weight[3], parts = passes / rows;
+    const int row_lines = 2 * machine.lanes / floats_of_line, two_in_one = key.operands[1].dtype == DType::bf16 ? 2 : 1;
+    const int tap = channels * row_lines / two_in_one, block = rows * columns * tap;
+    const Prefetches prefetches = prefetches_of(key, choice, machine);
+    CHECK(prefetches.of_block.size() == static_cast<size_t>(weight[0] / (2 * machine.lanes)));
+    for (const auto& [index, counted] : prefetches.of_block) {
+      std::set<int64_t> wanted;
+      for (int n = 0; n < block; n++) {
+        const bool first_pass = n / (columns * tap) == 0 && n % tap < tap / parts;
+        wanted.insert((first_pass ? index + 1 : index) * block + n);
+      }
+      CHECK(lines_of(counted) == wanted);
+      CHECK(std::all_of(counted.begin(), counted.end(), [](const auto& c) { return c.second <= 8; }));
     }
   }
 }
