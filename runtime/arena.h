@@ -28,11 +28,15 @@ inline bool is_in_tail(const rn_description& d, const rn_tensor& t) {
   return has_tail(d) && t.offset >= d.head.arena_bytes_per_image;
 }
 
+/* Where a tensor of the tail starts, in bytes, in the tail's part for so many images. */
+inline size_t tail_offset(const rn_description& d, const rn_tensor& t, int tail_images) {
+  return (t.offset - d.head.arena_bytes_per_image) * static_cast<size_t>(tail_images);
+}
+
 /* Where a tensor starts, in bytes, in an arena for so many images of the head and of the tail. */
 inline size_t arena_offset(const rn_description& d, const rn_tensor& t, int head_images, int tail_images) {
   if (!is_in_tail(d, t)) return t.offset * static_cast<size_t>(head_images);
-  return d.head.arena_bytes_per_image * static_cast<size_t>(head_images) +
-         (t.offset - d.head.arena_bytes_per_image) * static_cast<size_t>(tail_images);
+  return d.head.arena_bytes_per_image * static_cast<size_t>(head_images) + tail_offset(d, t, tail_images);
 }
 
 /* Of the caller's tensors, one image. */

@@ -9,8 +9,10 @@ namespace {
 
 // image: of those that its part takes together.
 float* tensor_start(const Calls& calls, const rn_tensor& t, int image) {
-  const size_t offset = arena_offset(*calls.description, t, calls.head_images, calls.tail_images);
-  return reinterpret_cast<float*>(calls.arena + offset) + image_floats(t) * static_cast<size_t>(image);
+  const rn_description& d = *calls.description;
+  unsigned char* start = is_in_tail(d, t) ? calls.tail + tail_offset(d, t, calls.tail_images)
+                                          : calls.head + t.offset * static_cast<size_t>(calls.head_images);
+  return reinterpret_cast<float*>(start) + image_floats(t) * static_cast<size_t>(image);
 }
 
 // A result is written inside the border only, an operand is read with it.
@@ -40,7 +42,7 @@ void describe_tensor(const Calls& calls, const rn_tensor& t, bool is_result, hal
 
 void describe_calls(Calls* calls, void** user_context) {
   const rn_description& d = *calls->description;
-  for (uint32_t s = 0; s < d.step_count; s++) {
+  for (uint32_t s = 0; s < calls->step_count; s++) {
     const rn_step& step = d.steps[s];
     Call& call = calls->steps[s];
     call.arguments[0] = user_context;

@@ -16,8 +16,9 @@ struct Call {
 
 struct Calls {
   const rn_description* description;
-  Call* steps;  // one a step
-  unsigned char* arena;
+  Call* steps;  // one for each of the first `step_count` steps
+  uint32_t step_count;
+  unsigned char *head, *tail;    // the arena's parts
   int head_images, tail_images;  // that go through each part together at most
   int head_batch, tail_batch;    // that the buffers are set for
 };
@@ -28,7 +29,7 @@ void describe_calls(Calls* calls, void** user_context);
 // Of the steps from first to before last, whose buffers are set for *batch_now.
 void set_batch(Calls* calls, uint32_t first, uint32_t last, int batch, int* batch_now);
 
-// The head's results that the tail reads, for the images from this one on.
+// The head's results that the tail reads go where those of this image and the following ones lie.
 void set_image(Calls* calls, int image);
 
 // Of so many images from the first on.

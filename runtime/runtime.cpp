@@ -1,119 +1,20 @@
 #include "runtime.h"
 
-#include <HalideRuntime.h>
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
-#include "calls.h"
 #include "cpu.h"
 #include "device.h"
-#include "pool.h"
+#include "handle.h"
 #include "preprocess.h"
+#include "run_images.h"
 #include "thread_count.h"
 
 using namespace resnetc::runtime;
 
-struct rn_model {
-  const rn_description* description;
-  Pool pool;
-  void* user_context;  // the worker of the caller's thread
-  Calls calls;
-  size_t own_arena_bytes;  // 0: the caller's
-  float* image_input;      // one preprocessed image
-  void* workers_memory;
-  void* scratch_memory;
-  int max_batch;
-  double* seconds;   // of rn_profile, or NULL
-  bool on_cpu;       // always, but where a device is used
-  void* device_net;  // NULL: the kernels run on the CPU
-  char message[512];
-};
-
 namespace {
-
-int fail(rn_model* model, int code, const char* format, ...) __attribute__((format(printf, 3, 4)));
-int fail(rn_model* model, int code, const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(model->message, sizeof model->message, format, arguments);
-  va_end(arguments);
-  return code;
-}
-
-// The images that go through the net before the next ones begin.
-int chunk_images(const rn_model* model) {
-  return has_tail(*model->description) ? model->calls.tail_images : model->calls.head_images;
-}
-
-int64_t now() {  // in nanoseconds
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t{time.tv_sec} * 1000000000 + time.tv_nsec;
-}
-
-// Adds the time since *last to *sum, in seconds.
-void lap(double* sum, int64_t* last) {
-  const int64_t time = now();
-  *sum += 1e-9 * static_cast<double>(time - *last);
-  *last = time;
-}
-
-// The steps from begin to before end. image: the first, of those that go through the tail together.
-int run_steps(rn_model* model, uint32_t begin, uint32_t end, const float* input, int image, int batch, float* output) {
-  const rn_description& d = *model->description;
-  double* const seconds = model->seconds;
-  int64_t last = seconds ? now() : 0;
-  for (uint32_t s = begin; s < end; s++) {
-    const rn_step& step = d.steps[s];
-    Call& call = model->calls.steps[s];
-    for (uint32_t i = 0; i < step.operand_count; i++) {
-      if (step.operands[i].kind == rn_operand_input)
-        call.buffers[i].host = const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(input));
-      if (step.operands[i].kind == rn_operand_output) call.buffers[i].host = reinterpret_cast<uint8_t*>(output);
-    }
-    const rn_operand& result = step.operands[step.operand_count - 1];
-    if (result.kind == rn_operand_tensor && d.tensors[result.index].border_shared) {
-      const rn_tensor& t = d.tensors[result.index];
-      clear_border(model->calls, t, s < d.tail_step && is_in_tail(d, t) ? image : 0, batch);
-      if (seconds) lap(&seconds[d.step_count + s], &last);
-    }
-    const rn_kernel kernel = d.device ? d.fallback_kernels[step.kernel_index] : step.kernel;
-    const int status = kernel(call.arguments);
-    if (seconds) lap(&seconds[s], &last);
-    if (status != 0) {
-      const char* error = model->pool.error.load();
-      return fail(model, rn_error_kernel, "kernel %s failed with status %d: %s", d.kernel_keys[step.kernel_index],
-                  status, error ? error : "no reason given");
-    }
-  }
-  return rn_ok;
-}
-
-int run_chunk(rn_model* model, const float* input, int batch, float* output) {
-  const rn_description& d = *model->description;
-  for (int image = 0; image < batch; image += model->calls.head_images) {
-    const int images = batch - image < model->calls.head_images ? batch - image : model->calls.head_images;
-    set_batch(&model->calls, 0, d.tail_step, images, &model->calls.head_batch);
-    // Where one pass through the head is all that the tail takes, its results stay where they are.
-    if (model->calls.tail_images > model->calls.head_images) set_image(&model->calls, image);
-    const int status = run_steps(model, 0, d.tail_step, input + input_floats(d) * static_cast<size_t>(image), image,
-                                 images, output + output_floats(d) * static_cast<size_t>(image));
-    if (status != rn_ok) return status;
-  }
-  set_batch(&model->calls, d.tail_step, d.step_count, batch, &model->calls.tail_batch);
-  return run_steps(model, d.tail_step, d.step_count, input, 0, batch, output);
-}
-
-// Pages of zeros; NULL without memory.
-void* map_pages(size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return memory == MAP_FAILED ? nullptr : memory;
-}
 
 int make_threads(rn_model* model, int threads) {
   const size_t scratch = (model->description->scratch_bytes + 127) / 64 * 64;
@@ -145,15 +46,17 @@ int make_memory(rn_model* model, const rn_options& options) {
     if (options.arena_bytes < bytes)
       return fail(model, rn_error_argument, "the arena has %zu bytes, but max_batch %d needs %zu", options.arena_bytes,
                   model->max_batch, bytes);
-    model->calls.arena = static_cast<unsigned char*>(options.arena);
-    memset(model->calls.arena, 0, bytes);
+    model->calls.head = static_cast<unsigned char*>(options.arena);
+    memset(model->calls.head, 0, bytes);
   } else {
-    model->calls.arena = static_cast<unsigned char*>(map_pages(bytes));
-    if (!model->calls.arena)
+    model->calls.head = static_cast<unsigned char*>(map_pages(bytes));
+    if (!model->calls.head)
       return fail(model, rn_error_memory, "no memory for an arena of %zu bytes: use a smaller max_batch", bytes);
     model->own_arena_bytes = bytes;
   }
+  model->calls.tail = model->calls.head + d.head.arena_bytes_per_image * static_cast<size_t>(model->calls.head_images);
   model->calls.description = &d;
+  model->calls.step_count = d.step_count;
   model->calls.steps = static_cast<Call*>(calloc(d.step_count, sizeof(Call)));
   model->image_input = static_cast<float*>(malloc(input_floats(d) * sizeof(float)));
   return model->calls.steps && model->image_input ? rn_ok : fail(model, rn_error_memory, "no memory for a handle");
@@ -165,7 +68,7 @@ int check_batch(rn_model* model) {
   size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
   for (uint32_t i = 0; i < d.tensor_count; i++)
     if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
-  if (static_cast<size_t>(chunk_images(model)) <= INT32_MAX / largest) return rn_ok;
+  if (static_cast<size_t>(images_together(model)) <= INT32_MAX / largest) return rn_ok;
   return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
               INT32_MAX / largest);
 }
@@ -205,6 +108,20 @@ int initialise(rn_model* model, const rn_options& options) {
     return fail(model, status, "no memory for the scratch of the threads: ask for fewer threads");
   if (status != rn_ok) return status;
   if (model->on_cpu) describe_calls(&model->calls, &model->user_context);
+  make_own_calls(model);
+  return rn_ok;
+}
+
+int run_on_device(rn_model* model, const float* input, int n, float* output) {
+  const rn_description& d = *model->description;
+  while (n > 0) {
+    const int batch = n < images_together(model) ? n : images_together(model);
+    const int status = d.device->run(model->device_net, input, batch, output, model->message, sizeof model->message);
+    if (status != rn_ok) return status;
+    input += input_floats(d) * static_cast<size_t>(batch);
+    output += output_floats(d) * static_cast<size_t>(batch);
+    n -= batch;
+  }
   return rn_ok;
 }
 
@@ -231,17 +148,7 @@ int rn_run(rn_model* model, const float* input, int n, float* output) {
   if (n < 0 || (n > 0 && (!input || !output)))
     return fail(model, rn_error_argument, "n must not be negative, and input and output not NULL");
   model->pool.error.store(nullptr);
-  while (n > 0) {
-    const int batch = n < chunk_images(model) ? n : chunk_images(model);
-    const int status = model->device_net ? model->description->device->run(model->device_net, input, batch, output,
-                                                                           model->message, sizeof model->message)
-                                         : run_chunk(model, input, batch, output);
-    if (status != rn_ok) return status;
-    input += input_floats(*model->description) * static_cast<size_t>(batch);
-    output += output_floats(*model->description) * static_cast<size_t>(batch);
-    n -= batch;
-  }
-  return rn_ok;
+  return model->device_net ? run_on_device(model, input, n, output) : run_images(model, input, n, output);
 }
 
 int rn_run_image(rn_model* model, const uint8_t* rgb, int width, int height, size_t row_bytes, float* output) {
@@ -272,7 +179,10 @@ void rn_destroy(rn_model* model) {
   if (!model) return;
   if (model->device_net) model->description->device->destroy(model->device_net);
   if (model->pool.started > 0) pool_stop(&model->pool);
-  if (model->own_arena_bytes) munmap(model->calls.arena, model->own_arena_bytes);
+  if (model->own_arena_bytes) munmap(model->calls.head, model->own_arena_bytes);
+  if (model->own_heads) munmap(model->own_heads, model->own_heads_bytes);
+  free(model->own_calls);
+  free(model->own_steps);
   free(model->workers_memory);
   free(model->scratch_memory);
   free(model->calls.steps);
@@ -310,6 +220,9 @@ uint32_t rn_parallel_loops(const rn_model* model) {
 }
 int rn_max_batch(const rn_model* model) {
   return model->max_batch;
+}
+uint64_t rn_own_image_bytes(const rn_model* model) {
+  return model->own_calls ? model->own_heads_bytes : 0;
 }
 int rn_images_at_once(const rn_description* description, uint32_t step, int max_batch) {
   const rn_part& part = step < description->tail_step ? description->head : description->tail;

@@ -49,7 +49,8 @@ const char* rn_message(const rn_model* model);
 void rn_destroy(rn_model* model);
 
 /* On the CPU: from now on rn_run adds the seconds that each step takes to seconds[step], and those that zeroing a
-   border takes before it to seconds[step_count + step]: 2 * step_count sums that the caller owns. NULL: no more. */
+   border takes before it to seconds[step_count + step]: 2 * step_count sums that the caller owns. Meanwhile no thread
+   takes images of its own. NULL: no more. */
 void rn_profile(rn_model* model, double* seconds);
 
 /* On a device, after rn_run: its kernels alone once more, on the last input, for batch images of at most
@@ -64,6 +65,10 @@ int rn_measure_device(rn_model* model, struct rn_device_peak* peak);
 
 int rn_thread_count(const rn_model* model);
 int rn_max_batch(const rn_model* model);
+
+/* Bytes beside the arena for images that the threads take through the head of the net each on its own; 0: they do not.
+   A handle for as many images as threads has them, but not with the caller's arena. */
+uint64_t rn_own_image_bytes(const rn_model* model);
 
 /* Parallel loops that several threads of this handle have run so far; the count begins again after 2^32. */
 uint32_t rn_parallel_loops(const rn_model* model);

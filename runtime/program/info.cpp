@@ -94,7 +94,9 @@ void print_info(const rn_description& net, const Options& options) {
   flush_output();
   if (net.device != nullptr) return line("device", device_text(net, options));
   const Model model(net, options.threads, options.batch, options.device, options.fallback);
-  line("threads", std::to_string(model.threads()));
+  const uint64_t own = model.own_image_bytes();
+  line("threads", std::to_string(model.threads()) +
+                      (own > 0 ? ", which take images of their own in " + byte_text(own) + " more" : ""));
 }
 
 }  // namespace resnetc::program

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "runtime/runtime.h"
@@ -103,6 +104,24 @@ rn_description two_parts() {
   return net;
 }
 
+// Of the first n images.
+std::vector<float> run_images(rn_model* model, int n) {
+  std::vector<float> input, output(static_cast<size_t>(n) + 1, -1);
+  for (int i = 0; i < n; i++)
+    for (int p = 0; p < 4; p++) input.push_back(static_cast<float>(10 * i + p));
+  const int status = rn_run(model, input.data(), n, output.data());
+  REQUIRE_MESSAGE(status == rn_ok, rn_message(model));
+  return output;
+}
+
+// And what was behind them.
+std::vector<float> wanted(int n) {
+  std::vector<float> result;
+  for (int i = 0; i < n; i++) result.push_back(static_cast<float>(2 * (40 * i + 6)));
+  result.push_back(-1);
+  return result;
+}
+
 }  // namespace
 
 TEST_CASE("runtime: the tail takes the images of several passes through the head") {
@@ -121,18 +140,62 @@ TEST_CASE("runtime: the tail takes the images of several passes through the head
       for (int n : {12, 1, 5, 7, 2, 12}) {
         CAPTURE(max_batch);
         CAPTURE(n);
-        std::vector<float> input, wanted, output(static_cast<size_t>(n) + 1, -1);
-        for (int i = 0; i < n; i++) {
-          for (int p = 0; p < 4; p++) input.push_back(static_cast<float>(10 * i + p));
-          wanted.push_back(static_cast<float>(2 * (40 * i + 6)));
-        }
-        wanted.push_back(-1);
-        const int status = rn_run(model, input.data(), n, output.data());
-        REQUIRE_MESSAGE(status == rn_ok, rn_message(model));
-        CHECK(output == wanted);
+        const std::vector<float> output = run_images(model, n);
+        CHECK(output == wanted(n));
       }
       rn_destroy(model);
       CHECK(std::all_of(arena + bytes, arena + bytes + guard, [](unsigned char c) { return c == 0xff; }));
       std::free(arena);
     }
+}
+
+// Each thread then takes images of its own through the head; those that are left over, and the tail, all threads
+// together.
+TEST_CASE("runtime: threads take images of their own where there are as many, and the results are the same") {
+  for (const bool tail : {true, false}) {
+    rn_description net = two_parts();
+    if (!tail) {
+      net.head = {64 + 128, head_images};
+      net.tail = {0, head_images};
+      net.tail_step = net.step_count;
+    }
+    for (int threads : {1, 2, 3, 5, 16})
+      for (int max_batch : {1, 2, 4, 8}) {
+        const rn_options options = {threads, max_batch, nullptr, 0, 0, 0};
+        rn_model* model = nullptr;
+        REQUIRE(rn_create(&model, &net, &options) == rn_ok);
+        uint32_t loops = 0;  // none of the kernels has one
+        std::vector<double> seconds(2 * net.step_count);
+        for (int n : {1, 12, 2, 7, 3, 12})
+          for (bool timed : {false, true}) {
+            CAPTURE(tail);
+            CAPTURE(threads);
+            CAPTURE(max_batch);
+            CAPTURE(n);
+            rn_profile(model, timed ? seconds.data() : nullptr);
+            const std::vector<float> output = run_images(model, n);
+            CHECK(output == wanted(n));
+            const bool at_once =
+                threads > 1 && max_batch >= threads && n >= threads && (!tail || tail_images >= threads);
+            CHECK((rn_parallel_loops(model) > loops) == (at_once && !timed));
+            loops = rn_parallel_loops(model);
+          }
+        rn_destroy(model);
+      }
+  }
+}
+
+TEST_CASE("runtime: a kernel that fails on a thread with an image of its own is named") {
+  rn_description net = two_parts();
+  rn_step failing[4];
+  std::copy(std::begin(steps), std::end(steps), failing);
+  failing[1].kernel = [](void**) { return 7; };
+  net.steps = failing;
+  const rn_options options = {2, 4, nullptr, 0, 0, 0};
+  rn_model* model = nullptr;
+  REQUIRE(rn_create(&model, &net, &options) == rn_ok);
+  std::vector<float> input(16), output(4);
+  CHECK(rn_run(model, input.data(), 4, output.data()) == rn_error_kernel);
+  CHECK(std::string(rn_message(model)) == "kernel key failed with status 7: no reason given");
+  rn_destroy(model);
 }
