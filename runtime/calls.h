@@ -29,7 +29,8 @@ void describe_calls(Calls* calls, void** user_context);
 // Of the steps from first to before last, whose buffers are set for *batch_now.
 void set_batch(Calls* calls, uint32_t first, uint32_t last, int batch, int* batch_now);
 
-// The head's results that the tail reads go where those of this image and the following ones lie.
+// The next images of the head are those from this one on, of the images that the tail takes together: what it reads of
+// them goes to their places.
 void set_image(Calls* calls, int image);
 
 // Of so many images from the first on.

@@ -26,19 +26,21 @@ struct rn_model {
   resnetc::runtime::Pool pool;
   void* user_context;  // the worker of the caller's thread
   resnetc::runtime::Calls calls;
-  size_t own_arena_bytes;                 // 0: the caller's
-  resnetc::runtime::OwnCalls* own_calls;  // of the threads but the caller's; NULL: no thread takes images of its own
-  resnetc::runtime::Call* own_steps;      // theirs
-  void* own_heads;                        // theirs of the arena
+  size_t own_arena_bytes;  // 0: the caller's
+  // What the threads but the caller's run images of their own with; NULL: they do not.
+  resnetc::runtime::OwnCalls* own_calls;
+  resnetc::runtime::Call* own_steps;  // the steps of all of own_calls
+  void* own_heads;                    // and the memory of their heads
   size_t own_heads_bytes;
   float* image_input;  // one preprocessed image
   void* workers_memory;
   void* scratch_memory;
   int max_batch;
   double* seconds;  // of rn_profile, or NULL
-  std::atomic<uint32_t> failed_step;
-  bool on_cpu;       // always, but where a device is used
-  void* device_net;  // NULL: the kernels run on the CPU
+  bool share_images;
+  std::atomic<uint32_t> failed_step;  // of this run the first, counted from 1; 0: none
+  bool on_cpu;                        // always, but where a device is used
+  void* device_net;                   // NULL: the kernels run on the CPU
   char message[512];
 };
 

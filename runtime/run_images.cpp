@@ -6,10 +6,10 @@
 namespace resnetc::runtime {
 namespace {
 
-// Of images that come together, those that threads take one each, as many each: the kernels of an image then run on one
-// thread, which reads what it wrote itself and waits for no other. None where steps are timed.
+// So many of the images are taken by the threads one each, as many by each: the kernels of an image then run on one
+// thread, which reads what it wrote itself and waits for no other.
 int own_images(const rn_model* model, int images) {
-  return model->own_calls && !model->seconds ? images - images % model->pool.threads : 0;
+  return model->own_calls && !model->share_images && !model->seconds ? images - images % model->pool.threads : 0;
 }
 
 int64_t now() {  // in nanoseconds
@@ -26,7 +26,7 @@ void lap(double* sum, int64_t* last) {
 }
 
 // The steps from begin to before end. image: the first, of those that go through the tail together. Returns the status
-// of the kernel that fails, which failed_step names.
+// of the kernel that fails, which failed_step names; nothing runs after one.
 int run_steps(rn_model* model, Calls& calls, uint32_t begin, uint32_t end, const float* input, int image, int batch,
               float* output) {
   const rn_description& d = *model->description;
@@ -50,7 +50,8 @@ int run_steps(rn_model* model, Calls& calls, uint32_t begin, uint32_t end, const
     const int status = kernel(call.arguments);
     if (seconds) lap(&seconds[s], &last);
     if (status != 0) {
-      model->failed_step.store(s);
+      uint32_t none = 0;
+      model->failed_step.compare_exchange_strong(none, s + 1);
       return status;
     }
   }
@@ -72,14 +73,14 @@ struct Images {
 int run_head(const Images& images, Calls& calls, int image, int batch) {
   const uint32_t end = images.model->description->tail_step;
   set_batch(&calls, 0, end, batch, &calls.head_batch);
-  // Where one pass through the head is always all that the tail takes, its results stay where they are.
-  if (images.model->own_calls || calls.tail_images > calls.head_images) set_image(&calls, image);
+  if (has_tail(*images.model->description)) set_image(&calls, image);
   return run_steps(images.model, calls, 0, end, images.input_of(image), image, batch, images.output_of(image));
 }
 
 // A task of the pool.
 int run_own_image(void* user_context, int image, uint8_t* closure) {
   const auto& images = *reinterpret_cast<const Images*>(closure);
+  if (images.model->failed_step.load() != 0) return 0;
   const int worker = static_cast<const Worker*>(user_context)->index;
   return run_head(images, worker == 0 ? images.model->calls : images.model->own_calls[worker - 1].calls, image, 1);
 }
@@ -101,7 +102,7 @@ int run_chunk(const Images& images, int batch) {
   if (status == 0) return rn_ok;
   const char* error = model->pool.error.load();
   return fail(model, rn_error_kernel, "kernel %s failed with status %d: %s",
-              d.kernel_keys[d.steps[model->failed_step.load()].kernel_index], status,
+              d.kernel_keys[d.steps[model->failed_step.load() - 1].kernel_index], status,
               error ? error : "no reason given");
 }
 
@@ -112,10 +113,15 @@ int images_together(const rn_model* model) {
 }
 
 void make_own_calls(rn_model* model) {
+  // Each thread then reads all weights of the head for each image: seen to pay on two cores. For more threads than this
+  // only where a cache holds them.
+  constexpr int most_threads = 8;
+  constexpr uint64_t cached_bytes = 4 << 20;
   const rn_description& d = *model->description;
   const int others = model->pool.threads - 1;
   if (!model->on_cpu || !model->own_arena_bytes || others < 1 || model->max_batch <= others || d.tail_step == 0) return;
   if (has_tail(d) && model->calls.tail_images <= others) return;
+  if (model->pool.threads > most_threads && d.weight_bytes > cached_bytes) return;
   const auto count = static_cast<size_t>(others);
   model->own_heads_bytes = d.head.arena_bytes_per_image * count;
   model->own_heads = map_pages(model->own_heads_bytes);
@@ -137,6 +143,7 @@ void make_own_calls(rn_model* model) {
 
 int run_images(rn_model* model, const float* input, int n, float* output) {
   const rn_description& d = *model->description;
+  model->failed_step.store(0);
   while (n > 0) {
     const int together = images_together(model), own = has_tail(d) ? 0 : own_images(model, n);
     const int batch = own > 0 ? own : n < together ? n : together;

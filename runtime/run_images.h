@@ -6,7 +6,7 @@
 
 namespace resnetc::runtime {
 
-/* The images that go through a part of the net together. */
+/* The images that go through the net, or through its tail, before the next ones begin. */
 int images_together(const rn_model* model);
 
 /* Lets each thread take images of its own, where there may be one for each. Without it, or without memory for it, all

@@ -193,6 +193,9 @@ void rn_destroy(rn_model* model) {
 void rn_profile(rn_model* model, double* seconds) {
   model->seconds = seconds;
 }
+void rn_share_images(rn_model* model, int on) {
+  model->share_images = on != 0;
+}
 static int check_on_device(rn_model* model, int batch) {
   if (model->device_net && batch >= 1 && batch <= model->calls.head_images) return rn_ok;
   return fail(model, rn_error_argument, "no net on a device that was made for %d images", batch);

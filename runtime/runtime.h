@@ -49,9 +49,12 @@ const char* rn_message(const rn_model* model);
 void rn_destroy(rn_model* model);
 
 /* On the CPU: from now on rn_run adds the seconds that each step takes to seconds[step], and those that zeroing a
-   border takes before it to seconds[step_count + step]: 2 * step_count sums that the caller owns. Meanwhile no thread
-   takes images of its own. NULL: no more. */
+   border takes before it to seconds[step_count + step]: 2 * step_count sums that the caller owns. NULL: no more.
+   Meanwhile all threads work on the same images. */
 void rn_profile(rn_model* model, double* seconds);
+
+/* 1: all threads work on the same images from now on; 0: as at first, each takes some of its own where it can. */
+void rn_share_images(rn_model* model, int on);
 
 /* On a device, after rn_run: its kernels alone once more, on the last input, for batch images of at most
    rn_images_at_once. Sets *seconds to their time, without input and output being moved. */
@@ -67,7 +70,8 @@ int rn_thread_count(const rn_model* model);
 int rn_max_batch(const rn_model* model);
 
 /* Bytes beside the arena for images that the threads take through the head of the net each on its own; 0: they do not.
-   A handle for as many images as threads has them, but not with the caller's arena. */
+   A handle for as many images as threads has them, but not with the caller's arena, nor where the tail takes fewer
+   images than there are threads. */
 uint64_t rn_own_image_bytes(const rn_model* model);
 
 /* Parallel loops that several threads of this handle have run so far; the count begins again after 2^32. */

@@ -61,7 +61,7 @@ int pass_count(const Conv2dGeometry& g, const Machine& machine) {
     while (block_bytes / (g.kh * parts) > bytes && g.reduction % (2 * parts) == 0) parts *= 2;
   };
   if (g.kh == 1) {
-    if (g.projected == 0 && g.oh * g.ow <= 64 && block_bytes > 0.125 * cache)
+    if (g.projected == 0 && g.oh * g.ow <= 64 && block_bytes > 256 << 10)
       halve_above(static_cast<double>(machine.level1_bytes));
     return parts;
   }
@@ -265,6 +265,7 @@ struct Stages {
   }
 
   // During a pass the weights of the next: those of a whole block would not stay in the second-level cache until then.
+  // During the last one those of the next block, though with several images only the last of them is followed by it.
   std::string prefetch_pass(Halide::Pipeline& pipeline) const {
     const int passes = choice["passes"], rows = g.kh, columns = g.kw, block_lines = g.block_lanes() / floats_of_line,
               tap_lines = g.lanes_of_channels(g.reduction) / floats_of_line,

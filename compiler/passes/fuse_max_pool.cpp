@@ -1,7 +1,8 @@
 // max_pool(conv2d(x, ..)) -> conv2d(x, ..) | max_pool
 //
-// When x is the graph's input, nothing else reads the conv2d, and it has no max pool yet and no groups, which kernels of
-// devices could not do. Only there is it sure to pay: the stem's image is the largest of a net and its sums are the cheapest to compute again where windows overlap.
+// When x is the graph's input, nothing else reads the conv2d, and it has no max pool yet and no groups, with which
+// devices have no kernel. Only there is it sure to pay: the stem's image is the largest of a net and its sums are the
+// cheapest to compute again where windows overlap.
 
 #include "compiler/passes.h"
 #include "compiler/passes/fusion.h"

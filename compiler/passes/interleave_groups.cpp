@@ -1,12 +1,12 @@
 // conv2d(conv2d(conv2d(x, p, b), q, d) groups=g, r, e)
 //   -> conv2d(conv2d(conv2d(x, p', b'), q', d') groups=g interleave=16, r', e)
 //
-// When 16 divides g, groups have fewer channels than that (else a vector lies within a group as it is), the first and
-// the last convolution have no groups, nothing else reads what is between them or the weights, and the first two have
-// no steps but ReLUs. p', b', q' and d' have the rows, r' the input channels in the order in which channels lie when
-// those of 16 groups alternate. So each vector of a grouped convolution's inputs, as of its results, belongs to as many
-// groups as it has lanes, and the convolution is products of vectors with vectors: nothing is shuffled or broadcast,
-// however few channels a group has. Weights without values are renamed all the same.
+// When 16 divides g, groups have fewer channels than that (else a vector lies within a group as it is) and more than
+// one, the first and the last convolution have no groups, nothing else reads what is between them or the weights, and
+// the first two have no steps but ReLUs. p', b', q' and d' have the rows, r' the input channels in the order in which
+// channels lie when those of 16 groups alternate. So each vector of a grouped convolution's inputs, as of its results,
+// belongs to as many groups as it has lanes, and the convolution is products of vectors with vectors: nothing is
+// shuffled or broadcast, however few channels a group has. Weights without values are renamed all the same.
 
 #include <fmt/format.h>
 
@@ -89,8 +89,9 @@ class Interleaver {
     Node& middle = node(last.inputs[0]);
     auto& grouped = std::get<Conv2d>(middle.op);
     if (grouped.groups % interleaved_lanes != 0 || grouped.interleave != 1) return;
-    if (middle.type.channels() / grouped.groups >= interleaved_lanes) return;
     const Node& first = node(middle.inputs[0]);
+    const int group_ic = first.type.channels() / grouped.groups, group_oc = middle.type.channels() / grouped.groups;
+    if (std::max(group_ic, group_oc) >= interleaved_lanes || group_ic * group_oc == 1) return;
     if (!is_reorderable(middle.inputs[0]) || std::get<Conv2d>(first.op).groups != 1) return;
 
     grouped.interleave = interleaved_lanes;

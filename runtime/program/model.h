@@ -84,6 +84,7 @@ class Model {
 
   bool on_device() const { return on_device_; }
   int threads() const { return rn_thread_count(model_); }
+  void share_images(bool on) { rn_share_images(model_, on); }
   uint64_t own_image_bytes() const { return rn_own_image_bytes(model_); }
   std::uint32_t parallel_loops() const { return rn_parallel_loops(model_); }
 

@@ -17,6 +17,9 @@ Profile profile_cpu(const rn_description& net, Model& model, const Options& opti
     return seconds_since(start);
   };
 
+  // Else a step would have a time for each thread, and with clocks another one than without.
+  model.share_images(true);
+
   MachineMeter meter(model.threads());
   meter.read();
   const double warm_up = std::min(options.profile_seconds / 5, 1.0);
@@ -51,6 +54,7 @@ Profile profile_cpu(const rn_description& net, Model& model, const Options& opti
   timed_run();
   Profile result = profile_of(net, model.threads(), options.batch, steps, whole, meter.peak());
   result.parallel_loops = model.parallel_loops() - loops_before;
+  model.share_images(false);
   return result;
 }
 

@@ -41,13 +41,24 @@ int read_input(void** arguments) {
   return n < 0 || images(arguments, 1, head_images) != n ? -1 : 0;
 }
 
-// Into the tensor that the tail reads.
+constexpr size_t scratch_floats = 4 * head_images;
+
+int double_one(void*, int i, uint8_t* closure) {
+  reinterpret_cast<float*>(closure)[i] *= 2;
+  return 0;
+}
+
+// Into the tensor that the tail reads, through scratch memory and a parallel loop.
 int twice(void** arguments) {
+  void* context = *static_cast<void**>(arguments[0]);
   const int n = images(arguments, 0, head_images);
-  for (int i = 0; i < n; i++)
-    for (int p = 0; p < 4; p++)
-      at(buffer(arguments, 1), p % 2, p / 2, i) = 2 * at(buffer(arguments, 0), p % 2, p / 2, i);
-  return n < 0 || images(arguments, 1, head_images) != n ? -1 : 0;
+  auto* scratch = static_cast<float*>(halide_malloc(context, scratch_floats * sizeof(float)));
+  if (n < 0 || !scratch || images(arguments, 1, head_images) != n) return -1;
+  for (int p = 0; p < 4 * n; p++) scratch[p] = at(buffer(arguments, 0), p % 2, p / 2 % 2, p / 4);
+  const int status = halide_do_par_for(context, double_one, 0, 4 * n, reinterpret_cast<uint8_t*>(scratch));
+  for (int p = 0; p < 4 * n; p++) at(buffer(arguments, 1), p % 2, p / 2 % 2, p / 4) = scratch[p];
+  halide_free(context, scratch);
+  return status;
 }
 
 int sum_with_border(void** arguments) {
@@ -82,12 +93,12 @@ const rn_tensor tensors[] = {
     {0, 2, 2, 1, 0, 0, 0, 0, 0, 0}, {64, 2, 2, 1, 1, 1, 1, 1, 0, 1}, {128, 1, 1, 1, 0, 0, 0, 0, 0, 0}};
 const rn_step steps[] = {
     {read_input, 0, 2, {{rn_operand_input, 0}, {rn_operand_tensor, 0}}},
-    {twice, 0, 2, {{rn_operand_tensor, 0}, {rn_operand_tensor, 1}}},
+    {twice, 1, 2, {{rn_operand_tensor, 0}, {rn_operand_tensor, 1}}},
     {sum_with_border, 0, 2, {{rn_operand_tensor, 1}, {rn_operand_tensor, 2}}},
     {write_output, 0, 3, {{rn_operand_tensor, 2}, {rn_operand_tensor, 1}, {rn_operand_output, 0}}}};
 
 rn_description two_parts() {
-  static const char* const key = "key";
+  static const char* const keys[] = {"key", "key_of_twice"};
   rn_description net{};
   net.name = net.target = "net";
   net.channels = net.output_channels = net.output_height = net.output_width = net.has_head = 1;
@@ -96,8 +107,9 @@ rn_description two_parts() {
   net.tensor_count = 3;
   net.steps = steps;
   net.step_count = 4;
-  net.kernel_keys = &key;
-  net.kernel_count = 1;
+  net.kernel_keys = keys;
+  net.kernel_count = 2;
+  net.scratch_bytes = 1024;
   net.head = {64, head_images};
   net.tail = {128, tail_images};
   net.tail_step = 2;
@@ -134,9 +146,11 @@ TEST_CASE("runtime: the tail takes the images of several passes through the head
       const size_t bytes = rn_arena_bytes(&net, max_batch), guard = 64;
       auto* arena = static_cast<unsigned char*>(std::aligned_alloc(64, bytes + guard));
       std::memset(arena, 0xff, bytes + guard);
-      const rn_options options = {1, max_batch, own_arena ? nullptr : arena, bytes, 0, 0};
+      // With an arena of the caller's no thread takes memory for images of its own.
+      const rn_options options = {own_arena ? 1 : 2, max_batch, own_arena ? nullptr : arena, bytes, 0, 0};
       rn_model* model = nullptr;
       REQUIRE(rn_create(&model, &net, &options) == rn_ok);
+      CHECK(rn_own_image_bytes(model) == 0);
       for (int n : {12, 1, 5, 7, 2, 12}) {
         CAPTURE(max_batch);
         CAPTURE(n);
@@ -164,22 +178,37 @@ TEST_CASE("runtime: threads take images of their own where there are as many, an
         const rn_options options = {threads, max_batch, nullptr, 0, 0, 0};
         rn_model* model = nullptr;
         REQUIRE(rn_create(&model, &net, &options) == rn_ok);
-        uint32_t loops = 0;  // none of the kernels has one
+        const bool may = threads > 1 && max_batch >= threads && (!tail || threads <= tail_images);
+        CHECK(rn_own_image_bytes(model) ==
+              (may ? net.head.arena_bytes_per_image * (static_cast<uint64_t>(threads) - 1) : 0));
         std::vector<double> seconds(2 * net.step_count);
         for (int n : {1, 12, 2, 7, 3, 12})
-          for (bool timed : {false, true}) {
-            CAPTURE(tail);
-            CAPTURE(threads);
-            CAPTURE(max_batch);
-            CAPTURE(n);
-            rn_profile(model, timed ? seconds.data() : nullptr);
-            const std::vector<float> output = run_images(model, n);
-            CHECK(output == wanted(n));
-            const bool at_once =
-                threads > 1 && max_batch >= threads && n >= threads && (!tail || tail_images >= threads);
-            CHECK((rn_parallel_loops(model) > loops) == (at_once && !timed));
-            loops = rn_parallel_loops(model);
-          }
+          for (const bool shared : {false, true, false})
+            for (const bool timed : {false, true}) {
+              CAPTURE(tail);
+              CAPTURE(threads);
+              CAPTURE(max_batch);
+              CAPTURE(n);
+              CAPTURE(shared);
+              rn_share_images(model, shared);
+              rn_profile(model, timed ? seconds.data() : nullptr);
+              const uint32_t before = rn_parallel_loops(model);
+              CHECK(run_images(model, n) == wanted(n));
+              // Each pass through the head has a loop of its own, but for images of one thread.
+              const uint32_t loops = rn_parallel_loops(model) - before;
+              const int chunk = tail ? std::min(max_batch, tail_images) : std::min(max_batch, head_images),
+                        at_once = std::min(max_batch, head_images);
+              uint32_t wanted_loops = 0;
+              for (int left = n; left > 0;) {
+                const bool own = may && !shared && !timed;
+                const int batch = own && !tail && left >= threads ? left - left % threads : std::min(left, chunk);
+                const int alone = own ? batch - batch % threads : 0;
+                if (alone > 0) wanted_loops++;
+                if (threads > 1) wanted_loops += static_cast<uint32_t>((batch - alone + at_once - 1) / at_once);
+                left -= batch;
+              }
+              CHECK(loops == wanted_loops);
+            }
         rn_destroy(model);
       }
   }
@@ -196,6 +225,6 @@ TEST_CASE("runtime: a kernel that fails on a thread with an image of its own is 
   REQUIRE(rn_create(&model, &net, &options) == rn_ok);
   std::vector<float> input(16), output(4);
   CHECK(rn_run(model, input.data(), 4, output.data()) == rn_error_kernel);
-  CHECK(std::string(rn_message(model)) == "kernel key failed with status 7: no reason given");
+  CHECK(std::string(rn_message(model)) == "kernel key_of_twice failed with status 7: no reason given");
   rn_destroy(model);
 }

@@ -92,3 +92,14 @@ TEST_CASE("Winograd of stride 2 keeps to the largest tile, and its error to its 
          {{"tile", m}, {"oc_vectors", 1}, {"pixels", 2}, {"tile_tasks", 3}, {"channel_groups", 0}, {"prefetch", 0}}});
   check_error_bound(key, choices, machine);
 }
+
+// Halide once did not see how large a buffer is there.
+TEST_CASE("Winograd of stride 2 equals the reference where the last block is not whole and tasks are of channels") {
+  const KernelKey key = conv_key({13, 14, 32, 80, {3, 3}, {{2, 2}, {1, 1}, all_sides(1), 1, relu}, all_sides(1)});
+  const Machine machine = machine_for("host", 2);
+  for (const char* parameters : {"tile=2 oc_vectors=3 pixels=2", "tile=4 oc_vectors=3 pixels=1"}) {
+    const Choice choice =
+        parse_choice(fmt::format("conv2d_winograd_stride2 {} tile_tasks=0 channel_groups=2 prefetch=0", parameters));
+    if (is_legal(key, choice, machine)) check_choice(key, choice, machine, {2});
+  }
+}

@@ -74,6 +74,15 @@ TEST_CASE(
   }
 }
 
+// Halide once did not see how large a buffer is there.
+TEST_CASE("Winograd equals the reference where half rows of 2 x 2 tiles are all of a strip") {
+  const KernelKey key = conv_key({7, 7, 32, 64, {3, 3}, {{1, 1}, {1, 1}, all_sides(1), 1, relu}, all_sides(1)});
+  const Machine machine = machine_for("host", 2);
+  const Choice choice = parse_choice(
+      "conv2d_winograd tile=2 oc_vectors=1 pixels=8 channel_part=32 tile_rows=2 channel_groups=2 stored=3 prefetch=0");
+  if (is_legal(key, choice, machine)) check_choice(key, choice, machine, {2});
+}
+
 // Two tiles by two, which reach over the right and the lower edge by none up to m - 1 pixels; register tiles of two
 // that are alike in both rows of them, and of three that are not.
 TEST_CASE("Winograd equals the reference where the last tiles overrun the image") {

@@ -2,6 +2,7 @@
 #include "schedules/prefetch_weights.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -137,14 +138,15 @@ TEST_CASE("prefetch_weights: direct convolution, each line of the next block") {
 }
 
 TEST_CASE("prefetch_weights: direct convolution in passes, each line of the next pass, then of the next block") {
-  Machine machine = machine_for("x86-64-linux-avx2-fma", 2);
-  machine.level1_bytes = 1024, machine.level2_bytes = 4096;
+  const Machine machine = machine_for("x86-64-linux-avx2-fma", 2);
   for (const auto& [text, passes] : {std::pair{"conv2d_i3x3x64_w64x1x1x64_to_i3x3x64_f32", 4},
                                      {"conv2d_i6x7x16b1_w48x3x3x16_to_i3x4x48_stride2_padding1_f32", 12},
                                      {"conv2d_i3x3x64_w64x1x1x64bf16_to_i3x3x64_f32", 2}}) {
     CAPTURE(text);
     const KernelKey key = parse_key(text);
-    const Choice choice = prefetching(key, machine, "conv2d_direct", {{"oc_vectors", 2}, {"passes", passes}});
+    const Choice choice = parse_choice(
+        fmt::format("conv2d_direct oc_vectors=2 pixels=3 unroll=2 pixel_tasks=0 passes={} prefetch=1", passes));
+    REQUIRE(is_legal(key, choice, machine));
     const std::vector<int>& weight = key.operands[1].dims;
     const int rows = weight[1], columns = weight[2], channels = weight[3], parts = passes / rows;
     const int row_lines = 2 * machine.lanes / floats_of_line, two_in_one = key.operands[1].dtype == DType::bf16 ? 2 : 1;
