@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "ir/graph.h"
-#include "schedules/machine.h"
+#include "schedules/device.h"
 
 namespace resnetc {
 
@@ -28,9 +28,8 @@ struct PassTarget {
   Device device = Device::cpu;
   int lanes = 16;  // float32 lanes of a vector register
 };
-inline PassTarget pass_target(const Machine& machine, DType weights = DType::f32) {
-  return {weights, machine.device, machine.lanes};
-}
+struct Machine;
+PassTarget pass_target(const Machine& machine, DType weights = DType::f32);
 
 struct Pass {
   std::string_view name;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/passes.h"
 #include "compiler/program.h"
 
 namespace resnetc {
@@ -72,6 +73,10 @@ std::map<std::string, int> kernels_by_record(const Program& program) {
   std::map<std::string, int> counts;
   for (const Kernel& kernel : program.kernels) counts[kernel.record.empty() ? "default" : kernel.record]++;
   return counts;
+}
+
+PassTarget pass_target(const Machine& machine, DType weights) {
+  return {weights, machine.device, machine.lanes};
 }
 
 }  // namespace resnetc

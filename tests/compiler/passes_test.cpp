@@ -18,6 +18,7 @@
 #include "ir/reference.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "schedules/machine.h"
 #include "tests/support/fill_weights.h"
 
 using namespace resnetc;

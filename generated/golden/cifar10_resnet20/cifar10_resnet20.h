@@ -19,8 +19,8 @@ typedef struct cifar10_resnet20_model cifar10_resnet20_model;
 
 typedef struct cifar10_resnet20_options {
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
-  int max_batch;      /* images that may run at once; 0: 1 */
-  void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it */
+  int max_batch;      /* images that may run at once; 0: 1. As many as threads: each takes its own, with more memory */
+  void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it; threads share images */
   size_t arena_bytes; /* at least cifar10_resnet20_ARENA_BYTES(max_batch) when arena is given */
 } cifar10_resnet20_options;
 
