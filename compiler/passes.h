@@ -26,7 +26,7 @@ Graph assign_borders(const Graph& graph);
 struct PassTarget {
   DType weights = DType::f32;  // how those of convolutions and dense layers are to be stored
   Device device = Device::cpu;
-  int lanes = 16;  // float32 lanes of a vector register
+  int lanes = interleaved_lanes;  // float32 ones of a vector register
 };
 struct Machine;
 PassTarget pass_target(const Machine& machine, DType weights = DType::f32);

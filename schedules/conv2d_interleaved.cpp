@@ -8,15 +8,77 @@
 // 0.094; 8 from 56 to 28 pixels 0.394 -> 0.251 and 0.181 -> 0.107. With 16 or 32 channels, where a vector lies within a
 // group as it is, nothing was won.
 #include <algorithm>
+#include <numeric>
 #include <set>
 
+#include "schedules/conv2d_geometry.h"
 #include "schedules/cost.h"
-#include "schedules/interleaved_geometry.h"
 
 namespace resnetc {
 namespace {
 
 using Halide::Expr;
+
+// Vectors that none but whole groups of an interleave share.
+int lanes_of(const KernelKey& key, const Machine& machine) {
+  return std::gcd(std::get<Conv2d>(key.op).interleave, machine.lanes);
+}
+
+// A vector of groups has `lanes` groups: the machine's where they divide the interleave, else fewer. A block has
+// `outputs` channels of each group of one of them; the blocks of a vector of groups follow each other.
+struct InterleavedGeometry : Conv2dGeometry {
+  InterleavedGeometry(const KernelKey& key, int outputs_of_block, const Machine& machine);
+
+  int group_ic, group_oc;
+  int outputs;           // divides group_oc
+  int blocks_of_vector;  // group_oc / outputs
+
+  // Where the first lane lies of the first input and of the first output channel that a block reads and writes.
+  template <class Index>
+  Index first_input(const Index& b) const {
+    return first_lane(b / blocks_of_vector, group_ic);
+  }
+  template <class Index>
+  Index first_output(const Index& b) const {
+    return first_lane(b / blocks_of_vector, group_oc) + b % blocks_of_vector * (outputs * conv.interleave);
+  }
+  // Of the weights, in an array of weight_extent() whose first dimension is outputs by lanes.
+  PackedWeight pack(size_t operand, const std::vector<float>& values) const;
+
+ private:
+  template <class Index>
+  Index first_lane(const Index& vector, int group_channels) const {
+    return vector * lanes / conv.interleave * (group_channels * conv.interleave) + vector * lanes % conv.interleave;
+  }
+};
+
+InterleavedGeometry::InterleavedGeometry(const KernelKey& key, int outputs_of_block, const Machine& machine)
+    : Conv2dGeometry(key, outputs_of_block * lanes_of(key, machine), lanes_of(key, machine)),
+      group_ic(ic / conv.groups),
+      group_oc(oc / conv.groups),
+      outputs(outputs_of_block),
+      blocks_of_vector(group_oc / outputs) {
+  reduction = group_ic;
+}
+
+PackedWeight InterleavedGeometry::pack(size_t operand, const std::vector<float>& values) const {
+  if (operand == 2) return padded_vector(values, oc);
+  PackedWeight packed{weight_extent(), {}};
+  packed.values.reserve(values.size());
+  for (int b = 0; b < block_count; b++)
+    for (int tap = 0; tap < kh * kw; tap++)
+      for (int i = 0; i < group_ic; i++)
+        for (int l = 0; l < block; l++) {
+          const int o = first_output(b) + l / lanes * conv.interleave + l % lanes;
+          packed.values.push_back(values[static_cast<size_t>((int64_t{o} * kh * kw + tap) * group_ic + i)]);
+        }
+  return weight_layout().stored(std::move(packed));
+}
+
+bool applies(const KernelKey& key, const Machine&) {
+  const auto* conv = std::get_if<Conv2d>(&key.op);
+  return conv && conv->interleave > 1 && border_holds_padding(key);
+}
 
 // Sums, an input and a few weights, of which many are memory operands.
 bool fits_registers(int outputs, int pixels, const Machine& machine) {
@@ -116,7 +178,6 @@ PackedWeight pack(const KernelKey& key, const Choice& choice, const Machine& mac
 
 }  // namespace
 
-const Strategy conv2d_interleaved = {
-    "conv2d_interleaved", is_interleaved, choices, build, pack, cycles, 1, nullptr, legal};
+const Strategy conv2d_interleaved = {"conv2d_interleaved", applies, choices, build, pack, cycles, 1, nullptr, legal};
 
 }  // namespace resnetc

@@ -10,7 +10,7 @@ namespace {
 
 bool applies(const KernelKey& key, const Machine&) {
   const auto* conv = std::get_if<Conv2d>(&key.op);
-  if (!conv || !pool_of(*conv) || conv->interleave != 1) return false;
+  if (!conv || !pool_of(*conv)) return false;
   return border_holds_padding(key);
 }
 
