@@ -35,14 +35,14 @@ TEST_CASE("Winograd equals the reference, exactly or within its bound") {
       const KernelKey key = conv_key(cases[i]);
       // Of each kind of schedule, the best; after the first cases only of each tile size.
       const bool all = i < 2 || std::getenv("RESNETC_LONG_TESTS");
-      std::set<std::vector<int>> kinds;
+      PairwiseKinds kinds;
       for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
         const int tile_rows = (key.result.height() + choice["tile"] - 1) / choice["tile"];
         std::vector<int> kind = {std::min(choice["channel_groups"], 2), tile_rows % choice["tile_rows"] != 0,
                                  choice["stored"], std::min(choice.value_or("task_strips", 0), 2)};
         if (!all) kind.clear();
         kind.push_back(choice["tile"]);
-        if (kinds.insert(kind).second) check_choice(key, choice, machine, {2});
+        if (kinds.insert(kind)) check_choice(key, choice, machine, {2});
       }
     }
     for (size_t i = 0; i < std::min<size_t>(cases.size(), 2); i++)
@@ -121,12 +121,11 @@ TEST_CASE("Winograd's tiles of five pixels compile in all orders, and equal the 
   for (const auto& [height, width, channels] : sizes) {
     const Conv2d conv{{1, 1}, {1, 1}, all_sides(1), 1, add_relu};
     const KernelKey key = conv_key({height, width, 16, channels, {3, 3}, conv, all_sides(1), all_sides(1), {}});
-    std::set<std::vector<int>> orders;
+    PairwiseKinds orders;
     for (const Choice& choice : distinct_candidates(key, "conv2d_winograd", machine)) {
       if (choice["tile"] != 5) continue;
       const bool overruns = choice["oc_vectors"] * machine.lanes > channels;
-      if (orders.insert({choice["stored"], choice["tile_rows"], std::min(choice["channel_groups"], 2), overruns})
-              .second)
+      if (orders.insert({choice["stored"], choice["tile_rows"], std::min(choice["channel_groups"], 2), overruns}))
         check_choice(key, choice, machine, {2});
     }
     CHECK(orders.size() >= 3);
