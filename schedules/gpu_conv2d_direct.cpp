@@ -33,7 +33,8 @@ struct Tile {
         depth(choice["depth"]),
         columns((width - 1) * g.conv.stride.w + (g.kw - 1) * g.conv.dilation.w + 1),
         rows((height - 1) * g.conv.stride.h + (g.kh - 1) * g.conv.dilation.h + 1) {}
-  int threads() const { return oc / register_oc * (width / register_w) * height; }
+  int across() const { return oc / register_oc; }
+  int threads() const { return across() * (width / register_w) * height; }
   int64_t shared_bytes(const Conv2dGeometry& g) const {
     return int64_t{4} * depth * (oc * g.kh * g.kw + columns * rows);
   }
@@ -106,46 +107,57 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   value(c, x, y, n) = apply_epilogue(key, operands, sum(c, x, y, n), c, x, y, n, Expr(), 1);
 
   Interior to(value, key.result);
-  Var c_tile("c_tile"), c_thread("c_thread"), c_own("c_own"), x_thread("x_thread"), x_own("x_own");
+  Var c_tile("c_tile"), c_thread("c_thread"), c_own("c_own"), four("four"), x_thread("x_thread"), x_own("x_own");
   RVar to_x_tile("to_x_tile"), to_x_thread("to_x_thread"), to_x_own("to_x_own"), y_tile("y_tile"), row("row"),
       tiles("tiles");
   const auto tail = [](int size, int part) {
     return size % part == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf;
   };
+  // Four neighbouring channels are a thread's; its next four lie behind those of all other threads.
+  const auto own_channels = [&](auto&& of, const Var& channel) {
+    of.split(channel, c_own, c_thread, 4 * tile.across()).split(c_thread, c_thread, four, 4);
+  };
   to.result.bound(to.c, 0, g.oc);
-  to.store.split(to.c, c_tile, to.c, tile.oc, tail(g.oc, tile.oc))
-      .split(to.c, c_thread, c_own, tile.register_oc)
-      .split(to.x, to_x_tile, to.x, tile.width, TailStrategy::GuardWithIf)
+  to.store.split(to.c, c_tile, to.c, tile.oc, tail(g.oc, tile.oc));
+  own_channels(to.store, to.c);
+  to.store.split(to.x, to_x_tile, to.x, tile.width, TailStrategy::GuardWithIf)
       .split(to.x, to_x_thread, to_x_own, tile.register_w)
       .split(to.y, y_tile, row, tile.height, TailStrategy::GuardWithIf)
-      .reorder(c_own, to_x_own, c_thread, to_x_thread, row, to_x_tile, y_tile, c_tile, to.n)
+      .reorder(four, c_own, to_x_own, c_thread, to_x_thread, row, to_x_tile, y_tile, c_tile, to.n)
       .fuse(to_x_tile, y_tile, tiles)
       .gpu_blocks(tiles, c_tile, to.n)
       .gpu_threads(c_thread, to_x_thread, row)
       .unroll(c_own)
       .unroll(to_x_own);
+  if (g.oc % tile.oc == 0) {
+    to.store.vectorize(four);
+  } else {
+    to.store.unroll(four);
+  }
   sum.compute_at(to.result, tiles)
       .store_in(MemoryType::Register)
       .bound_extent(c, tile.oc)
       .bound_extent(x, tile.width)
       .bound_extent(y, tile.height)
-      .split(c, c_thread, c_own, tile.register_oc)
-      .split(x, x_thread, x_own, tile.register_w)
-      .reorder(c_own, x_own, c_thread, x_thread, y, n)
+      .split(x, x_thread, x_own, tile.register_w);
+  own_channels(sum, c);
+  sum.reorder(four, c_own, x_own, c_thread, x_thread, y, n)
       .gpu_threads(c_thread, x_thread, y)
+      .unroll(four)
       .unroll(c_own)
       .unroll(x_own);
   RVar stage("stage"), within("within");
-  sum.update()
-      .split(c, c_thread, c_own, tile.register_oc)
-      .split(x, x_thread, x_own, tile.register_w)
+  Halide::Stage adding = sum.update();
+  own_channels(adding, c);
+  adding.split(x, x_thread, x_own, tile.register_w)
       .split(r.x, stage, within, tile.depth)
-      .reorder(c_own, x_own, within, r.y, r.z, c_thread, x_thread, y, stage, n)
+      .reorder(four, c_own, x_own, within, r.y, r.z, c_thread, x_thread, y, stage, n)
       .gpu_threads(c_thread, x_thread, y)
+      .unroll(four)
       .unroll(c_own)
       .unroll(x_own)
       .unroll(within);
-  if (g.kw <= 3) sum.update().unroll(r.y);
+  if (g.kw <= 3) adding.unroll(r.y);
 
   const int width = tile.depth % 4 == 0 ? 4 : 1;
   Var f("f"), f_step("f_step"), lane("lane");

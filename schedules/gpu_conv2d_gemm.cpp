@@ -176,12 +176,14 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
     of.split(i, i_own, i_thread, tile.side_by_side() * tile.along())
         .split(i_thread, i_thread, i_side, tile.side_by_side());
   };
+  RVar block("block");
   Halide::Stage store = result.update();
   store.allow_race_conditions();
   store.split(c, c_tile, c, tile.oc, whole_tiles ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
   own_channels(store);
-  store.reorder(four, c_own, q_side, q_own, c_thread, q_thread, q_slice, q_tile, c_tile)
-      .gpu_blocks(q_tile, c_tile)
+  store.reorder(four, c_own, q_side, q_own, c_thread, q_thread, q_slice, c_tile, q_tile)
+      .fuse(c_tile, q_tile, block)
+      .gpu_blocks(block)
       .gpu_threads(c_thread, q_thread, q_slice);
   store.unroll(c_own).unroll(q_side).unroll(q_own);
   if (whole_tiles) {
@@ -190,7 +192,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
     store.unroll(four);
   }
 
-  sum.compute_at(result, q_tile)
+  sum.compute_at(result, block)
       .store_in(MemoryType::Register)
       .bound_extent(c, tile.oc)
       .bound_extent(i, tile.pixels)
@@ -214,7 +216,7 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       .unroll(i_own)
       .unroll(r.x);
   if (sliced) {
-    shares.compute_at(result, q_tile)
+    shares.compute_at(result, block)
         .store_in(MemoryType::GPUShared)
         .bound_extent(c, tile.oc)
         .align_storage(c, tile.share_stride())

@@ -188,18 +188,19 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   // The items of the output transform, some channels of a tile, are shared among all threads.
   Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), four("four"), t_own("t_own"), t_thread("t_thread"),
       t_side("t_side"), lane("lane");
-  RVar item("item"), step("step"), item_x("item_x"), item_y("item_y"), item_z("item_z");
+  RVar item("item"), step("step"), block("block"), item_x("item_x"), item_y("item_y"), item_z("item_z");
   const int width = whole ? s.output_channels() : 1;
   Halide::Stage store = result.update();
   store.allow_race_conditions();
   store.split(c, c_tile, c, s.oc, whole ? TailStrategy::RoundUp : TailStrategy::GuardWithIf)
       .split(c, c, lane, width)
-      .reorder(lane, q.x, q.y, c, q.z, q.w, c_tile)
+      .reorder(lane, q.x, q.y, c, q.z, c_tile, q.w)
       .fuse(c, q.z, item)
       .split(item, item, step, blocks(s.oc * s.tiles / width, s.threads()), TailStrategy::GuardWithIf)
       .split(item, item, item_x, s.across(), TailStrategy::GuardWithIf)
       .split(item, item_z, item_y, s.along(), TailStrategy::GuardWithIf)
-      .gpu_blocks(q.w, c_tile)
+      .fuse(c_tile, q.w, block)
+      .gpu_blocks(block)
       .gpu_threads(item_x, item_y, item_z)
       .vectorize(lane)
       .unroll(q.x)
@@ -222,11 +223,13 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
         .split(c, c_own, c_thread, 4 * s.across())
         .split(c_thread, c_thread, four, 4);
   };
-  sum.compute_at(result, q.w)
+  sum.compute_at(result, block)
       .store_in(MemoryType::Register)
       .bound_extent(c, s.oc)
       .bound_extent(t, s.tiles)
-      .bound_extent(p, s.places());
+      .bound_extent(p, s.places())
+      .bound_extent(oc_tile, 1)
+      .bound_extent(b, 1);
   own_sums(sum);
   sum.reorder(four, c_own, t_side, t_own, c_thread, t_thread, p, oc_tile, b)
       .gpu_threads(c_thread, t_thread, p)
@@ -243,11 +246,13 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       .unroll(t_side)
       .unroll(t_own)
       .unroll(r.x);
-  shares.compute_at(result, q.w)
+  shares.compute_at(result, block)
       .store_in(MemoryType::GPUShared)
       .bound_extent(e, s.oc * s.tiles)
       .align_storage(e, s.share_stride())
       .bound_extent(p, s.places())
+      .bound_extent(oc_tile, 1)
+      .bound_extent(b, 1)
       .split(e, t, c, s.oc);
   own_sums(shares);
   shares.reorder(four, c_own, t_side, t_own, c_thread, t_thread, p, oc_tile, b)
