@@ -122,10 +122,10 @@ double gpu_cycles(double gpu_blocks, const GpuBlock& block, double image_bytes, 
   const double warps = std::ceil(block.threads / 32), registers = 32 * warps * 8 * std::ceil(block.registers / 8);
   const double resident = std::max(
       1.0, std::floor(std::min({64 / warps, 65536 / registers, 32.0, 227 * 1024 / (block.shared_bytes + 1024)})));
-  // Four warps' instructions a cycle, most of which multiply and add; 32 floats to or from shared memory, four at a
-  // time by each of 8 threads.
-  const double busy = std::max(block.multiply_adds / 128 + block.shared_reads / 512 + block.staged_floats / 64,
-                               (block.shared_reads + block.staged_floats) / 32) +
+  // Four warps' instructions a cycle, most of which multiply and add, the last warp's like those of a whole one; 32
+  // floats to or from shared memory, four at a time by each of 8 threads.
+  const double issued = block.multiply_adds / 128 + block.shared_reads / 512 + block.staged_floats / 64;
+  const double busy = std::max(issued * 32 * warps / block.threads, (block.shared_reads + block.staged_floats) / 32) +
                       stage * block.stages;
   // The fewer sums a thread has, the more warps must take turns.
   const double slowed = std::max(1.0, std::clamp(512 / block.sums, 8.0, 16.0) / warps) * busy;

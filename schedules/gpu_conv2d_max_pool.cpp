@@ -88,8 +88,11 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine& 
   sum(c, x, y, n) +=
       operands.input(r.x, x_in * g.conv.stride.w - g.conv.padding.left + r.y * g.conv.dilation.w, row_in, n) *
       operands.weight(c % g.block, r.x, r.y, r.z, block);
+  // As a comparison of unsigned numbers: from y == y_in Halide would conclude that a thread's first rows need no sum,
+  // and that no thread begins outside the image, since bound_extent says how many rows each has.
+  const Expr is_inside = Halide::cast<uint32_t>(y) < Expr(static_cast<uint32_t>(g.oh));
   rows(c, x, y, n) =
-      Halide::select(y == y_in, apply_epilogue(key, operands, sum(c, x, y, n), own, x_in, y_in, n, Expr(), 1),
+      Halide::select(is_inside, apply_epilogue(key, operands, sum(c, x, y, n), own, x_in, y_in, n, Expr(), 1),
                      Halide::Float(32).min());
   Expr best;
   for (int ky = 0; ky < pool.kernel.h; ky++)
