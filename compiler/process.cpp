@@ -29,10 +29,14 @@ void on_interrupt(int signal) {
   interrupted = signal;
 }
 
+// A compiler that finds no PATH does not find its own parts either.
+constexpr const char* default_path = "PATH=/usr/local/bin:/usr/bin:/bin";
+
 // This process's environment, with the parent and, unless it is empty, TMPDIR replaced.
 std::vector<std::string> environment(const std::filesystem::path& temporary) {
   std::vector<std::string> replaced = {fmt::format("{}={}", parent_variable, getpid())}, result;
   if (!temporary.empty()) replaced.push_back("TMPDIR=" + temporary.string());
+  if (!getenv("PATH")) replaced.emplace_back(default_path);
   const auto name = [](std::string_view variable) { return variable.substr(0, variable.find('=')); };
   for (char** each = environ; *each; each++)
     if (std::none_of(replaced.begin(), replaced.end(), [&](const auto& r) { return name(r) == name(*each); }))

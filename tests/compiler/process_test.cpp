@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+
 using namespace resnetc;
 
 namespace {
@@ -36,4 +38,19 @@ TEST_CASE("a command whose folder is gone is not said to be missing itself") {
   CHECK_THROWS_WITH_AS(run_command({{"/nonexistent/command"}, {}, 60}),
                        "cannot run '/nonexistent/command': No such file or directory; is it installed and in PATH?",
                        Error);
+}
+
+TEST_CASE("a command has a PATH where there is none, and else the one that there is") {
+  const auto path_of_child = [] {
+    const std::string variables = run_command({{"/usr/bin/env"}, {}, 60}).output;
+    const size_t at = ("\n" + variables).find("\nPATH=");
+    REQUIRE(at != std::string::npos);
+    return variables.substr(at, variables.find('\n', at) - at);
+  };
+  const std::string own = std::getenv("PATH");
+  unsetenv("PATH");
+  CHECK(path_of_child() == "PATH=/usr/local/bin:/usr/bin:/bin");
+  setenv("PATH", "/somewhere:/usr/bin", 1);
+  CHECK(path_of_child() == "PATH=/somewhere:/usr/bin");
+  setenv("PATH", own.c_str(), 1);
 }
