@@ -27,6 +27,7 @@ def main():
         arguments = ("--target", "host-opencl", "--nets", "digits_resnet8", "--batches", 1, 2, "--tune", 4,
                      "--rounds", 1, "--seconds", "0.05", "--json", folder / "figures.json")
         home = environment(XDG_CACHE_HOME=folder / "cache", POCL_CACHE_DIR=folder / "pocl", TMPDIR=folder)
+        home.pop("PATH")  # as `env -i` starts it
         done = run(folder / "bundle" / "bench" / "gpu" / "run", *arguments, cwd="/", env=home, status=None)
         if "OpenCL.so.1" in done.stderr:
             skip(f"{done.stderr.strip()}; scripts/setup --tests brings PoCL")
