@@ -1,13 +1,5 @@
-"""Tunes nets for a GPU, checks every logit and measures them beside PyTorch with cuDNN, all in float32 with random weights.
+"""Tunes nets for a GPU, checks every logit and measures them beside PyTorch with cuDNN: bench/gpu/run --help."""
 
-Two times of each: the kernels alone, input and logits on the device; and host to host, from an input in ordinary memory
-to logits there. PyTorch runs eagerly and as a CUDA graph, with TF32 off and on, in both memory layouts; the better layout
-counts. In each round all take turns; a figure is the median over the rounds of the medians in a round.
-
-Without PyTorch or a GPU of its own (OpenCL on the CPU, say) programs are checked by their --self-test and measured alone.
-"""
-
-import argparse
 import json
 import pathlib
 import statistics
@@ -17,34 +9,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "tools"))
-from files import check_writable, write_whole  # noqa: E402
+from files import write_whole  # noqa: E402
+from gpu_options import parse  # noqa: E402
 from process import Failed, machine, output_of, say  # noqa: E402
 from table import table  # noqa: E402
-
-# PyTorch on the CPU, where sums run in another order, is the reference.
-RELATIVE_BOUND = 1e-4
-
-
-def parse(words=None):
-    parser = argparse.ArgumentParser(prog="bench/gpu/run", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--resnetc", type=pathlib.Path, help=argparse.SUPPRESS)
-    parser.add_argument("--models", type=pathlib.Path, help=argparse.SUPPRESS)
-    parser.add_argument("--target", default="host-cuda-cuda_capability_86", help="default: %(default)s")
-    parser.add_argument("--device", type=int, default=0)
-    parser.add_argument("--nets", nargs="+", default=["resnet18", "resnet50", "resnet152"], metavar="NET")
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64], metavar="N")
-    parser.add_argument("--size", help="another size of the input, HxW, without PyTorch only")
-    parser.add_argument("--tune", type=float, default=225, metavar="SECONDS",
-                        help="for all tuning, larger nets and batches more of it; default: %(default)s; 0: none")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--budget", type=float, default=570, metavar="SECONDS",
-                        help="for all of it: where it is short there is less tuning, then fewer rounds, one at least; "
-                             "default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement; default: %(default)s")
-    parser.add_argument("--db", type=pathlib.Path, help="the file of records to add to and to use")
-    parser.add_argument("--json", type=pathlib.Path, help="write all figures, after each cell of the table anew")
-    return parser.parse_args(words)
+from torch_peer import Torch  # noqa: E402
 
 
 def load_torch():
@@ -137,81 +106,6 @@ class Cell:
         return {"kernels": figures["kernels_ms"], "host to host": figures["latency_ms"]["median"]}
 
 
-class Torch:
-    """The same net in PyTorch, for the batches asked for."""
-
-    def __init__(self, torch, models, net, folder):
-        from safetensors_file import write_safetensors
-        from torch_resnet import NoTorchForm, resnet
-
-        self.torch = torch
-        torch.manual_seed(1)
-        try:
-            self.model = resnet(models / f"{net}.json")
-        except NoTorchForm as problem:
-            raise Failed(problem) from None
-        self.weights = folder / f"{net}.safetensors"
-        state = self.model.state_dict()
-        write_safetensors(self.weights, {name: tensor.numpy() for name, tensor in state.items() if tensor.ndim > 0})
-
-    def check(self, cell):
-        """The largest difference of any logit, relative to the largest |logit|."""
-        import numpy as np
-
-        x = self.torch.randn(cell.batch, 3, 224, 224)
-        with self.torch.inference_mode():
-            expected = self.model.cpu().to(memory_format=self.torch.contiguous_format)(x).numpy()
-        np.save(cell.folder / "x.npy", x.numpy())
-        cell.run("--input", cell.folder / "x.npy", "--output", cell.folder / "y.npy")
-        logits = np.load(cell.folder / "y.npy")
-        if logits.shape != expected.shape:
-            raise Failed(f"logits of shape {logits.shape}, PyTorch {expected.shape}")
-        difference = float(np.abs(logits - expected).max() / np.abs(expected).max())
-        if not difference <= RELATIVE_BOUND:
-            raise Failed(f"logits differ by {difference:.2g} of the largest; the bound is {RELATIVE_BOUND:g}")
-        return difference
-
-    def median_ms(self, run, seconds):
-        times = []
-        start = time.perf_counter()
-        while len(times) < 3 or time.perf_counter() - start < seconds:
-            before = time.perf_counter()
-            run()
-            self.torch.cuda.synchronize()
-            times.append(time.perf_counter() - before)
-        return statistics.median(times) * 1e3
-
-    def measure(self, batch, seconds):
-        torch, figures = self.torch, {}
-        for tf32 in (False, True):
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
-            for layout, memory in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
-                model = self.model.cuda().to(memory_format=memory)
-                host = torch.randn(batch, 3, 224, 224)
-                x = host.cuda().contiguous(memory_format=memory)
-                with torch.inference_mode():
-                    side = torch.cuda.Stream()
-                    with torch.cuda.stream(side):  # warms up, as recording wants it
-                        for _ in range(3):
-                            model(x)
-                    torch.cuda.current_stream().wait_stream(side)
-                    graph = torch.cuda.CUDAGraph()
-                    with torch.cuda.graph(graph):
-                        result = model(x)
-                    graph.replay()
-                    model(x)
-
-                    def host_to_host():
-                        x.copy_(host)
-                        graph.replay()
-                        return result.cpu()
-
-                    for kind, run in (("eager", lambda: model(x)), ("graph", graph.replay), ("host to host", host_to_host)):
-                        name = f"{kind}, {'TF32' if tf32 else 'float32'}, {layout}"
-                        figures[name] = self.median_ms(run, seconds)
-        return figures
-
-
 def median_of_each(sample):
     return {name: statistics.median(ms) for name, ms in sample.items()}
 
@@ -251,18 +145,10 @@ def prepare_cell(budget, cell, nets, wanted, most, is_first):
     return checked
 
 
-def known_nets(options, failures):
-    known = [net for net in options.nets if (options.models / f"{net}.json").exists()]
-    for net in options.nets:
-        if net not in known:
-            failures.note(net, "there is no such net")
-    return known
-
-
-def torch_nets(torch, options, known, folder, failures):
+def torch_nets(torch, options, folder, failures):
     """By name, but for those that have no form in PyTorch: programs of theirs check themselves and are measured alone."""
     nets = {}
-    for net in known if torch else []:
+    for net in options.nets if torch else []:
         try:
             nets[net] = Torch(torch, options.models, net, folder)
         except (Failed, OSError, RuntimeError) as problem:
@@ -272,10 +158,9 @@ def torch_nets(torch, options, known, folder, failures):
 
 def prepare(options, budget, torch, folder, records, failures):
     """Cells with what checking them gave, and PyTorch's nets. Those that fail are left out."""
-    known = known_nets(options, failures)
-    cells, nets = [], torch_nets(torch, options, known, folder, failures)
+    cells, nets = [], torch_nets(torch, options, folder, failures)
     wanted = [Cell(options, budget, net, batch, nets[net].weights if net in nets else "random:1", folder, records)
-              for net in known for batch in options.batches]
+              for net in options.nets for batch in options.batches]
     shares = [cell.share() for cell in wanted]
     for number, cell in enumerate(wanted):
         share, left, whole = shares[number], sum(shares[number:]) or 1, sum(shares) or 1
@@ -330,16 +215,22 @@ def measure(options, budget, cells, nets, failures, after_cell):
     return samples
 
 
+def what_it_said(problem):
+    """Of a program that failed, without its command line and without where its usage is shown, which is not ours."""
+    _, *said = str(problem).splitlines()
+    return "\n".join(line for line in said if "--help" not in line) or str(problem)
+
+
 def find_device(options, budget, folder, records):
     """The device in words. Where it cannot be used that is one message, and not one for each net and batch."""
     probe = Cell(options, budget, "digits_resnet8", 1, "random:1", folder, records)
     probe.size = []
-    probe.compile()
     try:
+        probe.compile()
         devices = probe.run("--list-devices").strip().splitlines()
         probe.run("--self-test")
     except Failed as problem:
-        raise Failed(str(problem).splitlines()[-1]) from None
+        raise Failed(what_it_said(problem)) from None
     return devices[options.device]
 
 
@@ -369,11 +260,6 @@ def run(options, torch, folder, failures):
 
 def main():
     options = parse()
-    try:
-        if options.json:
-            check_writable(options.json)
-    except ValueError as problem:
-        raise Failed(problem) from None
     torch = load_torch() if "cuda" in options.target and not options.size else None
     if "cuda" not in options.target:
         say(f"{options.target} is not compared with PyTorch: programs are checked by their self-test and measured alone")
