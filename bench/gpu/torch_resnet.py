@@ -1,10 +1,12 @@
 """The ResNets of models/ as modules of PyTorch alone, since a machine with PyTorch need not have torchvision: the same
 operations, names of tensors and first weights as torchvision's."""
 
+import copy
 import json
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 KNOWN = {"name", "input", "preprocess", "stem", "block", "groups", "width_per_group", "stages", "head"}
 
@@ -15,6 +17,11 @@ class NoTorchForm(Exception):
 
 def conv(inputs, outputs, kernel, stride=1, groups=1):
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+def convolve(convolution, norm, x):
+    x = convolution(x)
+    return x if norm is None else norm(x)
 
 
 def relu(x):
@@ -42,8 +49,8 @@ class Basic(Block):
         self.add_shortcut(inputs, channels, stride)
 
     def forward(self, x):
-        y = relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
+        y = relu(convolve(self.conv1, self.bn1, x))
+        y = convolve(self.conv2, self.bn2, y)
         y += self.shortcut(x)
         return relu(y)
 
@@ -60,9 +67,9 @@ class Bottleneck(Block):
         self.add_shortcut(inputs, outputs, stride)
 
     def forward(self, x):
-        y = relu(self.bn1(self.conv1(x)))
-        y = relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
+        y = relu(convolve(self.conv1, self.bn1, x))
+        y = relu(convolve(self.conv2, self.bn2, y))
+        y = convolve(self.conv3, self.bn3, y)
         y += self.shortcut(x)
         return relu(y)
 
@@ -94,7 +101,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x):
-        x = self.maxpool(relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(relu(convolve(self.conv1, self.bn1, x)))
         for stage in self.stages:
             x = getattr(self, stage)(x)
         return self.fc(torch.flatten(nn.functional.adaptive_avg_pool2d(x, 1), 1))
@@ -107,3 +114,16 @@ def resnet(file):
         return ResNet(topology).eval()
     except NoTorchForm as problem:
         raise NoTorchForm(f"{file.stem}: {problem}: it has no form in PyTorch here") from None
+
+
+def folded(model):
+    """A copy for inference that has no batch norms: the convolutions before them do their work, as in what resnetc compiles."""
+    model = copy.deepcopy(model)
+    for module in list(model.modules()):
+        for norm in [name for name, _ in module.named_children() if name.startswith("bn")]:
+            convolution = norm.replace("bn", "conv")
+            setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
+            setattr(module, norm, None)
+        if isinstance(module, Block) and module.downsample is not None:
+            module.downsample = nn.Sequential(fuse_conv_bn_eval(*module.downsample))
+    return model

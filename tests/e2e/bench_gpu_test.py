@@ -50,6 +50,10 @@ def options_for(folder, *words):
                           "--db", str(folder / "records.jsonl"), "--json", str(folder / "figures.json"), *words])
 
 
+def normalisations(model):
+    return sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+
+
 def check_nets():
     """PyTorch's nets are torchvision's."""
     for net in ("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2"):
@@ -61,6 +65,10 @@ def check_nets():
             own.load_state_dict(theirs.state_dict())
             x = torch.randn(2, 3, 64, 64)
             check(torch.equal(own(x), theirs(x)), net, "is another net")
+            folded = torch_resnet.folded(own)
+            check(normalisations(own) and not normalisations(folded), net, "is not folded")
+            difference = float((folded(x) - own(x)).abs().max() / own(x).abs().max())
+            check(0 < difference < 1e-5, net, "folded is another net:", difference)
         fresh = torch_resnet.resnet(models / f"{net}.json")
         own, theirs = (float(model.layer1[0].conv1.weight.std()) for model in (fresh, theirs))
         check(abs(own / theirs - 1) < 0.05, net, "begins with other weights", own, theirs)
@@ -134,6 +142,10 @@ def check_failures(folder):
     with torch.no_grad():
         peer.model.fc.bias[7] += 0.01 * float(peer.model.fc.weight.abs().max())
         peer.model.layer1[0].conv1.weight[0] += 0.01
+    check(normalisations(peer.model) and not normalisations(peer.timed), "which net is checked, which timed")
+    peer.model.forward = lambda x: check(False, "the net that is timed is not the folded one")
+    check(len(peer.measure(1, 0)) == 12, "PyTorch's figures")
+    del peer.model.forward
     try:
         peer.check(cell)
     except measure.Failed as problem:
