@@ -35,8 +35,8 @@ def end(process):
     process.stderr.close()
 
 
-def output_of(command, seconds=None):
-    """seconds: the most that it may take."""
+def outputs_of(command, seconds=None):
+    """Standard output and error. seconds: the most that it may take."""
     command = [str(word) for word in command]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
@@ -49,7 +49,11 @@ def output_of(command, seconds=None):
         raise
     if process.returncode != 0:
         raise failed(command, process.returncode, errors.strip() or output)
-    return output
+    return output, errors
+
+
+def output_of(command, seconds=None):
+    return outputs_of(command, seconds)[0]
 
 
 def seconds_to_output(command):

@@ -65,7 +65,7 @@ def make_parser():
     parser.add_argument("--batches", nargs="+", type=whole(1, MOST_IMAGES), default=[1, 8, 64], metavar="N")
     parser.add_argument("--size", type=size, metavar="HxW", help="another size of the input, without PyTorch only")
     parser.add_argument("--tune", type=seconds_or_none, default=225, metavar="SECONDS",
-                        help="for all tuning, larger nets and batches more of it; default: %(default)s; 0: none")
+                        help="for all tuning, of as many batches as it is enough for; default: %(default)s; 0: none")
     parser.add_argument("--rounds", type=whole(1, 1000), default=3, metavar="N", help="default: %(default)s")
     parser.add_argument("--budget", type=seconds, default=570, metavar="SECONDS",
                         help="for all of it: where it is short there is less tuning, then fewer rounds, one at least; "

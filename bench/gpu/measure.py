@@ -11,9 +11,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "tools"))
 from files import write_whole  # noqa: E402
 from gpu_options import parse  # noqa: E402
-from process import Failed, machine, output_of, say  # noqa: E402
+from process import Failed, machine, output_of, outputs_of, say  # noqa: E402
 from table import table  # noqa: E402
 from torch_peer import Torch  # noqa: E402
+from tuning import plan, tune, tuned_kernels, tuned_text  # noqa: E402
 
 
 def load_torch():
@@ -69,33 +70,23 @@ class Cell:
     def __init__(self, options, budget, net, batch, weights, folder, records):
         self.options, self.budget, self.net, self.batch = options, budget, net, batch
         self.weights, self.records = weights, records
-        self.folder = folder / f"{net}.{batch}"
+        self.file, self.folder = options.models / f"{net}.json", folder / f"{net}.{batch}"
         self.program = self.folder / net
         self.name = f"{net}, batch {batch}"
         self.size = ["--size", options.size] if options.size else []
 
-    def resnetc(self, name, *words, seconds=0):
-        command = [self.options.resnetc, name, self.options.models / f"{self.net}.json", *words]
-        return output_of(command, seconds + self.budget.for_process())
-
     def for_device(self):
         return ["--target", self.options.target, "--batch", self.batch, *self.size, "--db", self.records]
 
-    def share(self):
-        """What its tuning is worth. A candidate of a large net takes longer to run, and as long to compile, as a small
-        one's: the fourth root gives ResNet-152 for 64 images 4.5 times what ResNet-18 has for one."""
-        try:
-            return (json.loads(self.resnetc("inspect", "--format", "json"))["macs"] * self.batch) ** 0.25
-        except Failed:  # as compiling it will, and say so
-            return 0
-
-    def tune(self, seconds):
-        seconds = max(1, round(seconds))
-        self.resnetc("tune", *self.for_device(), "--device", self.options.device, "--budget", f"{seconds}s",
-                     seconds=seconds)
+    def tune(self, files, seconds):
+        """The nets of these files, for this batch. Returns what the tuner says."""
+        command = [self.options.resnetc, "tune", *files, *self.for_device(), "--device", self.options.device, "--budget",
+                   f"{seconds}s"]
+        return outputs_of(command, seconds + self.budget.for_process())[1]
 
     def compile(self):
-        self.resnetc("compile", *self.for_device(), "--weights", self.weights, "--emit", "exe", "--output", self.folder)
+        output_of([self.options.resnetc, "compile", self.file, *self.for_device(), "--weights", self.weights, "--emit",
+                   "exe", "--output", self.folder], self.budget.for_process())
 
     def run(self, *words):
         command = [self.program, "--device", self.options.device, "--batch", self.batch, *words]
@@ -121,27 +112,18 @@ class Failures:
         say(f"FAILED: {self.texts[-1]}")
 
 
-def prepare_cell(budget, cell, nets, wanted, most, is_first):
-    """Tunes, compiles and checks it; returns what the check gave. wanted: seconds of tuning, `most` that there are."""
+def prepare_cell(budget, cell, nets, is_first):
+    """Compiles and checks it; returns what the check gave."""
     start = time.perf_counter()
-    seconds, tuned = min(wanted, most), False
-    if seconds >= min(5, wanted) > 0:
-        try:
-            cell.tune(seconds)
-            tuned = True
-        except Failed as problem:  # as where a busy machine left no time to measure a kernel
-            say(f"{cell.name}: takes the schedules that there are, for tuning failed: {problem}")
-    else:
-        seconds = 0
     cell.compile()
     if cell.net in nets:
         checked = f"logits differ from PyTorch's by {nets[cell.net].check(cell):.1e} of the largest"
     else:
         checked = cell.run("--self-test").strip()
     spent = time.perf_counter() - start
-    budget.beside_tuning = max(0 if is_first else budget.beside_tuning, spent - seconds)
-    how = f"tuned for {seconds:.0f} s and" if tuned else "not tuned,"
-    say(f"{cell.name}: {how} compiled, in {spent:.0f} s; {checked}")
+    budget.beside_tuning = max(0 if is_first else budget.beside_tuning, spent)
+    cell.tuned = tuned_kernels(cell)
+    say(f"{cell.name}: {tuned_text(cell.tuned)}; compiled, in {spent:.0f} s; {checked}")
     return checked
 
 
@@ -158,19 +140,26 @@ def torch_nets(torch, options, folder, failures):
 
 def prepare(options, budget, torch, folder, records, failures):
     """Cells with what checking them gave, and PyTorch's nets. Those that fail are left out."""
-    cells, nets = [], torch_nets(torch, options, folder, failures)
-    wanted = [Cell(options, budget, net, batch, nets[net].weights if net in nets else "random:1", folder, records)
-              for net in options.nets for batch in options.batches]
-    shares = [cell.share() for cell in wanted]
-    for number, cell in enumerate(wanted):
-        share, left, whole = shares[number], sum(shares[number:]) or 1, sum(shares) or 1
-        most = budget.for_tuning(len(wanted) - number) * share / left
-        try:
-            checked = prepare_cell(budget, cell, nets, options.tune * share / whole, most, number == 0)
-            cells.append((cell, checked))
-        except (Failed, OSError) as problem:
-            failures.note(cell.name, problem)
-    return cells, nets
+    nets, prepared = torch_nets(torch, options, folder, failures), {}
+    left = len(options.nets) * len(options.batches)
+    planned = plan(options.batches, len(options.nets), options.tune, budget.for_tuning(left))
+    if options.tune > 0 and not planned:
+        say("nothing is tuned, for --budget leaves no time")
+    batches = sorted(options.batches, key=lambda batch: batch not in planned)  # first those whose records serve others
+    for number, batch in enumerate(batches):
+        cells = [Cell(options, budget, net, batch, nets[net].weights if net in nets else "random:1", folder, records)
+                 for net in options.nets]
+        if batch in planned:
+            share = planned[batch] / sum(planned.get(later, 0) for later in batches[number:])
+            tune(cells, planned[batch], budget.for_tuning(left) * share)
+        for cell in cells:
+            try:
+                prepared[cell.net, batch] = cell, prepare_cell(budget, cell, nets, not prepared)
+            except (Failed, OSError) as problem:
+                failures.note(cell.name, problem)
+            left -= 1
+    wanted = [(net, batch) for net in options.nets for batch in options.batches]
+    return [prepared[each] for each in wanted if each in prepared], nets
 
 
 def add_figures(sample, figures):
@@ -245,8 +234,8 @@ def run(options, torch, folder, failures):
     def write(samples, rounds):
         if not options.json:
             return
-        measured = [{"net": cell.net, "batch": cell.batch, "checked": checked, "median_ms": median_of_each(sample)}
-                    for (cell, checked), sample in zip(cells, samples)]
+        measured = [{"net": cell.net, "batch": cell.batch, "checked": checked, "tuned": cell.tuned,
+                     "median_ms": median_of_each(sample)} for (cell, checked), sample in zip(cells, samples)]
         result = {**beside, "rounds": rounds, "cells": measured, "failures": failures.texts}
         write_whole(options.json, json.dumps(result, indent=2) + "\n")
 

@@ -10,7 +10,7 @@ RELATIVE_BOUND = 1e-4
 
 
 class Torch:
-    """The same net in PyTorch: as it is written, on the CPU, for the check, and with its batch norms folded for the clock."""
+    """The same net in PyTorch: for the check as it is written, on the CPU; for the clock with its batch norms folded."""
 
     def __init__(self, torch, models, net, folder):
         from safetensors_file import write_safetensors

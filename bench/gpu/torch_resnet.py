@@ -117,7 +117,7 @@ def resnet(file):
 
 
 def folded(model):
-    """A copy for inference that has no batch norms: the convolutions before them do their work, as in what resnetc compiles."""
+    """A copy for inference without batch norms, whose work the convolutions before them do, as in resnetc's programs."""
     model = copy.deepcopy(model)
     for module in list(model.modules()):
         for norm in [name for name, _ in module.named_children() if name.startswith("bn")]:
