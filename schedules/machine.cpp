@@ -49,6 +49,24 @@ constexpr Target::Feature cuda_capabilities[] = {least_cuda_capability,    Targe
                                                  Target::CUDACapability70, Target::CUDACapability75,
                                                  Target::CUDACapability80, Target::CUDACapability86};
 
+// Halide knows no later one, and does not validate names that it does not know.
+void require_known_capability(const std::string& text) {
+  constexpr std::string_view prefix = "cuda_capability_";
+  const size_t at = text.find(prefix);
+  if (at == std::string::npos) return;
+  const std::string name = text.substr(at, text.find('-', at) - at);
+  std::vector<std::string> known;
+  for (Target::Feature f : cuda_capabilities) {
+    if (Target::feature_to_name(f) == name) return;
+    known.push_back(Target::feature_to_name(f).substr(prefix.size()));
+  }
+  const std::string highest = known.back();
+  known.pop_back();
+  throw Error(fmt::format(
+      "--target {}: there is no {}; the highest capability is {}, which later GPUs run too, and there are {}", text,
+      name, highest, fmt::join(known, ", ")));
+}
+
 void add_device(const Target& requested, const std::string& text, Machine& machine) {
   const bool cuda = requested.has_feature(Target::CUDA), opencl = requested.has_feature(Target::OpenCL);
   const bool capability = std::any_of(std::begin(cuda_capabilities), std::end(cuda_capabilities),
@@ -126,6 +144,7 @@ Machine machine_for(const std::string& text, int threads) {
   const Target own = host ? Halide::get_host_target() : Target();
   // Given "host-" itself, Halide would look for a device of this machine.
   const std::string spelled_out = host ? own.to_string() + text.substr(4) : text;
+  require_known_capability(text);
   if (!Target::validate_target_string(spelled_out))
     throw Error(
         fmt::format("--target {}: not a Halide target; `resnetc targets` lists what this build can compile for", text));

@@ -163,6 +163,7 @@ def check_usage(folder):
         check(f"unknown option {option}" in done.stderr, done.stderr)
 
 
+                           ("host-cuda-cuda_capability_90", "the highest capability is 86, which later GPUs run too"),
 def check_net(folder, net, *size):
     """A net with random weights gives on the device what it gives on the CPU."""
     options = ["--size", size[0]] if size else []
