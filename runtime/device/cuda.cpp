@@ -268,12 +268,20 @@ void forget(DeviceContext* context, void* recording) {
   free(recording);
 }
 
-constexpr resnetc::runtime::Driver driver = {libcuda,       halide_cuda_device_interface,
-                                             missing,       count,
-                                             info,          open,
-                                             close,         zero,
-                                             measure,       begin_recording,
-                                             end_recording, replay,
+constexpr resnetc::runtime::Driver driver = {libcuda,
+                                             "the GPU's driver",
+                                             halide_cuda_device_interface,
+                                             missing,
+                                             count,
+                                             0,
+                                             info,
+                                             open,
+                                             close,
+                                             zero,
+                                             measure,
+                                             begin_recording,
+                                             end_recording,
+                                             replay,
                                              forget};
 
 }  // namespace

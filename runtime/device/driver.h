@@ -36,10 +36,12 @@ struct DeviceInfo {
 
 struct Driver {
   const char* library;  // that is loaded
+  const char* install;  // what brings the library
   const halide_device_interface_t* (*halide)();
   // Loads the library. Returns null, the library's own name if it is not there, or a function that it lacks.
   const char* (*missing)();
-  int (*count)();  // below 0: the driver's error
+  int (*count)();   // below 0: the driver's error
+  int no_platform;  // the error of a library that finds no driver to load, else 0
   bool (*info)(int index, DeviceInfo* info);
   // Returns 0, or the driver's error if the device is busy, lost or out of memory; close() is due in any case.
   int (*open)(DeviceContext* context, int index);

@@ -20,7 +20,7 @@ constexpr uint32_t platform_name = 0x0902;
 constexpr uint32_t device_name = 0x102B, device_cache = 0x101E, device_memory = 0x101F, device_local_memory = 0x1023,
                    device_units = 0x1002, device_group = 0x1004, device_alignment = 0x1019;
 constexpr uint64_t all_types = 0xFFFFFFFF;
-constexpr int most_devices = 64, device_not_found = -1;
+constexpr int most_devices = 64, device_not_found = -1, platform_not_found = -1001;
 
 using Handle = void*;
 
@@ -141,13 +141,12 @@ bool measure(DeviceContext* context, int index, const DeviceInfo& info, rn_devic
   return resnetc::runtime::measure_opencl(library(), context->context, context->queue, found[index].device, info, peak);
 }
 
-constexpr resnetc::runtime::Driver driver = {libopencl, halide_opencl_device_interface,
-                                             missing,   count,
-                                             info,      open,
-                                             close,     zero,
-                                             measure,   nullptr,
-                                             nullptr,   nullptr,
-                                             nullptr};
+constexpr const char* install = "OpenCL's loader (ocl-icd-libopencl1 in Debian) and the GPU's driver";
+constexpr resnetc::runtime::Driver driver = {libopencl, install, halide_opencl_device_interface,
+                                             missing,   count,   platform_not_found,
+                                             info,      open,    close,
+                                             zero,      measure, nullptr,
+                                             nullptr,   nullptr, nullptr};
 
 }  // namespace
 

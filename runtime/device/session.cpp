@@ -125,8 +125,8 @@ double now() {
 int count_devices(const Driver& driver, char* message, size_t bytes) {
   const char* missing = driver.missing();
   if (missing && strcmp(missing, driver.library) == 0) {
-    snprintf(message, bytes, "no driver: %s is not there; install the GPU's driver, or compile for another --target",
-             driver.library);
+    snprintf(message, bytes, "no driver: %s is not there; install %s, or compile for another --target", driver.library,
+             driver.install);
     return -1;
   }
   if (missing) {
@@ -150,6 +150,11 @@ void describe_device(const Driver& driver, int index, char* text, size_t bytes) 
 
 }  // namespace resnetc::runtime
 
+  if (count < 0 && count == driver.no_platform) {
+    snprintf(message, bytes, "%s is there, but no OpenCL platform is installed: install the GPU's OpenCL driver",
+             driver.library);
+    return -1;
+  }
 // ---- What Halide's runtime asks for beside the hooks of pool.cpp.
 
 extern "C" {

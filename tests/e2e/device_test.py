@@ -90,7 +90,8 @@ def check_errors(folder):
     without = environment(LD_LIBRARY_PATH=folder / "no_driver")
     for arguments in (["--self-test"], ["--list-devices"]):
         done = run(program, *arguments, status=1, env=without)
-        check(done.stderr.startswith("digits_resnet8: no driver: libOpenCL.so.1 is not there; "), done.stderr)
+        check(done.stderr.startswith("digits_resnet8: no driver: libOpenCL.so.1 is not there; install OpenCL's loader (ocl-"),
+              done.stderr)
     # What a program is, it says anywhere.
     missing = r"\ndevice        none: no driver: libOpenCL.so.1 is not there; .*"
     check(re.search(missing + r"target\n$", run(program, "--info", env=without).stdout), "--info without a driver")
