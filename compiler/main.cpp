@@ -351,6 +351,8 @@ int run(int argc, char** argv) {
 
   CLI::App* version_app = app.add_subcommand("version", "Print the versions of resnetc and Halide");
   CLI::App* targets_app = app.add_subcommand("targets", "Print what this machine is and what can be compiled for");
+  bool devices = false;
+  targets_app->add_flag("--devices", devices, "Print the GPUs of this machine instead, as --device numbers them");
 
   try {
     app.parse(argc, argv);
@@ -372,7 +374,7 @@ int run(int argc, char** argv) {
   if (*inspect_app) inspect(to_inspect);
   if (*import_app) import_onnx(to_import);
   if (*version_app) fmt::print("{}\n", version_text());
-  if (*targets_app) print_targets();
+  if (*targets_app) devices ? print_devices() : print_targets();
   return 0;
 }
 

@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
+#include "compiler/files.h"
+#include "compiler/process.h"
+#include "compiler/tune/device.h"
 #include "runtime/program/machine_peak.h"
 #include "runtime/thread_count.h"
 #include "schedules/machine.h"
@@ -21,6 +26,17 @@ void print_targets() {
   for (const char* features : {"sse41", "avx", "avx2-fma-f16c", "avx512_skylake", "avx512_cannonlake", "avx512_zen4",
                                "avx512_zen5", "avx2-fma-opencl", "avx2-fma-cuda-cuda_capability_86"})
     fmt::print("  x86-64-linux-{}\n", features);
+}
+
+void print_devices() {
+  catch_interrupts();
+  const StagingFolder working(std::filesystem::temp_directory_path() / "resnetc-devices");
+  for (const char* target : {"host-opencl", "host-cuda"}) {
+    const std::filesystem::path folder = working.path() / target;
+    make_folder(folder);
+    const Machine machine = machine_for(target, 1);
+    fmt::print("{}:\n{}", target, list_devices(make_kernel_device(machine, target, folder), machine));
+  }
 }
 
 }  // namespace resnetc

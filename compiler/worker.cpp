@@ -65,6 +65,10 @@ std::optional<int> run_worker(int argc, char** argv) {
     end_with_parent();
     end_with_driver(time_kernels(argv[2]));
   }
+  if (argc == 4 && command == list_devices_command) {
+    end_with_parent();
+    end_with_driver(print_device_list(argv[2], argv[3]));
+  }
   if (argc == 6 && command == describe_device_command) {
     end_with_parent();
     end_with_driver(print_device(argv[2], argv[3], std::stoi(argv[4]), argv[5]));

@@ -43,6 +43,26 @@ DeviceDescription describe_device(const fs::path& library, const Machine& machin
           {json.at("gpu_threads"), json.at("gpu_shared_bytes"), json.at("gpu_multiprocessors")}};
 }
 
+std::string list_devices(const fs::path& library, const Machine& machine) {
+  return run_command(
+             {{own_path().string(), list_devices_command, library.string(), device_symbol(machine.device)}, {}, 60})
+      .output;
+}
+
+int print_device_list(const char* library, const char* api) {
+  void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  const auto* device = loaded ? static_cast<const rn_device*>(dlsym(loaded, api)) : nullptr;
+  if (!device) throw Error(fmt::format("{}: {}", library, dlerror()));
+  char text[512] = "";
+  const int count = device->count(text, sizeof text);
+  if (count < 0) fmt::print("none: {}\n", text);
+  for (int i = 0; i < count; i++) {
+    device->describe(i, text, sizeof text);
+    fmt::print("{}  {}\n", i, text);
+  }
+  return 0;
+}
+
 int print_device(const char* library, const char* api, int index, const char* target) {
   void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
   const auto* device = loaded ? static_cast<const rn_device*>(dlsym(loaded, api)) : nullptr;

@@ -11,6 +11,8 @@ namespace resnetc {
 
 // A hidden command of resnetc: `resnetc describe-device LIBRARY API INDEX`, answers on standard output.
 inline constexpr const char* describe_device_command = "describe-device";
+// Another: `resnetc list-devices LIBRARY API`.
+inline constexpr const char* list_devices_command = "list-devices";
 
 struct DeviceDescription {
   std::string name;
@@ -28,7 +30,11 @@ std::filesystem::path make_kernel_device(const Machine& machine, const std::stri
 // each candidate as its own failure.
 DeviceDescription describe_device(const std::filesystem::path& library, const Machine& machine, int index);
 
-// The command itself. Returns the exit status.
+// One line for each device of an API, by number, or why there is none; in a process of its own too.
+std::string list_devices(const std::filesystem::path& library, const Machine& machine);
+
+// The commands themselves. They return the exit status.
+int print_device_list(const char* library, const char* api);
 int print_device(const char* library, const char* api, int index, const char* target);
 
 }  // namespace resnetc

@@ -30,12 +30,24 @@ namespace {
 // Drivers, their loader and Halide's runtime set themselves up at their first use, and not for several threads at once.
 pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
+// As many as the message has room for.
+int no_such_device(const Session* session, int index, int count, const Message& message) {
+  message.fail(rn_error_device, "there is no %s device %d: there %s %d", session->api, index, count == 1 ? "is" : "are",
+               count);
+  for (int i = 0; i < count; i++) {
+    char device[256];
+    describe_device(*session->driver, i, device, sizeof device);
+    const size_t used = strlen(message.text);
+    snprintf(message.text + used, message.bytes - used, "%s %d %s", i == 0 ? ":" : ",", i, device);
+  }
+  return rn_error_device;
+}
+
 int find_and_open(Session* session, int index, const Message& message) {
   const Driver& driver = *session->driver;
   const int count = count_devices(driver, message.text, message.bytes);
   if (count < 0) return rn_error_device;
-  if (index < 0 || index >= count)
-    return message.fail(rn_error_device, "there is no %s device %d: there are %d", session->api, index, count);
+  if (index < 0 || index >= count) return no_such_device(session, index, count, message);
   if (!driver.info(index, &session->info))
     return message.fail(rn_error_device, "%s device %d says nothing of itself", session->api, index);
   session->opened = true;

@@ -98,7 +98,7 @@ def check_no_peer(folder):
     (folder / "libcuda.so.1").write_text("no library\n")
     check(last_message().startswith("bench/gpu: digits_resnet8: no driver: libcuda.so.1 is not there; "), "no driver")
     CudaDriver.build(folder)
-    check("there is no CUDA device 3: there are 1" in last_message("--device", 3), "--device 3")
+    check("there is no CUDA device 3: there is 1: 0 stand-in 0" in last_message("--device", 3), "--device 3")
     check("has compute capability 7.5, the kernels need 8.6" in last_message(STAND_IN_CAPABILITY=75), "too old a device")
     check("bench/gpu: digits_resnet8: self-test failed: " in last_message(), "a driver that computes nothing")
 

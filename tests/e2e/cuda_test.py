@@ -74,7 +74,9 @@ def check_errors(folder, driver, program):
     def expect(pattern, said):
         check(re.search(pattern, said), f"{pattern!r} is not in", said)
 
-    expect("there is no CUDA device 1: there are 1", message("--device", 1))
+    expect("there is no CUDA device 1: there is 1: 0 stand-in 0 .*GiB\n$", message("--device", 1))
+    expect("device 7: there are 3: 0 stand-in 0 .*, 1 stand-in 1 .*, 2 stand-in 2 .*GiB\n$",
+           message("--device", 7, devices=3))
     expect("libcuda.so.1 knows no device", message(devices=0))
     expect("libcuda.so.1 knows no device", message(command=["--list-devices"], devices=0))
     expect(r"libcuda.so.1 knows no device \(error 999\)", message(fail="cuInit:1:999:lost"))

@@ -79,7 +79,10 @@ def check_errors(folder):
         print(done.stderr.strip())
         return done.stderr
 
-    check("there is no OpenCL device 9: there are " in message("--self-test", "--device", 9), "--device 9")
+    devices = run(program, "--list-devices").stdout.splitlines()
+    named = ", ".join(line.replace("  ", " ", 1) for line in devices)
+    check(re.search(r"there is no OpenCL device 9: there (is|are) \d+: ", message("--self-test", "--device", 9)), "--device 9")
+    check(f": {named}\n" in message("--self-test", "--device", 9), "which there are", named)
     # Seven gigabytes; PoCL has what the machine has, unless told otherwise.
     little = environment(POCL_MEMORY_LIMIT=2)
     check("use a smaller max_batch" in message("--benchmark", 1, "--batch", 65536, env=little), "too little memory")

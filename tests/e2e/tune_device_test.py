@@ -151,12 +151,14 @@ def check_errors(folder):
         print(said.strip())
         return said
 
-    check(re.search("there is no OpenCL device 9: there are [1-9]", message("--device", 9)), "--device 9")
+    check(re.search("there is no OpenCL device 9: there (is 1|are [2-9]): 0 .*GiB\n$", message("--device", 9)), "--device 9")
     check("--target host is for the CPU" in message("--device", 1, on=("--target", "host")), "--device for the CPU")
     (folder / "no_driver").mkdir()
     (folder / "no_driver" / "libOpenCL.so.1").write_text("no library\n")
     without = environment(LD_LIBRARY_PATH=folder / "no_driver", XDG_CACHE_HOME=folder / "xdg")
     check("no driver: libOpenCL.so.1 is not there" in message(env=without), "without a driver")
+    listed = run(resnetc(), "targets", "--devices", env=without).stdout
+    check(listed.startswith("host-opencl:\nnone: no driver: libOpenCL.so.1 is not there; "), listed)
     (folder / "no_driver" / "libcuda.so.1").write_text("no library\n")
     check("no driver: libcuda.so.1 is not there" in message(on=("--target", "host-cuda"), env=without), "without CUDA")
     check(not (folder / "none.jsonl").exists(), "a record without a device")
