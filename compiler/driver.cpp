@@ -148,10 +148,17 @@ std::string version_text() {
                      HALIDE_VERSION_PATCH);
 }
 
-constexpr const char* header_device =
-    "  int device;         /* as NAME --list-devices numbers them; the arena is in its memory: give none */\n";
+constexpr const char* header_device = "  int device;         /* as NAME --list-devices numbers them */\n";
 constexpr const char* header_fallback =
     "  int fallback;       /* 1: run on the CPU where the device is not there, busy or full; {p}_message says why */\n";
+
+constexpr const char* header_arena =
+    "  void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it; threads share "
+    "images */\n"
+    "  size_t arena_bytes; /* at least {p}_ARENA_BYTES(max_batch) when arena is given */\n";
+constexpr const char* header_device_arena =
+    "  void* arena;        /* NULL: it is in the device's memory */\n"
+    "  size_t arena_bytes; /* 0 */\n";
 
 // A C expression of max_batch.
 std::string arena_bytes_text(const DriverInputs& in) {
@@ -194,9 +201,7 @@ typedef struct {p}_model {p}_model;
 typedef struct {p}_options {{
   int threads;        /* 0: as many as the affinity mask and the cgroup's CPU quota allow; 1: the caller's thread only */
   int max_batch;      /* images that may run at once; 0: 1. As many as threads: each takes its own, with more memory */
-  void* arena;        /* NULL, or 64-byte aligned memory for this model alone that outlives it; threads share images */
-  size_t arena_bytes; /* at least {p}_ARENA_BYTES(max_batch) when arena is given */
-{device}{fallback}}} {p}_options;
+{arena}{device}{fallback}}} {p}_options;
 
 /* All functions return 0, or an error code whose text {p}_message gives. Models are independent of each other; one
    model serves one caller at a time.
@@ -227,6 +232,8 @@ const char* {p}_label(int index);
       fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p), fmt::arg("c", input.channels()),
       fmt::arg("h", input.height()), fmt::arg("w", input.width()),
       fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
+      fmt::arg("arena",
+               in.machine.device == Device::cpu ? fmt::format(header_arena, fmt::arg("p", p)) : header_device_arena),
       fmt::arg("device", in.machine.device == Device::cpu ? "" : header_device),
       fmt::arg("fallback", in.fallback ? fmt::format(header_fallback, fmt::arg("p", p)) : ""),
       fmt::arg("arena_bytes", arena_bytes_text(in)), fmt::arg("output_text", output_text));

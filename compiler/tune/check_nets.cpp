@@ -204,7 +204,7 @@ void check_nets(Tuning& t, TuneProgress& progress, NamedComparisons& comparisons
   comparisons.clear();
   for (size_t i = 0; i < nets.size(); i++)
     if (judged[i]) comparisons.emplace_back(nets[i].name, *judged[i]);
-  int provisional = 0;
+  size_t provisional = 0;
   for (KeySearch& search : t.keys) {
     if (!search.has_win()) continue;
     if (compare.has_timed(search))
@@ -213,7 +213,7 @@ void check_nets(Tuning& t, TuneProgress& progress, NamedComparisons& comparisons
       provisional++;
   }
   if (provisional > 0)
-    progress.say(fmt::format("{} records stay provisional: no whole net was timed with them", provisional));
+    progress.say(counted(provisional, "record") + " still provisional: in no whole net that was timed");
   for (const auto& [name, comparison] : comparisons) print_comparison(t, name, comparison);
 }
 

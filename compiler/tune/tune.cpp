@@ -257,7 +257,7 @@ void print_kept(const Tuning& t) {
   const auto in_force = records_in_force(read_records(t.records).records, Provisional::counts);
   const auto provisional =
       std::count_if(in_force.begin(), in_force.end(), [](const auto& record) { return record.second.provisional; });
-  print_message("{} records in {}, {} provisional\n", in_force.size(), t.records.string(), provisional);
+  print_message("{} in {}, {} provisional\n", counted(in_force.size(), "record"), t.records.string(), provisional);
 }
 
 // Before anything is measured: the report is written at the end.

@@ -200,7 +200,8 @@ int queue_kernels(Net* net, const Message& message) {
 int fail_running(Net* net, const Message& message) {
   const rn_description& d = *net->description;
   if (net->alone < d.step_count) return fail_step(net, net->alone, message);
-  return message.fail(rn_error_kernel, "%s: failed in one of %u kernels, rerun with --profile to find it; up to %s: %s",
+  return message.fail(rn_error_kernel,
+                      "%s: failed in one of %u kernels, of which --profile of a program finds it; up to %s: %s",
                       net->info.name, d.step_count, d.kernel_keys[d.steps[d.step_count - 1].kernel_index], reason(net));
 }
 

@@ -94,6 +94,9 @@ const char* reason(Session* session) {
   if (!session->pool.error) return "no reason given";
   for (char* c = session->error; *c; c++)
     if (*c == '\n' || *c == '\t') *c = ' ';
+  // Halide's runtime has no name for some errors: "clCreateBuffer failed: ".
+  for (size_t end = strlen(session->error); end > 0 && strchr(" :", session->error[end - 1]); end--)
+    session->error[end - 1] = '\0';
   return session->error;
 }
 

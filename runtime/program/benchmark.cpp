@@ -85,7 +85,8 @@ void benchmark(const rn_description& net, const Options& options) {
     return;
   }
   print(format("%s, %s\n", net.name, net.target));
-  print(format("threads %d, batch %d, runs %zu\n", model.threads(), options.batch, times.added()));
+  if (!model.on_device()) print(format("threads %d, ", model.threads()));
+  print(format("batch %d, runs %zu\n", options.batch, times.added()));
   print(format("latency     min %.3f ms, median %.3f ms, p99 %.3f ms\n", least, median, p99));
   if (model.on_device()) print(format("kernels     median %.3f ms, without moving input and output\n", kernels * 1e3));
   print(format("throughput  %.2f images/s\n", rate));

@@ -65,11 +65,14 @@ std::string setting(const Profile& p) {
 std::string profile_text(const Profile& p) {
   std::string text = setting(p);
   text += "GFLOP/s: operations executed; effective: those of direct summation, of which Winograd saves some\n\n";
-  text += format("%5s %10s ", "step", "us") + heading + " border us  kernel  name\n";
+  // On a device borders are zero from the start.
+  const bool borders = !p.machine.is_device;
+  text += format("%5s %10s ", "step", "us") + heading + (borders ? " border us" : "") + "  kernel  name\n";
   for (std::size_t s = 0; s < p.steps.size(); s++) {
     const StepProfile& step = p.steps[s];
     text += format("%5zu %10.1f ", s, step.figures.seconds * 1e6) + columns(step.figures) +
-            format(" %9.1f  %6u  %s\n", step.border_seconds * 1e6, step.kernel + 1, step.name);
+            (borders ? format(" %9.1f", step.border_seconds * 1e6) : "") +
+            format("  %6u  %s\n", step.kernel + 1, step.name);
   }
   text += format("\n%6s %6s %10s %10s ", "kernel", "calls", "us a call", "ms") + heading + "  key, strategy\n";
   for (std::size_t k = 0; k < p.kernels.size(); k++) {

@@ -101,7 +101,7 @@ def check_errors(folder, driver, program):
     driver.run(program, "--benchmark", "0.01")
     numbers = {call: driver.count(call) for call in {line.split()[0] for line in driver.calls}}
     # Of kernels that run together the device does not say which one failed: --profile runs each alone, first.
-    among = r"stand-in 0: failed in one of \d+ kernels, rerun with --profile to find it; up to \w+_f32: "
+    among = r"stand-in 0: failed in one of \d+ kernels, of which --profile of a program finds it; up to \w+_f32: "
     expect(among + "CUDA error 700", message(fail="cuGraphLaunch:2:700:lost"))
     once = ("--input", folder / "x.npy", "--output", folder / "y.npy", "--batch", 5)
     driver.run(program, *once)

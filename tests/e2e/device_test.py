@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 from support import check, check_close, check_equal_bits, compile_digits, compile_model, environment, logits
-from support import root, run, skip, temporary_folder
+from support import resnetc, root, run, skip, temporary_folder
 
 target = ("--target", "host-opencl")
 
@@ -36,6 +36,12 @@ def check_digits(folder):
     check("self-test passed" in run(program, "--self-test", "--batch", 4).stdout, "--self-test")
     check("\ndevice        " in run(program, "--info").stdout, "--info names no device")
     check('"images_per_second"' in run(program, "--benchmark", "0.2", "--json", "--batch", 2).stdout, "--benchmark")
+    said = run(program, "--benchmark", "0.1", "--batch", 2).stdout
+    check("\nbatch 2, runs " in said and "threads" not in said, "a device has no threads", said)
+    header = (folder / "digits_resnet8.h").read_text()
+    check("void* arena;        /* NULL: " in header and "aligned memory" not in header, "what arena is", header)
+    listed = run(resnetc(), "targets", "--devices").stdout
+    check(f"host-opencl:\n{run(program, '--list-devices').stdout}host-cuda:\n" in listed, listed)
     needed = set(re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", program).stdout))
     check(needed <= {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}, "needs", needed)
     check("--device N" in run(program, "--help").stdout, "--help")
@@ -64,6 +70,7 @@ def check_profile(folder):
     check(result["together_ms"] < 5 * result["inference_ms"], result["inference_ms"])
     check(said.strip().replace("<", "\\u003c") in page.read_text(), "the page has not the numbers that were printed")
     text = run(program, "--profile=0.05").stdout
+    check("border" not in text, "borders, which take no time on a device:", text)
     for word in ("all kernels in turn", "measured here: peak", machine["device"], *(step["name"] for step in steps)):
         check(word in text, f"the text says nothing of {word!r}:\n{text}")
     done = run(program, "--profile", "0.05", "--json", "--device", 99, "--fallback", "cpu")

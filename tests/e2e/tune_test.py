@@ -208,7 +208,7 @@ def main():
         complete = shared.read_text().splitlines()
         check(complete and all(json.loads(line) for line in complete), complete)
         count = len({record["key"] for record in lines(shared)})
-        check(f"{count} records in {shared}, " in said and f"{page}: written" in said, said)
+        check(f"{count} record{'s' * (count > 1)} in {shared}, " in said and f"{page}: written" in said, said)
         check(lines(shared)[0]["key"] in page.read_text(), "the report lacks a key")
 
         # Two tuners on one file.
