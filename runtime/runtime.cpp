@@ -63,14 +63,9 @@ int make_memory(rn_model* model, const rn_options& options) {
 }
 
 int check_batch(rn_model* model) {
-  const rn_description& d = *model->description;
-  // Kernels count the floats of a tensor in 32 bits.
-  size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
-  for (uint32_t i = 0; i < d.tensor_count; i++)
-    if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
-  if (static_cast<size_t>(images_together(model)) <= INT32_MAX / largest) return rn_ok;
-  return fail(model, rn_error_argument, "max_batch %d is too large: %zu is the most", model->max_batch,
-              INT32_MAX / largest);
+  const int most = rn_most_images(model->description);
+  if (images_together(model) <= most) return rn_ok;
+  return fail(model, rn_error_argument, "max_batch %d is too large: %d is the most", model->max_batch, most);
 }
 
 // Where it may fall back and there is no such device, none that can be used or none with memory enough, the handle is
@@ -230,6 +225,13 @@ uint64_t rn_own_image_bytes(const rn_model* model) {
 int rn_images_at_once(const rn_description* description, uint32_t step, int max_batch) {
   const rn_part& part = step < description->tail_step ? description->head : description->tail;
   return max_batch < part.images_at_once ? max_batch : part.images_at_once;
+}
+int rn_most_images(const rn_description* description) {
+  const rn_description& d = *description;
+  size_t largest = input_floats(d) > output_floats(d) ? input_floats(d) : output_floats(d);
+  for (uint32_t i = 0; i < d.tensor_count; i++)
+    if (image_floats(d.tensors[i]) > largest) largest = image_floats(d.tensors[i]);
+  return static_cast<int>(INT32_MAX / largest);
 }
 uint64_t rn_arena_bytes(const rn_description* description, int max_batch) {
   const rn_description& d = *description;

@@ -80,6 +80,9 @@ uint32_t rn_parallel_loops(const rn_model* model);
 /* The images that a handle for max_batch takes through a step together. */
 int rn_images_at_once(const rn_description* description, uint32_t step, int max_batch);
 
+/* How many images can go through the net together: kernels count the floats of a tensor in 32 bits. */
+int rn_most_images(const rn_description* description);
+
 /* The arena that a handle for max_batch needs. */
 uint64_t rn_arena_bytes(const rn_description* description, int max_batch);
 

@@ -150,6 +150,11 @@ int count_devices(const Driver& driver, char* message, size_t bytes) {
   }
   const int count = driver.count();
   if (count > 0) return count;
+  if (count < 0 && count == driver.no_platform) {
+    snprintf(message, bytes, "%s is there, but no OpenCL platform is installed: install the GPU's OpenCL driver",
+             driver.library);
+    return -1;
+  }
   char error[32] = "";
   if (count < 0) snprintf(error, sizeof error, " (error %d)", -count);
   snprintf(message, bytes, "%s knows no device%s: install its driver, or let this user use it", driver.library, error);
@@ -165,11 +170,6 @@ void describe_device(const Driver& driver, int index, char* text, size_t bytes) 
 
 }  // namespace resnetc::runtime
 
-  if (count < 0 && count == driver.no_platform) {
-    snprintf(message, bytes, "%s is there, but no OpenCL platform is installed: install the GPU's OpenCL driver",
-             driver.library);
-    return -1;
-  }
 // ---- What Halide's runtime asks for beside the hooks of pool.cpp.
 
 extern "C" {

@@ -76,6 +76,18 @@ std::string at_once_text(const rn_description& net, int batch) {
   return format("%d and, from %s on, %d", head, net.step_names[net.tail_step], tail);
 }
 
+namespace {
+
+std::string arena_text(const rn_description& net, int batch) {
+  const int most = rn_most_images(&net);
+  if (rn_images_at_once(&net, 0, batch) > most)
+    return format("none: --batch %d is too large: %d is the most", batch, most);
+  return byte_text(rn_arena_bytes(&net, batch)) +
+         format(" for a batch of %d, %s at once", batch, at_once_text(net, batch).c_str());
+}
+
+}  // namespace
+
 void print_info(const rn_description& net, const Options& options) {
   line("name", net.name);
   line("target", net.target);
@@ -89,8 +101,7 @@ void print_info(const rn_description& net, const Options& options) {
   line("MACs", count_text(net.macs) + " an image");
   line("weights", byte_text(net.weight_bytes) + (net.weights_bf16 ? " in this file, as bf16" : " in this file"));
   line("kernels", format("%u, called %u times", net.kernel_count, net.step_count));
-  line("arena", byte_text(rn_arena_bytes(&net, options.batch)) +
-                    format(" for a batch of %d, %s at once", options.batch, at_once_text(net, options.batch).c_str()));
+  line("arena", arena_text(net, options.batch));
   flush_output();
   if (net.device != nullptr) return line("device", device_text(net, options));
   const Model model(net, options.threads, options.batch, options.device, options.fallback);

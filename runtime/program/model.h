@@ -33,6 +33,14 @@ inline std::size_t value_count(const std::vector<std::uint64_t>& shape) {
   return count;
 }
 
+// Of a handle's message: what the library calls max_batch is an option of the program.
+inline std::string with_options_named(std::string message) {
+  const std::string field = "max_batch", option = "--batch";
+  for (std::size_t at = 0; (at = message.find(field, at)) != std::string::npos; at += option.size())
+    message.replace(at, field.size(), option);
+  return message;
+}
+
 class Model {
  public:
   // Throws Error.
@@ -40,12 +48,12 @@ class Model {
     const rn_options options = {threads, batch, nullptr, 0, device, fallback ? 1 : 0};
     const int status = rn_create(&model_, &net, &options);
     if (status == rn_ok) {
-      const std::string note = rn_message(model_);
+      const std::string note = with_options_named(rn_message(model_));
       if (!note.empty()) print_error(net.name, note + "; it runs on the CPU");
       on_device_ = net.device != nullptr && note.empty();
       return;
     }
-    const std::string message = model_ != nullptr ? rn_message(model_) : "not enough memory";
+    const std::string message = model_ != nullptr ? with_options_named(rn_message(model_)) : "not enough memory";
     rn_destroy(model_);
     throw Error(message);
   }

@@ -85,7 +85,7 @@ def check_errors(folder, driver, program):
     expect("stand-in 0: cannot be opened .*OUT_OF_MEMORY.*; is it in use", message(fail="cuStreamSynchronize:1:2"))
     expect(r"cannot hold an arena of \d+ bytes.*\(CUDA error 719\)", message(fail="cuMemsetD8Async:1:719"))
     expect("cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(memory=20000))
-    expect("use a smaller max_batch", message("--batch", 3000, memory=100 << 20))
+    expect("use a smaller --batch", message("--batch", 3000, memory=100 << 20))
     # What is known when the host waits is no kernel's error either.
     expect(r"cannot hold [0-9]+ bytes of weights .*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:2:2"))
     expect(r"cannot hold an arena of \d+ bytes.*OUT_OF_MEMORY", message(fail="cuStreamSynchronize:3:2"))
@@ -143,10 +143,20 @@ def check_fallback(driver, program):
     check("kernel " in wrong and "on the CPU" not in wrong, wrong)
 
 
-def check_most_images(driver, program):
+def check_most_images(folder, driver, program):
     """The stand-in starts no more blocks along y and z than CUDA, 65,535."""
     driver.run(program, "--benchmark", "0.001", "--batch", 65536, memory=1 << 36)
     check(driver.count("cuGraphLaunch") > 0, "a full batch is no graph")
+
+    # The first layer's result with its border has 66 x 66 x 16 floats, which are counted in 32 bits.
+    compile_digits(folder / "large", "--target", "host-cuda", "--size", "64x64", "--emit", "exe")
+    large, most = folder / "large" / "digits_resnet8", (2**31 - 1) // (66 * 66 * 16)
+    said = run(large, "--self-test", "--batch", most + 1, status=1).stderr
+    check(said == f"digits_resnet8: --batch {most + 1} is too large: {most} is the most\n", said)
+    said = run(large, "--info", "--batch", most + 1).stdout
+    check(f"\narena         none: --batch {most + 1} is too large: {most} is the most\n" in said, said)
+    said = run(large, "--info", "--batch", most).stdout
+    check(f" for a batch of {most}, {most} at once\n" in said, said)
 
 
 def check_tuning(folder, driver):
@@ -183,7 +193,7 @@ def main():
         check_devices(driver, program)
         check_errors(folder, driver, program)
         check_fallback(driver, program)
-        check_most_images(driver, program)
+        check_most_images(folder, driver, program)
         check_library(folder, driver)
         check_tuning(folder, driver)
 

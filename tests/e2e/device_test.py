@@ -92,7 +92,13 @@ def check_errors(folder):
     check(f": {named}\n" in message("--self-test", "--device", 9), "which there are", named)
     # Seven gigabytes; PoCL has what the machine has, unless told otherwise.
     little = environment(POCL_MEMORY_LIMIT=2)
-    check("use a smaller max_batch" in message("--benchmark", 1, "--batch", 65536, env=little), "too little memory")
+    said = message("--benchmark", 1, "--batch", 65536, env=little)
+    check(re.search(r"use a smaller --batch \(.*\w\)\n$", said), "too little memory")
+    # The loader, and no driver that it could load.
+    (folder / "no_platform").mkdir()
+    none = environment(OCL_ICD_VENDORS=folder / "no_platform")
+    check("libOpenCL.so.1 is there, but no OpenCL platform is installed: install" in message("--self-test", env=none),
+          "no platform")
 
     # A file in the driver's place that is none: as if it were not installed.
     (folder / "no_driver").mkdir()
@@ -157,6 +163,7 @@ def check_cuda(folder):
 def check_usage(folder):
     for wrong, problem in (("host-opencl-cuda", "opencl and cuda exclude each other"),
                            ("host-cuda_capability_80", "a cuda_capability goes with cuda"),
+                           ("host-cuda-cuda_capability_90", "the highest capability is 86, which later GPUs run too"),
                            ("host-vulkan", "feature vulkan is not supported")):
         done = compile_digits(folder / "wrong", "--target", wrong, status=1)
         check(problem in done.stderr, done.stderr)
@@ -174,7 +181,6 @@ def check_usage(folder):
         check(f"unknown option {option}" in done.stderr, done.stderr)
 
 
-                           ("host-cuda-cuda_capability_90", "the highest capability is 86, which later GPUs run too"),
 def check_net(folder, net, *size):
     """A net with random weights gives on the device what it gives on the CPU."""
     options = ["--size", size[0]] if size else []
