@@ -143,6 +143,10 @@ std::string c_prefix(const std::string& model_name) {
   return prefix;
 }
 
+std::string program_target(const Machine& machine, bool fallback) {
+  return (fallback ? full_target(machine) : machine.target).to_string();
+}
+
 std::string version_text() {
   return fmt::format("resnetc {}, Halide {}.{}.{}", RESNETC_VERSION, HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR,
                      HALIDE_VERSION_PATCH);
@@ -229,7 +233,7 @@ const char* {p}_label(int index);
 #endif
 )",
       fmt::arg("name", in.model.name), fmt::arg("version", version_text()),
-      fmt::arg("target", in.machine.target.to_string()), fmt::arg("p", p), fmt::arg("c", input.channels()),
+      fmt::arg("target", program_target(in.machine, in.fallback)), fmt::arg("p", p), fmt::arg("c", input.channels()),
       fmt::arg("h", input.height()), fmt::arg("w", input.width()),
       fmt::arg("classes", int64_t{out.channels} * out.height * out.width),
       fmt::arg("arena",
@@ -325,8 +329,11 @@ const char* {p}_label(int index) {{
                                          : on_device ? ", 0"
                                                      : "")),
       fmt::arg("device", on_device ? fmt::format("    .device = &{},\n", device_symbol(in.machine.device)) : ""),
-      fmt::arg("fallback", in.fallback ? "    .fallback_kernels = fallback_kernels,\n" : ""),
-      fmt::arg("name", c_string(in.model.name)), fmt::arg("target", c_string(in.machine.target.to_string())),
+      fmt::arg("fallback", in.fallback ? fmt::format("    .fallback_kernels = fallback_kernels,\n"
+                                                     "    .fallback_cpu_features = {}u,\n",
+                                                     cpu_feature_bits(in.machine.cpu))
+                                       : ""),
+      fmt::arg("name", c_string(in.model.name)), fmt::arg("target", c_string(program_target(in.machine, in.fallback))),
       fmt::arg("version", c_string(version_text())), fmt::arg("features", cpu_feature_bits(in.machine.target)),
       fmt::arg("c", input.channels()), fmt::arg("h", input.height()), fmt::arg("w", input.width()),
       fmt::arg("oc", out.channels), fmt::arg("oh", out.height), fmt::arg("ow", out.width),

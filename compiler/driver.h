@@ -23,6 +23,9 @@ struct DriverInputs {
 // The model's name as a C prefix: '-' becomes '_'.
 std::string c_prefix(const std::string& model_name);
 
+// As it was compiled for; without a fallback what the CPU beside a device can do is nothing that a program asks for.
+std::string program_target(const Machine& machine, bool fallback);
+
 std::string version_text();  // "resnetc 0.1.0, Halide 21.0.0"
 
 std::string emit_header(const DriverInputs& inputs);

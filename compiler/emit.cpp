@@ -247,7 +247,7 @@ std::optional<double> emit(const Model& model, Program program, const Machine& m
     seconds["total"] += name == "total" ? 0 : value;
   const ImagesAtOnce at_once = images_at_once(plan, machine);
   Json report = {{"model", model.name},
-                 {"target", machine.target.to_string()},
+                 {"target", program_target(machine, options.fallback)},
                  {"versions", version_text()},
                  {"threads", machine.threads},
                  {"winograd", winograd_name(machine.largest_winograd)},

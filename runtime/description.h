@@ -89,10 +89,10 @@ typedef struct rn_part {
 struct rn_device; /* of device.h */
 
 typedef struct rn_description {
-  const char* name;    /* the model's */
-  const char* target;  /* the Halide target it was compiled for */
-  const char* version; /* resnetc's and Halide's */
-  uint32_t cpu_features;
+  const char* name;      /* the model's */
+  const char* target;    /* the Halide target it was compiled for */
+  const char* version;   /* resnetc's and Halide's */
+  uint32_t cpu_features; /* without which nothing of it runs */
 
   int32_t channels, height, width;                      /* of the input, N x C x H x W float32 */
   int32_t output_channels, output_height, output_width; /* classes x 1 x 1 with a head */
@@ -129,6 +129,7 @@ typedef struct rn_description {
 
   const struct rn_device* device;    /* that the kernels run on; NULL: the CPU */
   const rn_kernel* fallback_kernels; /* kernel_count of them for the CPU, with the same weights; or NULL */
+  uint32_t fallback_cpu_features;    /* that these need */
 } rn_description;
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 #include "runtime.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -68,6 +69,13 @@ int check_batch(rn_model* model) {
   return fail(model, rn_error_argument, "max_batch %d is too large: %d is the most", model->max_batch, most);
 }
 
+int lacks(rn_model* model, const char* before, uint32_t features) {
+  const rn_description& d = *model->description;
+  return fail(model, rn_error_cpu,
+              "%sthis CPU lacks %s: %s was compiled for %s; compile it for this machine or with a lower --target",
+              before, cpu_feature_name(features), d.name, d.target);
+}
+
 // Where it may fall back and there is no such device, none that can be used or none with memory enough, the handle is
 // for the CPU, and the message says why.
 int make_device_net(rn_model* model, const rn_options& options) {
@@ -76,16 +84,18 @@ int make_device_net(rn_model* model, const rn_options& options) {
                                       sizeof model->message);
   const bool is_for_other_devices = status == rn_error_device || status == rn_error_memory;
   model->on_cpu = is_for_other_devices && options.fallback && d.fallback_kernels;
-  return model->on_cpu ? static_cast<int>(rn_ok) : status;
+  if (!model->on_cpu) return status;
+  const uint32_t missing = d.fallback_cpu_features & ~cpu_features();
+  if (!missing) return rn_ok;
+  char why[sizeof model->message / 2];  // the other half says what the CPU lacks
+  snprintf(why, sizeof why, "%.240s; and ", model->message);
+  return lacks(model, why, missing);
 }
 
 int initialise(rn_model* model, const rn_options& options) {
   const rn_description& d = *model->description;
   const uint32_t missing = d.cpu_features & ~cpu_features();
-  if (missing)
-    return fail(model, rn_error_cpu,
-                "this CPU lacks %s: %s was compiled for %s; compile it for this machine or with a lower --target",
-                cpu_feature_name(missing), d.name, d.target);
+  if (missing) return lacks(model, "", missing);
   if (options.threads < 0 || options.threads > 4096)
     return fail(model, rn_error_argument, "threads must be 0 to 4096, got %d", options.threads);
   if (options.max_batch < 0)

@@ -73,6 +73,7 @@ void add_device(const Target& requested, const std::string& text, Machine& machi
                                       [&](Target::Feature f) { return requested.has_feature(f); });
   if (cuda && opencl) throw Error(fmt::format("--target {}: opencl and cuda exclude each other", text));
   if (capability && !cuda) throw Error(fmt::format("--target {}: a cuda_capability goes with cuda", text));
+  if (opencl || cuda) machine.target = Target(Target::Linux, Target::X86, 64, {Target::SSE41});
   if (opencl) {
     machine.device = Device::opencl;
     machine.target.set_feature(Target::OpenCL);
@@ -126,17 +127,15 @@ int parse_winograd(std::string_view name) {
   throw Error(fmt::format("winograd must be off, f2, f4, f5 or f6, got '{}'", name));
 }
 
-std::string record_target(const Machine& machine) {
+Target full_target(const Machine& machine) {
   Target target = machine.target;
   for (const Level& level : levels)
-    if (machine.device != Device::cpu && level.feature != Target::SSE41) target = target.without_feature(level.feature);
-  return target.to_string();
+    if (machine.cpu.has_feature(level.feature)) target.set_feature(level.feature);
+  return target;
 }
 
 Machine host_of(const Machine& machine) {
-  Target cpu = machine.target.without_feature(Target::OpenCL).without_feature(Target::CUDA);
-  for (Target::Feature f : cuda_capabilities) cpu = cpu.without_feature(f);
-  return machine_for(cpu.to_string(), machine.threads);
+  return machine_for(machine.cpu.to_string(), machine.threads);
 }
 
 Machine machine_for(const std::string& text, int threads) {
@@ -157,13 +156,14 @@ Machine machine_for(const std::string& text, int threads) {
   Target known = with_implied_features(requested);
   for (const Level& level : levels)
     if (known.has_feature(level.feature)) machine.target.set_feature(level.feature);
+  machine.cpu = machine.target;
   add_device(requested, text, machine);
   for (int i = 0; i < Target::FeatureEnd; i++) {
     const auto feature = static_cast<Target::Feature>(i);
-    if (requested.has_feature(feature) && !machine.target.has_feature(feature) && !own.has_feature(feature))
+    if (requested.has_feature(feature) && !full_target(machine).has_feature(feature) && !own.has_feature(feature))
       throw Error(fmt::format("--target {}: feature {} is not supported", text, Target::feature_to_name(feature)));
   }
-  if (!machine.target.has_feature(Target::SSE41))
+  if (!machine.cpu.has_feature(Target::SSE41))
     throw Error(
         fmt::format("--target {}: x86-64 with SSE4.1 is the least that is supported; try x86-64-linux-sse41", text));
 

@@ -21,9 +21,12 @@ struct DeviceLimits {
 };
 
 struct Machine {
-  Halide::Target target;  // operating system, architecture and instruction set; no calling-convention features
-  int lanes = 4;          // float32 lanes of a vector register
-  int registers = 16;     // vector registers
+  // Operating system, architecture and instruction set; no calling-convention features. With a device it is that of the
+  // code beside its kernels, which is to start on any CPU: SSE4.1.
+  Halide::Target target;
+  Halide::Target cpu;  // what was asked for, without the device: kernels in a device's place are for this
+  int lanes = 4;       // float32 lanes of a vector register
+  int registers = 16;  // vector registers
   bool fused_multiply_add = false;
   int64_t level1_bytes = 32 * 1024;
   int64_t level2_bytes = 512 * 1024;
@@ -46,10 +49,10 @@ Machine with_limits(Machine machine, const DeviceLimits& limits);
 // Linux with SSE4.1.
 Machine machine_for(const std::string& target, int threads);
 
-// How records name the target: what the CPU beside a device can do makes no difference there.
-std::string record_target(const Machine& machine);
+// The target as it was asked for: with a device, and the instruction set of the CPU beside it.
+Halide::Target full_target(const Machine& machine);
 
-// The CPU beside a device: the same target without it.
+// The CPU beside a device: what was asked for without it.
 Machine host_of(const Machine& machine);
 
 // Machine::largest_winograd as --winograd takes it: "off", "f2", "f4", "f5" or "f6". Throws Error for any other text.

@@ -17,7 +17,7 @@ namespace resnetc {
 
 struct Record {
   std::string key;     // to_string of a KernelKey
-  std::string target;  // record_target of that machine
+  std::string target;  // of that machine: of a device, whatever the CPU beside it
   Choice choice;
   int threads = 1;
   int batch = 1;

@@ -106,7 +106,7 @@ void ScheduleDb::add_file(const fs::path& file, RecordSource source, Provisional
 std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Machine& machine, int batch,
                                                   const std::string& hardware, bool cold) const {
   const bool on_device = machine.device != Device::cpu;
-  const std::string target = record_target(machine), kind = on_device ? hardware : cpu_kind(hardware);
+  const std::string target = machine.target.to_string(), kind = on_device ? hardware : cpu_kind(hardware);
   const std::string_view vendor = hardware.empty() ? vendor_of(machine.target) : cpu_vendor(kind);
   const KernelKey plain = as_f32(key), body = body_of(plain);
   const uint32_t features = cpu_feature_bits(machine.target);
@@ -132,7 +132,7 @@ std::optional<ScheduleDb::Match> ScheduleDb::find(const KernelKey& key, const Ma
     const Distance distance{entry.reads_f32 != reads_f32(key),
                             !(entry.plain == plain),
                             entry.source != RecordSource::given,
-                            record_target(entry.machine) != target,
+                            entry.machine.target.to_string() != target,
                             !hardware.empty() && hardware_kind(r) != kind,
                             entry.source,
                             !on_device && !vendor.empty() && cpu_vendor(hardware_kind(r)) != vendor,

@@ -300,10 +300,10 @@ std::string tune_report_html(const Tuning& t, const std::vector<Trial>& trials,
   std::string text(head);
   std::string names;
   for (const Net& net : t.nets) names += (names.empty() ? "" : ", ") + xml_escaped(net.model.name);
-  text +=
-      fmt::format("<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}{}.</p>", names,
-                  xml_escaped(record_target(t.machine)), t.options.threads, t.options.batch, xml_escaped(t.hardware),
-                  t.peak_gflops > 0 ? fmt::format("; measured peak {:.0f} GFLOP/s", t.peak_gflops) : "");
+  text += fmt::format("<h1>resnetc tune: {}</h1><p class=\"note\">{}, {} threads, batch {}; {}{}.</p>", names,
+                      xml_escaped(t.machine.target.to_string()), t.options.threads, t.options.batch,
+                      xml_escaped(t.hardware),
+                      t.peak_gflops > 0 ? fmt::format("; measured peak {:.0f} GFLOP/s", t.peak_gflops) : "");
   for (const auto& [name, net] : nets) text += net_section(name, net);
   text += key_table(t, keys);
   text +=

@@ -8,7 +8,7 @@ namespace resnetc {
 Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice, double milliseconds) {
   Record r;
   r.key = search.text;
-  r.target = record_target(t.machine);
+  r.target = t.machine.target.to_string();
   r.choice = choice;
   r.threads = t.options.threads;
   r.batch = t.options.batch;
@@ -29,7 +29,7 @@ Record record_of(const Tuning& t, const KeySearch& search, const Choice& choice,
 
 bool same_conditions(const Tuning& t, const KeySearch& search, const Record& r) {
   const Strategy* strategy = find_strategy(r.choice.strategy);
-  return r.key == search.text && r.cold == search.cold && r.target == record_target(t.machine) &&
+  return r.key == search.text && r.cold == search.cold && r.target == t.machine.target.to_string() &&
          r.cpu + r.device == t.hardware && r.threads == t.options.threads && r.batch == t.options.batch &&
          r.halide == halide_version() && strategy && strategy->version == r.strategy_version;
 }

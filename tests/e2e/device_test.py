@@ -23,6 +23,13 @@ def require_device(program):
     check(re.match(r"0  \S.* \(.+\), [\d.]+ GiB\n", done.stdout), done.stdout)
 
 
+def without_driver(folder):
+    """A file in the driver's place that is none: as if it were not installed."""
+    folder.mkdir()
+    (folder / "libOpenCL.so.1").write_text("no library\n")
+    return environment(LD_LIBRARY_PATH=folder)
+
+
 def check_digits(folder):
     program = folder / "digits_resnet8"
     compile_digits(folder, *target, "--fallback", "cpu", "--emit", "exe,static,shared,header,driver")
@@ -100,10 +107,7 @@ def check_errors(folder):
     check("libOpenCL.so.1 is there, but no OpenCL platform is installed: install" in message("--self-test", env=none),
           "no platform")
 
-    # A file in the driver's place that is none: as if it were not installed.
-    (folder / "no_driver").mkdir()
-    (folder / "no_driver" / "libOpenCL.so.1").write_text("no library\n")
-    without = environment(LD_LIBRARY_PATH=folder / "no_driver")
+    without = without_driver(folder / "no_driver")
     for arguments in (["--self-test"], ["--list-devices"]):
         done = run(program, *arguments, status=1, env=without)
         check(done.stderr.startswith("digits_resnet8: no driver: libOpenCL.so.1 is not there; install OpenCL's loader (ocl-"),
@@ -133,6 +137,24 @@ def check_errors(folder):
     said = run(broken, "--self-test", status=1).stderr.splitlines()[-1]
     print(said)
     check(re.search(r"kernel \w+_f32 failed on .*CL_BUILD_PROGRAM_FAILURE", said), "a broken kernel")
+
+
+def check_any_cpu(folder):
+    """What is compiled for a CPU that few have starts on any: only the kernels in the device's place ask for it."""
+    target = "x86-64-linux-avx512_zen5-opencl"
+    compile_digits(folder / "any", "--target", target, "--emit", "exe,shared")
+    check("self-test passed" in run(folder / "any" / "digits_resnet8", "--self-test").stdout, "on any CPU")
+    code = run("objdump", "-d", "--no-show-raw-insn", folder / "any" / "libdigits_resnet8.so").stdout
+    wide = re.search(r"^.*(%[yz]mm|\bvmov).*$", code, re.MULTILINE)
+    check(not wide, f"the library holds {wide and wide[0]}")
+    compile_digits(folder / "both", "--target", target, "--fallback", "cpu", "--emit", "exe")
+    program = folder / "both" / "digits_resnet8"
+    check("self-test passed" in run(program, "--self-test", "--fallback", "cpu").stdout, "on any CPU, with a fallback")
+    without = without_driver(folder / "both" / "no_driver")
+    done = run(program, "--self-test", "--fallback", "cpu", status=None, env=without)
+    print(done.stderr.strip())
+    lacks = "another --target; and this CPU lacks AVX-512"
+    check((lacks if done.returncode == 1 else "it runs on the CPU") in done.stderr, done.stderr)
 
 
 def check_library(folder):
@@ -206,6 +228,7 @@ def main():
         check_digits(folder)
         check_profile(folder)
         check_errors(folder)
+        check_any_cpu(folder)
         check_library(folder)
         check_cuda(folder)
         check_usage(folder)

@@ -3,8 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "runtime/device.h"
 
 extern "C" void halide_error(void* user_context, const char* text);
 
@@ -46,7 +50,40 @@ rn_description two_steps() {
   return net;
 }
 
+int is_not_there(void** net, const rn_description*, int, int, char* message, size_t bytes) {
+  *net = nullptr;
+  snprintf(message, bytes, "no driver");
+  return rn_error_device;
+}
+
+const rn_kernel fallback_kernels[] = {wait<0>};
+constexpr uint32_t none_has = 1u << 31;  // no feature of any CPU
+
 }  // namespace
+
+TEST_CASE("runtime: what kernels of the CPU need in a device's place counts only where they are to run") {
+  rn_device device{};
+  device.create = is_not_there;
+  rn_description net = two_steps();
+  net.device = &device;
+  net.fallback_kernels = fallback_kernels;
+  net.fallback_cpu_features = none_has;
+  rn_options options = {1, 1, nullptr, 0, 0, 0};
+  const auto created = [&] {
+    rn_model* model = nullptr;
+    const int status = rn_create(&model, &net, &options);
+    const std::string message = rn_message(model);
+    rn_destroy(model);
+    return std::pair(status, message);
+  };
+  CHECK(created() == std::pair<int, std::string>(rn_error_device, "no driver"));
+  options.fallback = 1;
+  CHECK(created().first == rn_error_cpu);
+  CHECK(created().second.starts_with("no driver; and this CPU lacks "));
+  CHECK(created().second.ends_with(": net was compiled for net; compile it for this machine or with a lower --target"));
+  net.fallback_cpu_features = 0;
+  CHECK(created() == std::pair<int, std::string>(rn_ok, "no driver"));
+}
 
 TEST_CASE("runtime: rn_profile adds up the time of each step while it is on") {
   const rn_description net = two_steps();

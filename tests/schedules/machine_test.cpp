@@ -33,6 +33,21 @@ TEST_CASE("machine: what a target needs, as the runtime's own bits") {
   }
 }
 
+TEST_CASE("machine: what runs beside a device runs on any CPU; what runs in its place asks for what the target says") {
+  for (const char* device : {"opencl", "cuda", "cuda-cuda_capability_86"}) {
+    const std::string cpu = "x86-64-linux-avx512_zen4", target = cpu + "-" + device;
+    CAPTURE(target);
+    const Machine machine = machine_for(target, 1), host = host_of(machine);
+    CHECK(cpu_feature_bits(machine.target) == rn_cpu_sse41);
+    CHECK(machine.target == machine_for(std::string("x86-64-linux-sse41-") + device, 1).target);
+    CHECK(host.target == machine_for(cpu, 1).target);
+    CHECK(host.lanes == 16);
+    CHECK(cpu_feature_bits(full_target(machine)) == cpu_feature_bits(host.target));
+    CHECK(machine_for(full_target(machine).to_string(), 1).target == machine.target);
+    CHECK(cpu_feature_bits(machine_for(std::string("host-") + device, 1).target) == rn_cpu_sse41);
+  }
+}
+
 TEST_CASE("machine: a device's own limits, and its kind's where they are not known") {
   const Machine opencl = machine_for("x86-64-linux-sse41-opencl", 1), cuda = machine_for("x86-64-linux-sse41-cuda", 1);
   CHECK(opencl.device_threads == 256);

@@ -16,7 +16,7 @@ Choice device_candidate(size_t index) {
 
 Record device_record(size_t index, const std::string& on = cuda, int batch = 1, const std::string& device = h100) {
   Record r = record(device_candidate(index));
-  r.target = record_target(machine(1, on));
+  r.target = machine(1, on).target.to_string();
   r.strategy_version = strategy_named(r.choice.strategy).version;
   r.threads = 1;
   r.batch = batch;
@@ -36,7 +36,7 @@ TEST_CASE("records of a device serve its kind, whatever the CPU beside it and it
     CHECK(match->choice == device_candidate(1));
     CHECK(match->origin == "0.jsonl");
   }
-  CHECK(record_target(here_machine) == record_target(strong));
+  CHECK(here_machine.target.to_string() == strong.target.to_string());
   CHECK(!found({{device_record(1)}}, key_text, machine()));
   CHECK(!found({{device_record(1)}}, key_text, machine(1, "x86-64-linux-avx2-fma-opencl"), 1, h100));
   CHECK(!found({{record(candidate(1))}}, key_text, here_machine, 1, h100));

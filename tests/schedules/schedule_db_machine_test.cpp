@@ -88,7 +88,7 @@ TEST_CASE(
     "no CPU of the kind: the vendor's, the nearest instruction set, a CPU that ends with it, not the file's name") {
   const auto of = [](size_t index, const std::string& on, const std::string& cpu) {
     Record r = record(candidate(index));
-    r.target = record_target(machine(2, on));
+    r.target = machine(2, on).target.to_string();
     r.cpu = cpu;
     return r;
   };

@@ -91,7 +91,7 @@ TEST_CASE("strategy: what runs on the CPU in place of a device reads the same we
       const KernelKey key = parse_key(text);
       const Machine machine = machine_for(target, 2), cpu = host_of(machine);
       REQUIRE(cpu.device == Device::cpu);
-      REQUIRE(cpu.lanes == machine.lanes);
+      REQUIRE(cpu.target == machine.cpu);
       const Choice fallback = fallback_choice(key, cpu);
       for (const Choice& choice : candidates(key, machine))
         for (size_t i = 0; i < key.operands.size(); i++) {
