@@ -21,14 +21,16 @@ bool defaults_differ(const Tuning& t, const Net& net) {
 }
 
 // Of one comparison, with the fewest rounds: programs are emitted, whose kernels are in the cache if they were
-// measured, and start twice each. As two cores of a Granite Rapids take them.
+// measured, and start twice each, on a device once more for their self-test. As two cores of a Granite Rapids take
+// them.
 double least_comparison_seconds(const Tuning& t, const Net& net, bool with_defaults) {
   const auto measured = static_cast<size_t>(std::count_if(t.keys.begin(), t.keys.end(), [&](const KeySearch& search) {
     return search.milliseconds > 0 && net.keys.contains(search.text);
   }));
   const size_t programs = with_defaults ? 3 : 2,
                compiled = t.options.cache.empty() ? programs * net.kernels : (programs - 1) * (net.kernels - measured);
-  return static_cast<double>(programs) * (2 + 2e-8 * static_cast<double>(net.weight_bytes)) +
+  const double starts = t.on_device() ? 1.5 : 1;
+  return static_cast<double>(programs) * starts * (2 + 2e-8 * static_cast<double>(net.weight_bytes)) +
          0.2 * static_cast<double>(compiled) / std::max(t.options.jobs, 1);
 }
 

@@ -126,6 +126,39 @@ size_t running_object(const fs::path& request, size_t objects) {
 
 namespace {
 
+// What was right once may be wrong another time, as where threads race. Returns the exit status: ratios are worth
+// nothing where they are to one that fails, or after the device is lost.
+int check_again(const std::vector<size_t>& finalists, size_t reference, RunningObject& running,
+                const std::function<std::string(size_t)>& check, const std::function<bool()>& device_works) {
+  int status = 0;
+  for (const size_t i : finalists) {
+    running.is(i);
+    const std::string failure = check(i);
+    if (failure.empty()) continue;
+    answer({{"object", i}, {"failure", failure}});
+    if (!device_works()) return lost_device_status;
+    if (i == reference) status = lost_device_status;
+  }
+  return status;
+}
+
+int time_all(std::vector<Contender> contenders, const TurnsOptions& options, RunningObject& running,
+             const std::function<std::string(size_t)>& check, const std::function<bool()>& device_works) {
+  if (contenders.empty()) return 0;
+  const size_t reference = contenders.front().index;  // what all ratios are to
+  std::vector<size_t> finalists;
+  try {
+    time_in_turns(std::move(contenders), options, [&](const Turns& t) {
+      print_turns(t);
+      if (t.ratio > 0) finalists.push_back(t.index);
+    });
+  } catch (const KernelFailed& e) {
+    answer({{"object", e.object}, {"failure", e.failure}});
+    return lost_device_status;
+  }
+  return check_again(finalists, reference, running, check, device_works);
+}
+
 int time_on_cpu(const TimingRequest& request, const Machine& machine, RunningObject& running, Clock::time_point began) {
   uint64_t scratch = 0;
   for (const TimedObject& o : request.objects) scratch = std::max(scratch, o.scratch_bytes);
@@ -144,28 +177,9 @@ int time_on_cpu(const TimingRequest& request, const Machine& machine, RunningObj
     else
       contenders.push_back({i, running.timed(i, [runner, &request] { return runner->time(request.cold); })});
   }
-  if (contenders.empty()) return 0;
-  const size_t reference = contenders.front().index;  // what all ratios are to
-  std::vector<size_t> finalists;
-  try {
-    time_in_turns(std::move(contenders), deadlines.turns(std::numeric_limits<double>::infinity()), [&](const Turns& t) {
-      print_turns(t);
-      if (t.ratio > 0) finalists.push_back(t.index);
-    });
-  } catch (const KernelFailed& e) {
-    answer({{"object", e.object}, {"failure", e.failure}});
-    return lost_device_status;
-  }
-  // What was right once may be wrong another time, as where threads race.
-  bool reference_failed = false;
-  for (const size_t i : finalists) {
-    running.is(i);
-    const std::string failure = runners[i]->check();
-    if (failure.empty()) continue;
-    answer({{"object", i}, {"failure", failure}});
-    reference_failed |= i == reference;
-  }
-  return reference_failed ? lost_device_status : 0;
+  const auto check = [&](size_t i) { return runners.at(i)->check(); };
+  return time_all(std::move(contenders), deadlines.turns(std::numeric_limits<double>::infinity()), running, check,
+                  [] { return true; });
 }
 
 int time_on_device(const TimingRequest& request, const Machine& machine, RunningObject& running,
@@ -178,10 +192,12 @@ int time_on_device(const TimingRequest& request, const Machine& machine, Running
   DeviceData on_device(request.device_library, machine, request.device, scratch, data, request.batch);
   const Deadlines deadlines(request, began);
   std::vector<Contender> contenders;
+  std::map<size_t, std::shared_ptr<DeviceRunner>> runners;
   for (size_t i = 0; i < request.objects.size() && !deadlines.stop_checking(contenders.size()); i++) {
     running.is(i);
     const TimedObject& object = request.objects[i];
-    const auto runner = std::make_shared<DeviceRunner>(on_device, object.choice, machine, object.library, request.cold);
+    const auto runner = runners[i] =
+        std::make_shared<DeviceRunner>(on_device, object.choice, machine, object.library, request.cold);
     if (const std::string failure = runner->check(); !failure.empty()) {
       answer({{"object", i}, {"failure", failure}});
       if (!on_device.works()) return lost_device_status;
@@ -189,13 +205,8 @@ int time_on_device(const TimingRequest& request, const Machine& machine, Running
       contenders.push_back({i, running.timed(i, [runner] { return runner->time(); })});
     }
   }
-  try {
-    if (!contenders.empty()) time_in_turns(std::move(contenders), deadlines.turns(3), print_turns);
-  } catch (const KernelFailed& e) {
-    answer({{"object", e.object}, {"failure", e.failure}});
-    return lost_device_status;
-  }
-  return 0;
+  const auto check = [&](size_t i) { return runners.at(i)->check(); };
+  return time_all(std::move(contenders), deadlines.turns(3), running, check, [&] { return on_device.works(); });
 }
 
 }  // namespace

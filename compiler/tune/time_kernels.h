@@ -57,8 +57,8 @@ std::filesystem::path running_object_file(const std::filesystem::path& request);
 size_t running_object(const std::filesystem::path& request, size_t objects);
 
 // The command itself: checks each object against the reference evaluator, then times them in turns, dropping the slower
-// half after each stage (successive halving), on a device also at once what takes three times as long. Prints its
-// answers as it goes. Returns the exit status.
+// half after each stage (successive halving), on a device also at once what takes three times as long, and checks the
+// last ones again. Prints its answers as it goes. Returns the exit status.
 int time_kernels(const std::filesystem::path& request);
 
 }  // namespace resnetc

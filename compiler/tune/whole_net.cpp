@@ -20,6 +20,20 @@ struct Side {
   fs::path executable;
   std::vector<NetTimes> rounds;
 
+  // Of a device's net, whose kernels are right alone: one behind the other, on memory that they share, they may not be.
+  void check(const WholeNetOptions& options, double limit) const {
+    const Command command{{executable.string(), "--self-test", "--device", std::to_string(options.device), "--batch",
+                           std::to_string(options.batch)},
+                          options.folder,
+                          limit};
+    const CommandResult ran = run_commands({command}, 1).front();
+    if (ran.timed_out) throw TimedOut(describe_failure(command, ran));
+    if (ran.status != 0 && ran.output.empty()) throw Error(describe_failure(command, ran));
+    if (ran.status != 0)
+      throw Error(fmt::format("its kernels are right alone and wrong together: {}",
+                              ran.output.substr(0, ran.output.find('\n'))));
+  }
+
   void time(const Machine& machine, const WholeNetOptions& options, double seconds, double limit) {
     if (machine.device != Device::cpu) {
       // With a clock behind each kernel a device would wait for the host between them. The other half of the time is
@@ -134,6 +148,11 @@ std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program
     for (const size_t side : side_of) result.push_back(sides[side].times());
     return result;
   };
+  for (const Side& side : sides) {
+    if (machine.device == Device::cpu) break;
+    const MachineLock timing(MachineLock::time, left());
+    side.check(options, limit());
+  }
   double longest = 0;
   for (int round = 0; round < most_rounds; round++) {
     if (round >= least_rounds && seconds_since(start) + longest > options.seconds) break;

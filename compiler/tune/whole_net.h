@@ -53,10 +53,10 @@ struct WholeNetOptions {
   std::function<void(int)> begins_round;  // from 1 on
 };
 
-// Emits the programs, then runs them in turns, at least twice; one program for all that are the same. The times of
-// each. Throws Error; TimedOut where a program hung, before half of what is left of the budget is gone, but for its
-// last seconds; MachineIsBusy where other tuners had the machine until nothing of it was left, before all had run
-// twice.
+// Emits the programs, then runs them in turns, at least twice, those of a device after their self-test; one program for
+// all that are the same. The times of each. Throws Error; TimedOut where a program hung, before half of what is left of
+// the budget is gone, but for its last seconds; MachineIsBusy where other tuners had the machine until nothing of it
+// was left, before all had run twice.
 std::vector<NetTimes> compare_nets(const Model& model, const std::vector<Program>& programs, const Machine& machine,
                                    const WholeNetOptions& options);
 
