@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <list>
 #include <random>
@@ -50,7 +51,15 @@ std::vector<int> checked_windows(int checked, int batch) {
 }
 
 constexpr double least_seconds = 1e-3;
-constexpr int least_launches = 5, most_launches = 1000, most_copies = 32;
+constexpr int least_launches = 4, most_launches = 1000;
+constexpr size_t most_copies = 32;
+
+// At least so many as are needed, such that measurements one behind the other take all lists, a power of two, in turn:
+// a part of them each, or all the same number of times.
+size_t launches_of(double needed, size_t lists) {
+  const auto least = static_cast<size_t>(std::clamp<double>(std::ceil(needed), least_launches, most_launches));
+  return least < lists ? std::bit_ceil(least) : (least + lists - 1) / lists * lists;
+}
 
 }  // namespace
 
@@ -160,7 +169,7 @@ struct DeviceRunner::Call {
   std::vector<std::vector<void*>> lists;  // of arguments
   std::vector<void**> arguments;          // the lists, the next one first
   int launches = 0;                       // of one measurement
-  void* recording = nullptr;              // of them, where there is such a thing
+  std::vector<void*> recordings;          // of them, where there is such a thing: the next one first
   TensorType type;                        // of the result
   DeviceBuffer own;                       // a result without its border, of a baseline
   const DeviceBuffer* result = nullptr;   // this or what all share
@@ -180,7 +189,8 @@ DeviceRunner::DeviceRunner(DeviceData& data, const Choice& choice, const Machine
     bytes += packed[i].values.size() * sizeof(float);
   }
   const size_t cache = s.device->info(s.session)->cache_bytes;
-  const size_t copies = cold && bytes > 0 ? std::clamp<size_t>(2 * cache / bytes + 1, 1, most_copies) : 1;
+  // A power of two, of which launches_of makes use.
+  const size_t copies = cold && bytes > 0 ? std::bit_ceil(std::min(2 * cache / bytes + 1, most_copies)) : 1;
   call_->lists.assign(copies, {s.device->context(s.session)});
   for (size_t i = 0; i < packed.size(); i++) {
     if (key.operands[i].is_activation()) {
@@ -205,7 +215,7 @@ DeviceRunner::DeviceRunner(DeviceData& data, const Choice& choice, const Machine
 
 DeviceRunner::~DeviceRunner() {
   const DeviceData::State& s = *data_.state_;
-  if (call_->recording) s.device->forget(s.session, call_->recording);
+  for (void* recording : call_->recordings) s.device->forget(s.session, recording);
   s.device->release(s.session, &call_->own.buffer);
 }
 
@@ -226,9 +236,25 @@ std::string DeviceRunner::check() {
   return "";
 }
 
+// Of each part of the lists that a measurement takes; none where one of them cannot be had.
+void DeviceRunner::record(const runtime::KernelLaunches& launches) {
+  const DeviceData::State& s = *data_.state_;
+  std::vector<void**>& lists = call_->arguments;
+  std::vector<void*>& recordings = call_->recordings;
+  const size_t count = static_cast<size_t>(launches.count), parts = std::max<size_t>(lists.size() / count, 1);
+  for (size_t part = 0; part < parts; part++) {
+    if (void* recording = s.device->record(s.session, launches)) recordings.push_back(recording);
+    std::rotate(lists.begin(), lists.begin() + static_cast<std::ptrdiff_t>(count % lists.size()), lists.end());
+  }
+  if (recordings.size() == parts) return;
+  for (void* recording : recordings) s.device->forget(s.session, recording);
+  recordings.clear();
+}
+
 double DeviceRunner::time() {
   const DeviceData::State& s = *data_.state_;
   std::vector<void**>& lists = call_->arguments;
+  std::vector<void*>& recordings = call_->recordings;
   runtime::KernelLaunches launches{library_.kernel, lists.data(), static_cast<int>(lists.size()), call_->launches};
   double seconds = 0;
   const auto require = [&](int status) {
@@ -237,15 +263,16 @@ double DeviceRunner::time() {
   if (call_->launches == 0) {
     launches.count = least_launches;
     require(s.device->run(s.session, launches, &seconds));
-    const double needed = std::ceil(least_seconds * least_launches / seconds);
-    launches.count = call_->launches = static_cast<int>(std::clamp<double>(needed, least_launches, most_launches));
-    call_->recording = s.device->record(s.session, launches);
+    launches.count = static_cast<int>(launches_of(least_seconds * least_launches / seconds, lists.size()));
+    call_->launches = launches.count;
+    record(launches);
   }
-  if (call_->recording) {
-    require(s.device->replay(s.session, call_->recording, &seconds));
-  } else {
+  if (recordings.empty()) {
     require(s.device->run(s.session, launches, &seconds));
     std::rotate(lists.begin(), lists.begin() + launches.count % launches.lists, lists.end());
+  } else {
+    require(s.device->replay(s.session, recordings.front(), &seconds));
+    std::rotate(recordings.begin(), recordings.begin() + 1, recordings.end());
   }
   return seconds / launches.count;
 }

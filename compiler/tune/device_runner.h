@@ -11,6 +11,10 @@
 
 namespace resnetc {
 
+namespace runtime {
+struct KernelLaunches;
+}
+
 // How many images the reference is to compute for a batch of that size on a device: of a large one a few, which the
 // others repeat. The first, the last and some between are what is checked.
 int checked_images(int batch);
@@ -45,11 +49,13 @@ class DeviceRunner {
   // Has the driver compile the kernel and runs it. Returns what is wrong with the status or the result, "" if nothing.
   std::string check();
   // Seconds of one launch among as many as take a millisecond, one behind the other, recorded as one unit of work where
-  // the device knows such a thing: what a launch costs the host does not hide what it costs the device. Throws Error.
+  // the device knows such a thing; one call goes on with the copies of the weights where the last one stopped: what a
+  // launch costs the host does not hide what it costs the device. Throws Error.
   double time();
 
  private:
   struct Call;
+  void record(const runtime::KernelLaunches& launches);
   DeviceData& data_;
   KernelLibrary library_;
   std::unique_ptr<Call> call_;

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <set>
 #include <string>
 
 #include "compiler/files.h"
@@ -105,4 +106,51 @@ TEST_CASE("what was right on a device before it was timed is checked again after
   const std::string breaks_later = "if (calls > 1 && is_checked) *is_lost = 1;";
   CHECK(status_of({object("right5", ""), object("breaks", breaks_later)}) == lost_device_status);
   is_lost = 0;
+}
+
+TEST_CASE("cold weights take turns from one measurement to the next, recorded or not") {
+  const test::TemporaryFolder folder;
+  const std::string device = host_device(folder);
+  double& launch_seconds = variable<double>(device, "host_launch_seconds");
+  int& most_recordings = variable<int>(device, "host_most_recordings");
+  const int& recordings = variable<int>(device, "host_recordings");
+  struct Case {
+    std::string key;
+    size_t copies;  // of which two thirds of the weights at most are in the cache, of 1 MiB
+  };
+  const Case cases[] = {{"conv2d_i6x6x8b1_w5x3x3x8_w5_to_i6x6x5_padding1_relu_f32", 32},
+                        {"conv2d_i4x4x128b1_w128x3x3x128_w128_to_i4x4x128_padding1_relu_f32", 4}};
+  for (const Case& c : cases) {
+    const KernelKey key = parse_key(c.key);
+    write_file(folder / "conv.c", fmt::format("{}void* weights[1 << 16];\nint calls = 0;\n"
+                                              "int {}_argv(void** arguments) {{\n"
+                                              "  weights[calls++] = ((struct Buffer*)arguments[2])->device;\n"
+                                              "  return 0;\n}}\n",
+                                              buffer_source, kernel_symbol(key, Device::opencl)));
+    const std::string library = compiled(folder, fmt::format("conv{}.so", c.copies), "conv.c");
+    void* const* weights = &variable<void*>(library, "weights");
+    int& calls = variable<int>(library, "calls");
+    KernelData data(key, 1, 1);
+    DeviceData on_device(device, machine(), 0, 0, data, 1);
+    for (const bool cold : {true, false})
+      for (const double seconds : {1.5e-4, 7e-5, 1e-6, 1e-2})
+        for (const int most : {0, 1, 9}) {
+          const std::string label =
+              fmt::format("{} copies, {} cold, {} s, {} recordings", c.copies, cold, seconds, most);
+          INFO(label);
+          launch_seconds = seconds;
+          most_recordings = most;
+          DeviceRunner runner(on_device, candidates(key, machine()).front(), machine(), library, cold);
+          CHECK(runner.time() == doctest::Approx(seconds));
+          calls = 0;
+          for (int i = 0; i < 20; i++) runner.time();
+          CHECK(calls * seconds >= 20 * 1e-3);
+          const size_t copies = cold ? c.copies : 1;
+          CHECK(std::set<void*>(weights, weights + copies).size() == copies);
+          bool in_turn = true;
+          for (size_t i = copies; i < static_cast<size_t>(calls); i++) in_turn &= weights[i] == weights[i - copies];
+          CHECK(in_turn);
+        }
+    CHECK(recordings == 0);
+  }
 }
