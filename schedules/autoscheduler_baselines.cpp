@@ -96,10 +96,11 @@ KernelPipeline build_adams(const KernelKey& key, const Choice& choice, const Mac
                 {{"parallelism", std::to_string(machine.threads)}, {"beam_size", "32"}, {"random_dropout_seed", "1"}}});
 }
 
-// For a device of 100 multiprocessors.
 KernelPipeline build_anderson(const KernelKey& key, const Choice& choice, const Machine& machine) {
+  const int multiprocessors = choice.value_or("multiprocessors", 132);  // of an H100, as in gpu.h
   return build(key, choice, machine, "libautoschedule_anderson2021.so",
-               {"Anderson2021", {{"parallelism", "100"}, {"beam_size", "32"}, {"random_dropout_seed", "1"}}});
+               {"Anderson2021",
+                {{"parallelism", std::to_string(multiprocessors)}, {"beam_size", "32"}, {"random_dropout_seed", "1"}}});
 }
 
 KernelPipeline build_li(const KernelKey& key, const Choice& choice, const Machine& machine) {

@@ -13,6 +13,12 @@ bool is_measured(const Tuning& t, const KeySearch& search, const std::vector<Tri
   });
 }
 
+Choice baseline_choice(std::string_view baseline, int images, const DeviceLimits& limits) {
+  Choice choice{std::string(baseline), {{"batch", images}}};
+  if (limits.gpu_multiprocessors > 0) choice.parameters.emplace_back("multiprocessors", limits.gpu_multiprocessors);
+  return choice;
+}
+
 std::optional<Trial> baseline_trial(const Tuning& t, const KeySearch& search, const Measurement& best,
                                     const Measurement& baseline) {
   if (!best.failure.empty() || baseline.over == OverLimit::of_budget) return std::nullopt;

@@ -9,7 +9,7 @@
 
 namespace resnetc {
 
-// A hidden command of resnetc: `resnetc describe-device LIBRARY API INDEX`, answers on standard output.
+// A hidden command of resnetc: `resnetc describe-device LIBRARY API INDEX TARGET`, answers on standard output.
 inline constexpr const char* describe_device_command = "describe-device";
 // Another: `resnetc list-devices LIBRARY API`.
 inline constexpr const char* list_devices_command = "list-devices";

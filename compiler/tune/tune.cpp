@@ -207,7 +207,7 @@ void measure_baselines(Tuning& t, const std::vector<Trial>& earlier, TuneProgres
         left_out++;
         continue;
       }
-      const Choice choice{std::string(baseline->name), {{"batch", search.images}}};
+      const Choice choice = baseline_choice(baseline->name, search.images, t.limits);
       const Clock::time_point start = Clock::now();
       const double waited_s = t.waited_s;
       const std::vector<Measurement> measured = try_out(t, search, {search.best, choice}, left / 2);

@@ -7,6 +7,12 @@
 using namespace resnetc;
 using namespace resnetc::test;
 
+TEST_CASE("baselines: compiled for the device's own number of multiprocessors") {
+  CHECK(to_string(baseline_choice("halide_anderson2021", 4, {1024, 49152, 80})) ==
+        "halide_anderson2021 batch=4 multiprocessors=80");
+  CHECK(to_string(baseline_choice("halide_adams2019", 1, {})) == "halide_adams2019 batch=1");
+}
+
 TEST_CASE("baselines: measured once against each best, and not judged by the end of the budget") {
   Tuning t = tuning_of_one_kernel();
   KeySearch& search = t.keys[0];
