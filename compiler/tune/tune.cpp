@@ -20,6 +20,7 @@
 #include "compiler/tune/baselines.h"
 #include "compiler/tune/check_nets.h"
 #include "compiler/tune/device.h"
+#include "compiler/tune/machine_lock.h"
 #include "compiler/tune/peak.h"
 #include "compiler/tune/resume.h"
 #include "compiler/tune/search_keys.h"
@@ -239,8 +240,14 @@ void find_hardware(Tuning& t) {
   make_folder(folder / "cache");
   // What drivers compile serves the next process too, and goes with the folder.
   setenv("CUDA_CACHE_PATH", (folder / "cache").c_str(), 0);
-  t.device_library = make_kernel_device(t.machine, t.options.target, folder);
-  const DeviceDescription device = describe_device(t.device_library, t.machine, t.options.device);
+  {
+    const MachineLock compiling(MachineLock::compile, t.left());
+    t.device_library = make_kernel_device(t.machine, t.options.target, folder);
+  }
+  const DeviceDescription device = [&] {
+    const MachineLock timing(MachineLock::time, t.left());  // beside another tuner the peak would be too low
+    return describe_device(t.device_library, t.machine, t.options.device);
+  }();
   t.hardware = device.name;
   t.cache_bytes = device.cache_bytes;
   t.peak_gflops = device.peak_gflops;

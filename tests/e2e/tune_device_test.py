@@ -2,8 +2,11 @@
 """`resnetc tune` for an OpenCL device, PoCL where there is no other: records that compile uses, candidates that the driver
 cannot compile, that compute something else or end the process, and errors."""
 
+import fcntl
 import hashlib
 import json
+import os
+import pathlib
 import re
 import shutil
 
@@ -161,6 +164,18 @@ def check_baselines(folder, cache):
     check("halide_anderson2021" in page.read_text(), "the report has no baselines")
 
 
+def check_busy_machine(folder, cache):
+    """What the device can do at most is not measured beside another tuner, not even one that only compiles."""
+    lock = pathlib.Path("/tmp/resnetc-tune.lock")
+    if not lock.exists():
+        lock.touch(0o644)
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        said = tune(folder / "busy.jsonl", "--kernels", kernel, *cache, budget="4s", status=1).stderr
+    check(f"process {os.getpid()} (" in said and said.endswith("has the machine\n"), said)
+    check("measured peak" not in said and not lines(folder / "busy.jsonl"), said)
+
+
 def check_errors(folder):
     def message(*arguments, **options):
         said = tune(folder / "none.jsonl", *arguments, status=1, **options).stderr
@@ -194,6 +209,7 @@ def main():
         check_middle(folder, folder / "middle")
         check_bad_candidates(folder, folder / "cache")
         check_baselines(folder, folder / "cache")
+        check_busy_machine(folder, ("--cache", folder / "cache"))
         check_errors(folder)
 
 
