@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cuda_errors.h"
 #include "driver.h"
 #include "peak.h"
 
@@ -282,7 +283,9 @@ constexpr resnetc::runtime::Driver driver = {libcuda,
                                              begin_recording,
                                              end_recording,
                                              replay,
-                                             forget};
+                                             forget,
+                                             resnetc::runtime::last_cuda_error,
+                                             resnetc::runtime::is_of_old_driver};
 
 }  // namespace
 
@@ -309,7 +312,7 @@ int halide_cuda_run(void* user_context, void* state, const char* entry, int bloc
 
 void* halide_cuda_get_symbol(void*, const char* name) {
   void* from = library();
-  return from ? dlsym(from, name) : nullptr;
+  return from ? resnetc::runtime::with_note(name, dlsym(from, name)) : nullptr;
 }
 
 int halide_cuda_acquire_context(void* user_context, Handle* context, bool) {

@@ -59,6 +59,11 @@ struct Driver {
   void* (*end_recording)(DeviceContext* context);
   int (*replay)(DeviceContext* context, void* recording);  // returns 0 or the driver's error
   void (*forget)(DeviceContext* context, void* recording);
+
+  // The number of the thread's last error, and whether it says of kernels that were being loaded that the driver is
+  // older than they are. Null where Halide's runtime has a name for each error.
+  int (*last_error)();
+  bool (*is_old)(int error);
 };
 
 int count_devices(const Driver& driver, char* message, size_t bytes);

@@ -180,6 +180,11 @@ void set_batch(Net* net, int batch) {
 
 int fail_step(Net* net, uint32_t step, const Message& message) {
   const rn_description& d = *net->description;
+  if (driver_is_old(net))
+    return message.fail(rn_error_device,
+                        "%s: the driver is too old for this program (%s): install a newer one, or compile for a lower "
+                        "cuda_capability",
+                        net->info.name, reason(net));
   return message.fail(rn_error_kernel, "kernel %s failed on %s: %s", d.kernel_keys[d.steps[step].kernel_index],
                       net->info.name, reason(net));
 }

@@ -146,7 +146,8 @@ constexpr resnetc::runtime::Driver driver = {libopencl, install, halide_opencl_d
                                              missing,   count,   platform_not_found,
                                              info,      open,    close,
                                              zero,      measure, nullptr,
-                                             nullptr,   nullptr, nullptr};
+                                             nullptr,   nullptr, nullptr,
+                                             nullptr,   nullptr};
 
 }  // namespace
 

@@ -90,8 +90,29 @@ void close_session(Session* session) {
   if (session->opened) session->driver->close(&session->context, session->index);
 }
 
+bool driver_is_old(const Session* session) {
+  const Driver& driver = *session->driver;
+  return driver.is_old && session->pool.error && strstr(session->error, "cuModuleLoadData") &&
+         driver.is_old(driver.last_error());
+}
+
+namespace {
+
+void put_number(Session* session) {
+  constexpr char unknown[] = "<Unknown error>";
+  const int number = session->driver->last_error ? session->driver->last_error() : 0;
+  char* at = strstr(session->error, unknown);
+  if (number == 0 || !at) return;
+  char text[sizeof session->error + 32];
+  snprintf(text, sizeof text, "error %d%s", number, at + strlen(unknown));
+  snprintf(at, sizeof session->error - static_cast<size_t>(at - session->error), "%s", text);
+}
+
+}  // namespace
+
 const char* reason(Session* session) {
   if (!session->pool.error) return "no reason given";
+  put_number(session);
   for (char* c = session->error; *c; c++)
     if (*c == '\n' || *c == '\t') *c = ' ';
   // Halide's runtime has no name for some errors: "clCreateBuffer failed: ".

@@ -40,8 +40,11 @@ int check_capability(const Session* session, const char* target, const Message& 
 // All memory on the device must be free by then.
 void close_session(Session* session);
 
-// Why Halide's runtime failed, in one line.
+// Why Halide's runtime failed, in one line; an error that it has no name for by its number.
 const char* reason(Session* session);
+
+// Whether it failed because the driver is older than the kernels.
+bool driver_is_old(const Session* session);
 
 // Makes an error of the driver, if it is one, the reason; returns it.
 int note(Session* session, int error);

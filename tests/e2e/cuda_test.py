@@ -95,6 +95,12 @@ def check_errors(folder, driver, program):
                               ("cuLaunchKernel", 701, "OUT_OF_RESOURCES"), ("cuLaunchKernel", 719, "LAUNCH_FAILED")):
         for number in (1, 3):
             expect(key + name, message(fail=f"{call}:{number}:{error}"))
+    # Of errors that Halide has no name for the number is said; kernels that are newer than the driver are not to blame.
+    expect(key + "cuModuleLoadData.*error 223$", message(fail="cuModuleLoadData:1:223"))
+    expect(key + "error 720 cuLaunchKernel failed$", message(fail="cuLaunchKernel:2:720"))
+    for error, said in ((222, "error 222"), (209, "CUDA_ERROR_NO_BINARY_FOR_GPU")):
+        expect(rf"^digits_resnet8: stand-in 0: the driver is too old for this program \(.*{said}.*\): install a newer "
+               "one, or compile for a lower cuda_capability\n$", message(fail=f"cuModuleLoadData:1:{error}"))
     # A kernel that breaks something while it runs, which is known when the host waits.
     expect(key + "LAUNCH_FAILED", message(fail="cuStreamSynchronize:5:719:lost"))
     # The device is lost: when a handle is made, and later.
@@ -139,6 +145,9 @@ def check_fallback(driver, program):
     for bytes_there in (20000, 400000):  # too little for the weights, for the arena
         check(re.search("cannot hold .*; it runs on the CPU\n$", said(memory=bytes_there)), "too little memory")
     check("has compute capability 3.7, the kernels need 5.0; it runs on the CPU" in said(capability=37), "too old a device")
+    for error in (209, 222):
+        old = said(fail=f"cuModuleLoadData:1:{error}")
+        check("the driver is too old" in old and "it runs on the CPU" in old, old)
     wrong = driver.run(program, "--self-test", "--fallback", "cpu", fail="cuModuleLoadData:2:218", status=1).stderr
     check("kernel " in wrong and "on the CPU" not in wrong, wrong)
 
