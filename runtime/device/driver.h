@@ -25,7 +25,7 @@ struct DeviceContext {
 
 struct DeviceInfo {
   char name[256];
-  char detail[256];  // the platform or the compute capability
+  char detail[256];  // the type and the platform, or the compute capability
   unsigned long long memory_bytes, shared_bytes;
   unsigned long long cache_bytes;  // of the last level
   unsigned long long threads;      // of one block

@@ -2,6 +2,7 @@
 // OpenCL's interface stand here, so that no headers of it are needed.
 #include <dlfcn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "driver.h"
@@ -18,8 +19,8 @@ namespace {
 
 constexpr uint32_t platform_name = 0x0902;
 constexpr uint32_t device_name = 0x102B, device_cache = 0x101E, device_memory = 0x101F, device_local_memory = 0x1023,
-                   device_units = 0x1002, device_group = 0x1004, device_alignment = 0x1019;
-constexpr uint64_t all_types = 0xFFFFFFFF;
+                   device_type = 0x1000, device_units = 0x1002, device_group = 0x1004, device_alignment = 0x1019;
+constexpr uint64_t all_types = 0xFFFFFFFF, type_cpu = 2, type_gpu = 4, type_accelerator = 8;
 constexpr int most_devices = 64, device_not_found = -1, platform_not_found = -1001;
 
 using Handle = void*;
@@ -54,9 +55,31 @@ bool functions(Functions* f) {
 
 struct Found {
   Handle device, platform;
+  uint64_t type;
 };
 
-// Of all platforms, in their order. Returns how many, or OpenCL's error, which is below 0.
+// A kind of devices and how it is called; what is none of them comes last.
+struct Type {
+  uint64_t bit;
+  const char* name;
+};
+constexpr Type types[] = {
+    {type_gpu, "GPU"}, {type_accelerator, "accelerator"}, {type_cpu, "CPU"}, {all_types, "other"}};
+
+int rank_of(uint64_t type) {
+  int rank = 0;
+  while (rank < 3 && !(type & types[rank].bit)) rank++;
+  return rank;
+}
+
+// Behind those of its kind: GPUs come first, CPUs after all others, whatever platform the loader names first.
+void insert(Found* found, int count, const Found& device) {
+  int place = count;
+  for (; place > 0 && rank_of(found[place - 1].type) > rank_of(device.type); place--) found[place] = found[place - 1];
+  found[place] = device;
+}
+
+// Of all platforms. Returns how many, or OpenCL's error, which is below 0.
 int find_devices(const Functions& f, Found* found) {
   Handle platforms[most_devices], devices[most_devices];
   uint32_t platform_count = 0, device_count = 0;
@@ -65,8 +88,11 @@ int find_devices(const Functions& f, Found* found) {
   if (error != 0) return error < 0 ? error : 0;
   for (uint32_t p = 0; p < platform_count && p < most_devices; p++) {
     if (f.get_devices(platforms[p], all_types, most_devices, devices, &device_count) != 0) continue;
-    for (uint32_t d = 0; d < device_count && d < most_devices && count < most_devices; d++)
-      found[count++] = {devices[d], platforms[p]};
+    for (uint32_t d = 0; d < device_count && d < most_devices && count < most_devices; d++) {
+      uint64_t type = 0;
+      f.get_device_info(devices[d], device_type, sizeof type, &type, nullptr);
+      insert(found, count++, {devices[d], platforms[p], type});
+    }
   }
   return count;
 }
@@ -92,7 +118,9 @@ bool info(int index, DeviceInfo* info) {
   size_t group = 0;
   uint32_t bits = 0, units = 0;
   f.get_device_info(d.device, device_name, sizeof info->name - 1, info->name, nullptr);
-  f.get_platform_info(d.platform, platform_name, sizeof info->detail - 1, info->detail, nullptr);
+  char platform[200] = "";
+  f.get_platform_info(d.platform, platform_name, sizeof platform - 1, platform, nullptr);
+  snprintf(info->detail, sizeof info->detail, "%s, %s", types[rank_of(d.type)].name, platform);
   f.get_device_info(d.device, device_memory, sizeof memory, &memory, nullptr);
   f.get_device_info(d.device, device_cache, sizeof cache, &cache, nullptr);
   f.get_device_info(d.device, device_local_memory, sizeof local, &local, nullptr);

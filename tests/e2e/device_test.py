@@ -20,7 +20,7 @@ def require_device(program):
     if done.returncode != 0:
         skip(f"{done.stderr.strip()}; scripts/setup --tests brings PoCL")
     print(done.stdout.strip())
-    check(re.match(r"0  \S.* \(.+\), [\d.]+ GiB\n", done.stdout), done.stdout)
+    check(re.match(r"0  \S.* \((GPU|accelerator|CPU|other), .+\), [\d.]+ GiB\n", done.stdout), done.stdout)
 
 
 def without_driver(folder):
@@ -139,6 +139,20 @@ def check_errors(folder):
     check(re.search(r"kernel \w+_f32 failed on .*CL_BUILD_PROGRAM_FAILURE", said), "a broken kernel")
 
 
+def check_order(folder):
+    """GPUs come before accelerators and these before CPUs, whatever platform is the first."""
+    (folder / "stand_in").mkdir()
+    run("cc", "-std=c11", "-shared", "-fPIC", root / "tests" / "e2e" / "library" / "opencl_list.c", "-o",
+        folder / "stand_in" / "libOpenCL.so.1")
+    env = environment(LD_LIBRARY_PATH=folder / "stand_in")
+    said = run(folder / "digits_resnet8", "--list-devices", env=env).stdout
+    listed = ["GPU 2 (GPU, B), 2.0 GiB", "GPU 4 (GPU, C), 4.0 GiB", "accelerator 1 (accelerator, A), 1.0 GiB",
+              "CPU 0 (CPU, A), 0.0 GiB", "CPU 3 (CPU, B), 3.0 GiB", "custom 5 (other, C), 5.0 GiB"]
+    check(said == "".join(f"{i}  {line}\n" for i, line in enumerate(listed)), said)
+    said = run(folder / "digits_resnet8", "--info", env=env).stdout
+    check(said.endswith(f"\ndevice        {listed[0]}\n"), said)
+
+
 def check_any_cpu(folder):
     """What is compiled for a CPU that few have starts on any: only the kernels in the device's place ask for it."""
     target = "x86-64-linux-avx512_zen5-opencl"
@@ -228,6 +242,7 @@ def main():
         check_digits(folder)
         check_profile(folder)
         check_errors(folder)
+        check_order(folder)
         check_any_cpu(folder)
         check_library(folder)
         check_cuda(folder)
