@@ -114,6 +114,7 @@ CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const 
   // Drivers make file names of a kernel's: no longer than those may be.
   if (machine.device != Device::cpu)
     kernel.passes += name_device_kernels(kernel.pipeline, to_string(key).substr(0, 120));
+  if (machine.device == Device::cuda) kernel.passes += ", registers limited";
 
   fs::path cached;
   CompiledKernel result;
@@ -129,6 +130,7 @@ CompiledKernel compile_kernel(const KernelKey& key, const Choice& choice, const 
     if (read_cached(cached, object, result)) return result;
   }
   const Halide::Module module = kernel.pipeline.compile_to_module(kernel.arguments, symbol, target);
+  if (machine.device == Device::cuda) limit_registers(module);
   HeapBytes heap;
   for (const auto& function : module.functions()) function.body.accept(&heap);
   result.scratch_bytes = heap.bytes;

@@ -2,6 +2,7 @@
 // that it starts at an aligned address: results too. Weights are packed in blocks of 16 output channels.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,18 @@ std::string keep_sums_in_registers(Halide::Pipeline& pipeline, const std::string
 // them, and joins what several Funcs stage between the same two barriers. A loop of another form is left as it is.
 // Returns what KernelPipeline::passes must say.
 std::string stage_ahead(Halide::Pipeline& pipeline);
+
+// The most registers of a thread with which a block of so many starts: each of four parts of a multiprocessor has a
+// quarter of its 65,536 registers and takes every fourth warp, in units of 8 for each thread.
+int64_t most_registers(int64_t threads);
+
+// PTX in which kernels of blocks of more than 256 threads have that limit, for else the driver's compiler gives a
+// thread up to 255 registers. `threads`: of the blocks of each kernel. Others compile to what they did before, which
+// .maxntid in its place does not do: with it ptxas spills registers for the sake of more blocks at once.
+std::string with_register_limits(const std::string& ptx, const std::map<std::string, int64_t>& threads);
+
+// The same with the PTX and the launches of a module.
+void limit_registers(const Halide::Module& module);
 
 // Kernels on a device are called after loops, so that all of a net have the same few names. This lowering pass puts the
 // prefix in front, for profilers. Returns what KernelPipeline::passes must say.

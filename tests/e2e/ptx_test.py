@@ -17,6 +17,7 @@ from support import CudaDriver, check, compile_digits, compile_model, models, re
 
 latest = 90  # assembled for this one, too
 registers_of_multiprocessor = 65536
+most_registers = 255  # of a thread: what the runtime has the driver's compiler keep to
 
 
 def find_ptxas():
@@ -35,14 +36,15 @@ def assemble(ptxas, file, capability):
     """The most registers of a thread, and the bytes that are spilled."""
     said = ""
     for architecture in architectures(ptxas, capability):
-        said += run(ptxas, f"-arch=sm_{architecture}", "-v", "-o", file.with_suffix(".cubin"), file).stderr
+        said += run(ptxas, f"-arch=sm_{architecture}", f"-maxrregcount={most_registers}", "-v", "-o", file.with_suffix(".cubin"), file).stderr
     registers = max(int(number) for number in re.findall(r"Used (\d+) registers", said))
     return registers, sum(int(number) for number in re.findall(r"(\d+) bytes spill stores", said))
 
 
 def block_registers(registers, threads):
-    """Each warp has its registers in units of 256."""
-    return -(-threads // 32) * -(-32 * registers // 256) * 256
+    """Each warp has its registers in units of 256; each of a multiprocessor's four parts must have room for as many
+    warps as the fullest."""
+    return 4 * -(-threads // 128) * -(-32 * registers // 256) * 256
 
 
 def check_net(ptxas, folder, seen, capability, net, size=None, batch="1"):
