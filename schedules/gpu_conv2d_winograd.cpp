@@ -94,6 +94,8 @@ std::vector<Choice> choices(const KernelKey& key, const Machine& machine) {
     if (m > machine.largest_winograd || (oc > 16 && oc / 2 >= round_up(g.oc, gpu_block_channels))) return;
     if (s.threads() < 32 || s.threads() > most_gpu_threads(machine, s.sums())) return;
     if (g.ic % depth != 0 || s.shared_bytes() > machine.device_shared_bytes) return;
+    // Halide 21 ends with "Repeated name" where not all channels of a tile are stored and tiles overrun one side alone.
+    if (g.oc % oc != 0 && (g.ow % m != 0) != (g.oh % m != 0)) return;
     result.push_back(choice);
   };
   for (int m : {2, 4})

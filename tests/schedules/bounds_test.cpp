@@ -60,6 +60,7 @@ TEST_CASE("bounds: Halide knows the size of every buffer of a device's kernels")
   for (const char* text :
        {"conv2d_i28x28x128b1_w128x3x3x128_w128_to_i28x28x128b1_padding1_relu_f32",
         "conv2d_i9x11x24b1_w13x3x3x24_w13_i9x11x13b1_to_i9x11x13b1_padding1_add_relu_f32",
+        "conv2d_i4x17x24b1_w40x3x3x24_w40_to_i4x17x40b1_padding1_relu_f32",
         "conv2d_i7x7x512_w96x1x1x512_w96_to_i7x7x96_relu_f32",
         "conv2d_i7x13x32b1_w32x3x3x4_w32_to_i7x13x32b1_padding1_groups8_relu_f32",
         "conv2d_i224x224x3b3_w64x7x7x3_w64_to_i56x56x64_stride2_padding3_relu_max_pool_kernel3_stride2_padding1_f32",
