@@ -61,17 +61,22 @@ __attribute__((constructor)) static void eat(void) {
 
 
 def check_hanging_net(folder):
-    """A whole net that hangs, here before it begins, is given half of the budget that is left, and a second try."""
-    kernel, tools, db = "^conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "tools", folder / "hanging_net.jsonl"
+    """A whole net that hangs, here before it begins, is given half of the budget that is left, and a second try where
+    other work leaves time for it."""
+    kernel, tools = "^conv2d_i8x8x32b1_w32x3x3x32_w32_i", folder / "tools"
     (tools / "ld").unlink()
     linker = tools / "c++"
     linker.write_text(f'#!/bin/sh\nmkdir {tools}/once 2> /dev/null && set -- "$@" {tools}/hang.o\nexec {shutil.which("c++")} "$@"\n')
     linker.chmod(0o755)
-    command = [resnetc(), "tune", model, "--db", db, "--threads", 2, "--kernels", kernel, "--budget", "40s"]
-    start = time.monotonic()
-    said = run("env", f"PATH={tools}:{os.environ['PATH']}", *command).stderr
-    check(time.monotonic() - start < 50, "a budget of 40 s took", time.monotonic() - start, said)
-    check(re.search("cannot be timed as a whole: .* was stopped; its threads: R after", said), said)
+    for budget in (40, 80, 160):
+        db, start = folder / f"hanging_net{budget}.jsonl", time.monotonic()
+        command = [resnetc(), "tune", model, "--db", db, "--threads", 2, "--kernels", kernel, "--budget", f"{budget}s"]
+        said = run("env", f"PATH={tools}:{os.environ['PATH']}", *command).stderr
+        check(time.monotonic() - start < budget + 10, f"a budget of {budget} s took", time.monotonic() - start, said)
+        check(re.search("cannot be timed as a whole: .* was stopped; its threads: R after", said), said)
+        if "after tuning" in said:
+            break
+        (tools / "once").rmdir()
     check("timing the whole net again" in said and "after tuning" in said, said)
 
 
