@@ -10,23 +10,15 @@ import pathlib
 import re
 import shutil
 
-from support import check, environment, models, resnetc, run, skip, temporary_folder
+from support import check, environment, resnetc, run, skip, temporary_folder
+from tuning import lines, model, trials
 
-model = models / "digits_resnet8.json"
 kernel = "^dense"
 target = ("--target", "host-opencl")
 
 
 def tune(db, *more, on=target, budget="20s", status=0, **options):
     return run(resnetc(), "tune", model, *on, "--db", db, "--budget", budget, *more, status=status, **options)
-
-
-def lines(file):
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def trials(db):
-    return lines(db.with_suffix(".trials.jsonl"))
 
 
 def compiled(folder, *more):
