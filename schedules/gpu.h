@@ -57,6 +57,14 @@ Halide::Expr first_sum(const Conv2dGeometry& geometry, const Conv2dOperands& ope
 void share_among_threads(Halide::Func& func, const Halide::Var& items, const Halide::Var& within,
                          const Halide::Var& step, int across, int along, int deep);
 
+// Splits the channels of a tile, of a Func or a Stage, among `across` threads: four neighbouring ones are a thread's;
+// its next four lie behind those of all other threads, so that neighbours read neighbouring banks.
+template <class Of>
+void split_channels_by_fours(Of& of, const Halide::Var& c, const Halide::Var& own, const Halide::Var& thread,
+                             const Halide::Var& four, int across) {
+  of.split(c, own, thread, 4 * across).split(thread, thread, four, 4);
+}
+
 // The convolution's weights and biases as gpu_block_channels wants them.
 PackedWeight pack_gpu_conv2d(const KernelKey& key, const Choice& choice, const Machine& machine, size_t operand,
                              const std::vector<float>& values);

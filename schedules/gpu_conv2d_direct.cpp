@@ -113,9 +113,8 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
   const auto tail = [](int size, int part) {
     return size % part == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf;
   };
-  // Four neighbouring channels are a thread's; its next four lie behind those of all other threads.
   const auto own_channels = [&](auto&& of, const Var& channel) {
-    of.split(channel, c_own, c_thread, 4 * tile.across()).split(c_thread, c_thread, four, 4);
+    split_channels_by_fours(of, channel, c_own, c_thread, four, tile.across());
   };
   to.result.bound(to.c, 0, g.oc);
   to.store.split(to.c, c_tile, to.c, tile.oc, tail(g.oc, tile.oc));

@@ -166,12 +166,9 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
 
   bound_bordered_result(result, key.result);
   result.bound(c, 0, g.oc);
-  // Four neighbouring channels are a thread's; its next four lie behind those of all other threads.
   Var c_tile("c_tile"), c_own("c_own"), c_thread("c_thread"), four("four"), i_own("i_own"), i_thread("i_thread"),
       i_side("i_side");
-  const auto own_channels = [&](auto&& of) {
-    of.split(c, c_own, c_thread, 4 * tile.across()).split(c_thread, c_thread, four, 4);
-  };
+  const auto own_channels = [&](auto&& of) { split_channels_by_fours(of, c, c_own, c_thread, four, tile.across()); };
   const auto own_pixels = [&](auto&& of) {
     of.split(i, i_own, i_thread, tile.side_by_side() * tile.along())
         .split(i_thread, i_thread, i_side, tile.side_by_side());

@@ -218,12 +218,10 @@ KernelPipeline build(const KernelKey& key, const Choice& choice, const Machine&)
       .unroll(i)
       .unroll(p);
 
-  // Of its tiles a thread has some side by side, and of its channels; the next ones lie behind those of all others.
+  // Of its tiles a thread has some side by side; the next ones lie behind those of all others.
   const auto own_sums = [&](auto&& of) {
-    of.split(t, t_own, t_thread, s.own_tiles() * s.along())
-        .split(t_thread, t_thread, t_side, s.own_tiles())
-        .split(c, c_own, c_thread, 4 * s.across())
-        .split(c_thread, c_thread, four, 4);
+    of.split(t, t_own, t_thread, s.own_tiles() * s.along()).split(t_thread, t_thread, t_side, s.own_tiles());
+    split_channels_by_fours(of, c, c_own, c_thread, four, s.across());
   };
   sum.compute_at(result, block)
       .store_in(MemoryType::Register)
